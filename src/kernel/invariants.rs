@@ -1,0 +1,30 @@
+//! What must always hold, by id. One function each where it can be computed; tests, simulation and the production
+//! counter `castellan_invariant_violations_total{id}` use the same ids.
+
+/// An invariant's id and what it says. ARCHITECTURE.md lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Invariant {
+    pub id: &'static str,
+    pub says: &'static str,
+}
+
+macro_rules! invariants {
+    ($($name:ident = $id:literal, $says:literal;)*) => {
+        $(pub const $name: Invariant = Invariant { id: $id, says: $says };)*
+        pub const ALL: &[Invariant] = &[$($name),*];
+    };
+}
+
+invariants! {
+    REVISIONS_DENSE = "ENG-1", "an entity's records follow each other without gap or overlap";
+    ANSWER_DURABLE = "ENG-2", "no answer, read or refusal leaves before what it shows is durable";
+    ONE_ACTOR = "ENG-3", "at most one actor of an entity is awake, and only its newest generation writes";
+    CLAIM_UNIQUE = "ENG-4", "a claimed value has one owner";
+    REFUSAL_FIRST = "ENG-5", "a command refuses in its first step or not at all";
+    ENTRY_ONCE = "BOX-1", "every journal entry is judged exactly once";
+    RECEIPTS_DENSE = "BOX-2", "receipted journal sequence numbers grow without gap";
+    KEY_ONE_PLACE = "BOX-3", "a key is in one place, and a bin holds at most one key";
+    DELTA_COMPLETE = "BOX-4", "snapshot, or cursor state plus delta, equals the server's state";
+    REMOVALS_BOUNDED = "BOX-5", "the ring of removals stays within its bound";
+    PENDING_HONEST = "BOX-6", "a box is pending exactly while a change it did not make itself is unconfirmed";
+}
