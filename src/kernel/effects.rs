@@ -57,22 +57,20 @@ pub enum ClaimSpace {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimOp {
     /// Refused as `taken` if another entity holds it; taking it again is a replay.
-    Take { space: ClaimSpace, value: Vec<u8> },
+    Take {
+        space: ClaimSpace,
+        value: Vec<u8>,
+    },
     /// Takes over a value from the entity that gives it away (a key that moves between boxes).
-    Inherit { space: ClaimSpace, value: Vec<u8>, from: Address },
-    Release { space: ClaimSpace, value: Vec<u8> },
-}
-
-/// Who gets a message.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
-pub enum Recipient {
-    #[n(0)]
-    Entity(#[n(0)] Address),
-    /// Whoever holds this claim when the message is sent; if nobody does, the sender gets `body` back as unclaimed.
-    /// The digest is the claim's keyed hash.
-    ClaimHolder(#[n(0)] u8, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>),
-    /// Everyone whose id stands at the end of an index row under this prefix: one stored item, however many recipients.
-    Index(#[n(0)] u8, #[cbor(n(1), with = "minicbor::bytes")] Vec<u8>, #[n(2)] u8),
+    Inherit {
+        space: ClaimSpace,
+        value: Vec<u8>,
+        from: Address,
+    },
+    Release {
+        space: ClaimSpace,
+        value: Vec<u8>,
+    },
 }
 
 /// A durable message to another actor: at least once, in order per sender, receivers deduplicate.
@@ -84,12 +82,21 @@ pub struct Message {
     pub secret: Option<(Address, VaultField)>,
 }
 
-/// `Recipient` before the shell has hashed claim values.
+/// Who gets a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MessageTarget {
     Entity(Address),
-    ClaimHolder { space: ClaimSpace, value: Vec<u8> },
-    Index { space: RowSpace, prefix: Vec<u8>, kind: EntityKind },
+    /// Whoever holds this claim when the message is sent; if nobody does, it comes back to the sender as unclaimed.
+    ClaimHolder {
+        space: ClaimSpace,
+        value: Vec<u8>,
+    },
+    /// Everyone whose id stands at the end of an index row under this prefix: one stored item, however many recipients.
+    Index {
+        space: RowSpace,
+        prefix: Vec<u8>,
+        kind: EntityKind,
+    },
 }
 
 /// Fields of sealed rows. Stored in keys: numbers are append-only.
@@ -111,7 +118,10 @@ impl VaultField {
 /// A change to the sealed rows of the deciding entity, which is their subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VaultOp {
-    Seal { field: VaultField, plaintext: zeroize::Zeroizing<Vec<u8>> },
+    Seal {
+        field: VaultField,
+        plaintext: zeroize::Zeroizing<Vec<u8>>,
+    },
     /// Deletes the subject's wrapped key: whatever was sealed for it can never be read again.
     Erase,
 }

@@ -84,10 +84,7 @@ impl Address {
             return None;
         }
         let (org, entity) = bytes.split_at(16);
-        Some(Self {
-            org: OrgId(u128::from_be_bytes(org.try_into().ok()?)),
-            entity: EntityId::from_bytes(entity)?,
-        })
+        Some(Self { org: OrgId(u128::from_be_bytes(org.try_into().ok()?)), entity: EntityId::from_bytes(entity)? })
     }
 }
 

@@ -10,7 +10,7 @@ pub mod machine;
 pub mod time;
 
 pub use chance::Chance;
-pub use effects::{ClaimOp, ClaimSpace, Effects, Message, Recipient, RowOp, RowSpace, VaultOp};
-pub use ids::{Address, EntityId, EntityKind, OrgId, PersonId};
-pub use machine::{Codec, Context, Machine, Principal, Progress, Stamp};
+pub use effects::{ClaimOp, ClaimSpace, Effects, Message, MessageTarget, RowOp, RowSpace, VaultField, VaultOp};
+pub use ids::{AccessId, Address, BoxId, EntityId, EntityKind, GroupId, KeyId, OrgId, PersonId, TokenId};
+pub use machine::{Codec, Context, Incoming, KeyedHash, Machine, Principal, Progress, Stamp};
 pub use time::{Clock, UnixMillis};

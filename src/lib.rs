@@ -1,0 +1,7 @@
+//! Castellan: everything that must be let in exactly once, by the right party, in a bounded time.
+//!
+//! Modules in reading order: the shared vocabulary, the actor shell, the store, the door, then the contexts.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod kernel;
