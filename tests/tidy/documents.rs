@@ -1,0 +1,207 @@
+//! Rules about what is written down: every key, metric, problem code, dependency and invariant has its words, and the
+//! words speak of nothing that is not there.
+
+use crate::{File, files, hold, read, root};
+use castellan::kernel::invariants;
+use std::collections::BTreeSet;
+
+const ARCHITECTURE: &str = "ARCHITECTURE.md";
+const CONFIG: &str = "config/castellan.toml";
+
+/// The string literals of Rust code that `is` likes. Good enough for names, which hold no escapes.
+fn literals(text: &str, is: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split('"').skip(1).step_by(2)).filter(|name| is(name)).map(str::to_owned).collect()
+}
+
+fn is_snake(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn is_metric(name: &str) -> bool {
+    name.starts_with("castellan_") && is_snake(name)
+}
+
+fn is_problem_code(name: &str) -> bool {
+    const ROOMS: [&str; 8] = ["request", "auth", "server", "idempotency", "orgs", "boxes", "people", "tokens"];
+    name.split_once('.').is_some_and(|(room, rest)| ROOMS.contains(&room) && is_snake(rest))
+}
+
+/// `key = value` lines of a TOML file whose line above is no comment.
+fn undocumented_keys(toml: &str) -> Vec<String> {
+    let mut above = "";
+    let mut complaints = Vec::new();
+    for line in toml.lines() {
+        let key = line.split_once('=').map(|(key, _)| key.trim()).filter(|key| is_snake(key));
+        if let Some(key) = key.filter(|_| !above.trim_start().starts_with('#')) {
+            complaints.push(format!("{CONFIG}: `{key}` has no comment above it"));
+        }
+        above = line;
+    }
+    complaints
+}
+
+/// Every key and section name of a TOML table, at any depth.
+fn keys(table: &toml::Table) -> BTreeSet<String> {
+    let deeper = table.values().filter_map(toml::Value::as_table).flat_map(keys);
+    table.keys().cloned().chain(deeper).collect()
+}
+
+/// The public fields of the structs in a Rust file.
+fn public_fields(rust: &str) -> BTreeSet<String> {
+    let code = rust.split("#[cfg(test)]").next().unwrap_or_default();
+    let names = code.lines().filter_map(|line| line.trim_start().strip_prefix("pub ")?.split_once(':'));
+    names.map(|(name, _)| name.trim().to_owned()).filter(|name| is_snake(name)).collect()
+}
+
+/// What of `names` the text does not hold between backticks or bars, as `what`.
+fn unnamed<'a>(text: &str, names: impl IntoIterator<Item = &'a str>, what: &str) -> Vec<String> {
+    let said = |name: &&str| !text.contains(&format!("`{name}`")) && !text.contains(&format!("| {name} |"));
+    names.into_iter().filter(said).map(|name| format!("{what} `{name}` is not described")).collect()
+}
+
+fn differences(left: &BTreeSet<String>, right: &BTreeSet<String>, said: &str, other: &str) -> Vec<String> {
+    let missing = left.difference(right).map(|name| format!("`{name}` stands in {said}, not in {other}"));
+    missing.chain(right.difference(left).map(|name| format!("`{name}` stands in {other}, not in {said}"))).collect()
+}
+
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let table: toml::Table = manifest.parse().unwrap();
+    let tables = ["dependencies", "dev-dependencies"].into_iter().filter_map(|name| table.get(name)?.as_table());
+    tables.flat_map(|table| table.keys().cloned()).collect()
+}
+
+/// `NAME = "ID"` pairs of the invariants' table.
+fn invariant_names(source: &str) -> Vec<(String, String)> {
+    let rows = source.lines().filter_map(|line| {
+        let (name, rest) = line.trim().split_once(" = \"")?;
+        let (id, _) = rest.split_once('"')?;
+        name.chars().all(|c| c.is_ascii_uppercase() || c == '_').then(|| (name.to_owned(), id.to_owned()))
+    });
+    rows.collect()
+}
+
+/// Relative links of a Markdown file that lead nowhere.
+fn dead_links(file: &File) -> Vec<String> {
+    let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let links = file.text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+    let relative = links.filter(|link| !link.contains("://") && !link.starts_with(['#', '/']) && !link.contains(' '));
+    let dead = relative.filter(|link| {
+        let target = link.split('#').next().unwrap_or_default();
+        !root().join(folder).join(target).exists()
+    });
+    dead.map(|link| format!("{}: the link {link} leads nowhere", file.path)).collect()
+}
+
+#[test]
+fn every_config_key_is_shown_and_explained() {
+    assert_eq!(undocumented_keys("# Good.\na = 1\nb = 2\n[x]\n\nc_s = 3").len(), 2);
+    assert_eq!(keys(&"a = 1\n[b]\nc = 2".parse().unwrap()).len(), 3);
+    let fields =
+        public_fields("pub struct A {\n    pub data_dir: PathBuf,\n    private: u8,\n}\nimpl A {\n    pub fn x() {}");
+    assert_eq!(fields.iter().collect::<Vec<_>>(), ["data_dir"]);
+
+    let text = read(CONFIG);
+    let shown = keys(&text.parse().unwrap());
+    let known = public_fields(&read("src/config.rs"));
+    assert!(known.len() > 10, "src/config.rs was read as {known:?}");
+    let mut complaints = undocumented_keys(&text);
+    complaints.extend(known.difference(&shown).map(|key| format!("`{key}` of src/config.rs is not in {CONFIG}")));
+    hold(complaints);
+}
+
+#[test]
+fn every_metric_is_described() {
+    assert_eq!(literals(r#"describe("castellan_a_total", "x"); // "castellan_b""#, is_metric).len(), 2);
+    assert_eq!(unnamed("`castellan_a`", ["castellan_a", "castellan_b"], "the metric").len(), 1);
+
+    let described = literals(&read("src/metrics.rs"), is_metric);
+    assert!(described.len() > 10, "src/metrics.rs was read as {described:?}");
+    let names = described.iter().map(String::as_str);
+    let mut complaints = unnamed(&read("docs/metrics.md"), names, "the metric");
+    for file in files(&["src"], ".rs") {
+        let strays = literals(&file.text, is_metric).into_iter().filter(|name| !described.contains(name));
+        complaints.extend(strays.map(|name| format!("{}: `{name}` is not in src/metrics.rs", file.path)));
+    }
+    hold(complaints);
+}
+
+#[test]
+fn every_problem_has_a_page() {
+    let found = literals(r#"("boxes.bin_occupied", "castellan.toml", "request.x")"#, is_problem_code);
+    assert_eq!(found.len(), 2);
+    assert_eq!(differences(&found, &["boxes.bin_occupied".to_owned()].into(), "a", "b").len(), 1);
+
+    let codes: BTreeSet<String> =
+        files(&["src"], ".rs").iter().flat_map(|file| literals(&file.text, is_problem_code)).collect();
+    let pages = files(&["docs/problems"], ".md");
+    let named = pages.iter().map(|page| page.path["docs/problems/".len()..].trim_end_matches(".md").to_owned());
+    let named = named.filter(|name| name != "README").collect();
+    let mut complaints = differences(&codes, &named, "src", "docs/problems");
+    for page in &pages {
+        if !page.text.to_lowercase().contains("retry") {
+            complaints.push(format!("{}: does not say whether a retry is safe", page.path));
+        }
+    }
+    hold(complaints);
+}
+
+#[test]
+fn every_dependency_says_what_it_saves() {
+    let sample = dependencies("[dependencies]\na = \"1\"\nb = { version = \"2\" }\n[dev-dependencies]\nc = \"3\"");
+    assert_eq!(unnamed("| `a` | saves |", sample.iter().map(String::as_str), "the dependency").len(), 2);
+
+    let all: BTreeSet<String> =
+        ["Cargo.toml", "loadtest/Cargo.toml"].iter().flat_map(|path| dependencies(&read(path))).collect();
+    hold(unnamed(
+        &read(ARCHITECTURE),
+        all.iter().map(String::as_str).filter(|name| *name != "castellan"),
+        "the dependency",
+    ));
+}
+
+#[test]
+fn every_invariant_is_listed_and_tested() {
+    assert_eq!(invariant_names("  A_B = \"X-1\", \"says\";\nmacro_rules! x {"), [("A_B".to_owned(), "X-1".to_owned())]);
+
+    let names = invariant_names(&read("src/kernel/invariants.rs"));
+    assert_eq!(names.len(), invariants::ALL.len(), "the table was read as {names:?}");
+    let architecture = read(ARCHITECTURE);
+    let tests: String = files(&["src", "tests", "loadtest"], ".rs")
+        .into_iter()
+        .filter(|file| !file.path.starts_with("src/kernel/") && !file.path.starts_with("tests/tidy"))
+        .filter_map(|file| {
+            let is_test = file.path.starts_with("tests/") || file.path.contains("/tests");
+            if is_test {
+                Some(file.text)
+            } else {
+                file.text.split_once("#[cfg(test)]").map(|(_, tests)| tests.to_owned())
+            }
+        })
+        .collect();
+    let mut complaints = Vec::new();
+    for (name, id) in names {
+        if !architecture.contains(&format!("| {id} |")) {
+            complaints.push(format!("{id} is not in {ARCHITECTURE}"));
+        }
+        if !tests.contains(&name) && !tests.contains(&id) {
+            complaints.push(format!("no test names {id} ({name})"));
+        }
+    }
+    hold(complaints);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let bad = File {
+        path: "docs/a.md".to_owned(),
+        text: "[a](../nowhere.md) [b](../README.md#x) [c](https://x.example)".to_owned(),
+    };
+    assert_eq!(dead_links(&bad).len(), 1);
+    let mut pages = files(&["docs", "benches", "tests"], ".md");
+    for path in ["README.md", ARCHITECTURE, "CHANGELOG.md"] {
+        pages.push(File { path: path.to_owned(), text: read(path) });
+    }
+    hold(pages.iter().flat_map(dead_links).collect());
+}
