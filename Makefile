@@ -7,7 +7,7 @@ export CARGO_TERM_COLOR ?= auto
 # How long the demo's server goes on serving; empty: until Ctrl-C.
 export DEMO_SECONDS ?=
 
-.PHONY: help setup build test check fmt clippy deny demo bench
+.PHONY: help setup build test check fmt clippy deny demo bench fuzz
 
 help:
 	@printf '%s\n' \
@@ -18,6 +18,7 @@ help:
 	  '  make check    what a change must pass: format, clippy, licences, and the tests' \
 	  '  make build    the release binaries: target/release/castellan and castellan-load' \
 	  '  make bench    the criterion benchmarks (benches/README.md says how to compare)' \
+	  '  make fuzz     fuzz the sync decoder and the decisions, FUZZ_SECONDS each (tests/README.md)' \
 	  '  make fmt      format everything' \
 	  '  make setup    what the others do first: compiler and libclang from apt, RocksDB built once (about 10 minutes)' '' \
 	  'README.md is the tour, ARCHITECTURE.md the map.'
@@ -46,10 +47,17 @@ clippy: setup
 
 # Advisories need a database that only a networked machine can fetch: `cargo deny check advisories`.
 deny:
-	$$(.ci/deny) --locked --log-level warn check --hide-inclusion-graph bans licenses sources
+	$$(.ci/tool cargo-deny) --locked --log-level warn check --hide-inclusion-graph bans licenses sources
 
 demo: build
 	target/release/castellan-load demo
 
 bench: setup
 	cargo bench --locked
+
+# FUZZ_SECONDS for each target. The sanitizers need flags that stable Rust only takes when told so.
+FUZZ_SECONDS ?= 60
+fuzz: setup
+	for target in decode_sync decide; do \
+	  RUSTC_BOOTSTRAP=1 $$(.ci/tool cargo-fuzz) run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
