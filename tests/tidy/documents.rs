@@ -2,7 +2,7 @@
 //! words speak of nothing that is not there.
 
 use crate::{File, files, hold, read, root};
-use castellan::{config::Config, kernel::invariants};
+use castellan::{config::Config, kernel::invariants, metrics};
 use std::collections::BTreeSet;
 
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
@@ -20,7 +20,7 @@ fn is_snake(name: &str) -> bool {
 }
 
 fn is_metric(name: &str) -> bool {
-    name.starts_with("castellan_") && is_snake(name)
+    name.len() > "castellan_".len() && name.starts_with("castellan_") && is_snake(name)
 }
 
 /// `request.malformed`, as src/http/codes.rs names them.
@@ -51,10 +51,29 @@ fn keys(table: &toml::Table) -> BTreeSet<String> {
     table.iter().flat_map(under).collect()
 }
 
-/// What of `names` the text does not hold between backticks or bars, as `what`.
-fn unnamed<'a>(text: &str, names: impl IntoIterator<Item = &'a str>, what: &str) -> Vec<String> {
-    let said = |name: &&str| !text.contains(&format!("`{name}`")) && !text.contains(&format!("| {name} |"));
-    names.into_iter().filter(said).map(|name| format!("{what} `{name}` is not described")).collect()
+/// Whole lines that a page must have and has not.
+fn missing_rows(page: &str, rows: impl IntoIterator<Item = String>, path: &str) -> Vec<String> {
+    let lines: BTreeSet<&str> = page.lines().collect();
+    rows.into_iter()
+        .filter(|row| !lines.contains(row.as_str()))
+        .map(|row| format!("{path} needs the line {row}"))
+        .collect()
+}
+
+/// Paths between backticks that lead nowhere.
+fn dead_paths(file: &File) -> Vec<String> {
+    const FOLDERS: [&str; 7] = ["src/", "tests/", "docs/", "config/", "loadtest/", "benches/", ".ci/"];
+    let quoted = file.text.split('`').skip(1).step_by(2);
+    let paths = quoted
+        .filter(|path| FOLDERS.iter().any(|folder| path.starts_with(folder)) && !path.contains([' ', '<', '*', '…']));
+    let dead = paths.filter(|path| !root().join(path).exists());
+    dead.map(|path| format!("{}: there is no {path}", file.path)).collect()
+}
+
+/// The names in backticks that begin a table's rows.
+fn table_names(section: &str) -> BTreeSet<String> {
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(name, _)| name.to_owned()).collect()
 }
 
 fn differences(left: &BTreeSet<String>, right: &BTreeSet<String>, said: &str, other: &str) -> Vec<String> {
@@ -107,15 +126,21 @@ fn every_config_key_is_shown_and_explained() {
 
 #[test]
 fn every_metric_is_described() {
-    assert_eq!(literals(r#"describe("castellan_a_total", "x"); // "castellan_b""#, is_metric).len(), 2);
-    assert_eq!(unnamed("`castellan_a`", ["castellan_a", "castellan_b"], "the metric").len(), 1);
+    assert_eq!(literals(r#"describe("castellan_a_total", "castellan_b.toml");"#, is_metric).len(), 1);
+    assert_eq!(missing_rows("| a |\n", ["| a |".to_owned(), "| b |".to_owned()], "a.md").len(), 1);
 
-    let described = literals(&read("src/metrics.rs"), is_metric);
-    assert!(described.len() > 10, "src/metrics.rs was read as {described:?}");
-    let names = described.iter().map(String::as_str);
-    let mut complaints = unnamed(&read("docs/metrics.md"), names, "the metric");
-    for file in files(&["src"], ".rs") {
-        let strays = literals(&file.text, is_metric).into_iter().filter(|name| !described.contains(name));
+    let rows = metrics::ALL.iter().map(|metric| {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+        let unit = format!("{:?}", metric.unit).to_lowercase();
+        let kind = format!("{:?}", metric.kind).to_lowercase();
+        format!("| `{}` | {kind} | {unit} | {labels} | {} |", metric.name, metric.says)
+    });
+    let page = "docs/metrics.md";
+    let mut complaints = missing_rows(&read(page), rows, page);
+    let known: BTreeSet<String> = metrics::ALL.iter().map(|metric| metric.name.to_owned()).collect();
+    for file in files(&["src", "docs", "config"], "") {
+        let strays = literals(&file.text, is_metric).into_iter().filter(|name| !known.contains(name));
         complaints.extend(strays.map(|name| format!("{}: `{name}` is not in src/metrics.rs", file.path)));
     }
     hold(complaints);
@@ -144,15 +169,14 @@ fn every_problem_has_a_page() {
 #[test]
 fn every_dependency_says_what_it_saves() {
     let sample = dependencies("[dependencies]\na = \"1\"\nb = { version = \"2\" }\n[dev-dependencies]\nc = \"3\"");
-    assert_eq!(unnamed("| `a` | saves |", sample.iter().map(String::as_str), "the dependency").len(), 2);
+    assert_eq!(differences(&sample, &table_names("| `a` | saves |\n| `b` | saves |"), "one", "other").len(), 1);
 
-    let all: BTreeSet<String> =
+    let mut all: BTreeSet<String> =
         ["Cargo.toml", "loadtest/Cargo.toml"].iter().flat_map(|path| dependencies(&read(path))).collect();
-    hold(unnamed(
-        &read(ARCHITECTURE),
-        all.iter().map(String::as_str).filter(|name| *name != "castellan"),
-        "the dependency",
-    ));
+    all.remove("castellan");
+    let architecture = read(ARCHITECTURE);
+    let (_, section) = architecture.split_once("\n## Dependencies").unwrap();
+    hold(differences(&all, &table_names(section), "the manifests", ARCHITECTURE));
 }
 
 #[test]
@@ -161,7 +185,6 @@ fn every_invariant_is_listed_and_tested() {
 
     let names = invariant_names(&read("src/kernel/invariants.rs"));
     assert_eq!(names.len(), invariants::ALL.len(), "the table was read as {names:?}");
-    let architecture = read(ARCHITECTURE);
     let tests: String = files(&["src", "tests", "loadtest"], ".rs")
         .into_iter()
         .filter(|file| !file.path.starts_with("src/kernel/") && !file.path.starts_with("tests/tidy"))
@@ -174,11 +197,9 @@ fn every_invariant_is_listed_and_tested() {
             }
         })
         .collect();
-    let mut complaints = Vec::new();
+    let rows = invariants::ALL.iter().map(|invariant| format!("| {} | {} |", invariant.id, invariant.says));
+    let mut complaints = missing_rows(&read(ARCHITECTURE), rows, ARCHITECTURE);
     for (name, id) in names {
-        if !architecture.contains(&format!("| {id} |")) {
-            complaints.push(format!("{id} is not in {ARCHITECTURE}"));
-        }
         if !tests.contains(&name) && !tests.contains(&id) {
             complaints.push(format!("no test names {id} ({name})"));
         }
@@ -187,15 +208,15 @@ fn every_invariant_is_listed_and_tested() {
 }
 
 #[test]
-fn links_lead_somewhere() {
-    let bad = File {
-        path: "docs/a.md".to_owned(),
-        text: "[a](../nowhere.md) [b](../README.md#x) [c](https://x.example)".to_owned(),
-    };
-    assert_eq!(dead_links(&bad).len(), 1);
+fn links_and_paths_lead_somewhere() {
+    let text =
+        "[a](../nowhere.md) [b](../README.md#x) [c](https://x.example) `src/nowhere.rs` `src/lib.rs` `docs/<x>.md`";
+    let bad = File { path: "docs/a.md".to_owned(), text: text.to_owned() };
+    assert_eq!((dead_links(&bad).len(), dead_paths(&bad).len()), (1, 1));
+
     let mut pages = files(&["docs", "benches", "tests"], ".md");
     for path in ["README.md", ARCHITECTURE, "CHANGELOG.md"] {
         pages.push(File { path: path.to_owned(), text: read(path) });
     }
-    hold(pages.iter().flat_map(dead_links).collect());
+    hold(pages.iter().flat_map(|page| [dead_links(page), dead_paths(page)].concat()).collect());
 }
