@@ -104,8 +104,9 @@ impl Connection {
 
     /// The connection that is kept here, opened anew when it is not open.
     pub async fn kept<'a>(slot: &'a mut Option<Self>, target: &Target) -> Result<&'a mut Self, ClientError> {
+        slot.take_if(|connection| !connection.open);
         match slot {
-            Some(connection) if connection.open => Ok(connection),
+            Some(connection) => Ok(connection),
             closed => Ok(closed.insert(Self::open(target).await?)),
         }
     }
