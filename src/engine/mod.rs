@@ -14,6 +14,9 @@ mod readers;
 pub mod verify;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 pub use permit::{InFlight, Permit};
 pub use work::ReplayWrite;
 
