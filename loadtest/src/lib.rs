@@ -1,0 +1,25 @@
+//! The box's own side of the protocol as a library, and scenarios that drive it by the thousand and verify what became
+//! of it. Nothing here knows the server's code: only the wire.
+
+pub mod chance;
+pub mod clock;
+
+pub mod wire;
+
+pub mod vbox;
+
+pub mod client;
+
+pub mod api;
+
+pub mod link;
+
+pub mod cpu;
+
+pub mod process;
+
+pub use api::{Api, ApiError};
+pub use chance::Chance;
+pub use client::{ClientError, Connection, Target};
+pub use process::ServerProcess;
+pub use vbox::VirtualBox;

@@ -1,0 +1,82 @@
+//! The state that a box has stored by its cursor, and what may be decided by it.
+
+use super::Refusal;
+use crate::wire::{AccessItem, BinItem, Changes, KeyItem, PersonItem};
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use std::{collections::BTreeMap, fmt::Write};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredState {
+    pub cursor: Option<String>,
+    pub bins: BTreeMap<Box<str>, BinItem>,
+    pub keys: BTreeMap<Box<str>, KeyItem>,
+    pub accesses: BTreeMap<Box<str>, AccessItem>,
+    pub people: BTreeMap<Box<str>, PersonItem>,
+}
+
+impl StoredState {
+    /// Changes and cursor in one step.
+    pub fn apply(&mut self, changes: Changes, cursor: String) {
+        if changes.full {
+            *self = Self::default();
+        }
+        for removed in &changes.removed {
+            match removed.strip_prefix("bin:") {
+                Some(bin) => drop(self.bins.remove(bin)),
+                None if removed.starts_with("key_") => drop(self.keys.remove(removed)),
+                None if removed.starts_with("acc_") => drop(self.accesses.remove(removed)),
+                None => drop(self.people.remove(removed)),
+            }
+        }
+        self.bins.extend(changes.bins.into_iter().map(|item| (item.bin.clone(), item)));
+        self.keys.extend(changes.keys.into_iter().map(|item| (item.key.clone(), item)));
+        self.accesses.extend(changes.accesses.into_iter().map(|item| (item.access.clone(), item)));
+        self.people.extend(changes.people.into_iter().map(|item| (item.person.clone(), item)));
+        self.cursor = Some(cursor);
+    }
+
+    pub fn person_by_code(&self, verifier: &str) -> Option<String> {
+        let theirs = |person: &&PersonItem| person.code.as_deref() == Some(verifier);
+        self.people.values().find(theirs).map(|person| person.person.to_string())
+    }
+
+    /// May this person pick up the key with this fob when the box's clock shows this?
+    pub fn permitted(&self, person: &str, fob: &str, box_ms: u64) -> Result<(), Refusal> {
+        let key = self.keys.values().find(|key| &*key.fob == fob).ok_or(Refusal::UnknownKey)?;
+        let mut nearest = Refusal::NotPermitted;
+        for access in self.accesses.values().filter(|access| &*access.person == person) {
+            let covers = access.whole_box == Some(true)
+                || access.key.as_ref() == Some(&key.key)
+                || access.group.as_ref().is_some_and(|group| key.groups.contains(group));
+            if !covers {
+                continue;
+            }
+            if access.from_ms.is_some_and(|from| box_ms < from) {
+                nearest = Refusal::NotYetValid;
+            } else if access.until_ms.is_some_and(|until| box_ms >= until) {
+                nearest = Refusal::Expired;
+            } else {
+                return Ok(());
+            }
+        }
+        Err(nearest)
+    }
+}
+
+/// The first 16 bytes of HMAC-SHA256, in hex.
+pub fn verifier(key: &[u8], domain: &str, secret: &str) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+    mac.update(domain.as_bytes());
+    mac.update(secret.as_bytes());
+    mac.finalize().into_bytes()[..16].iter().fold(String::with_capacity(32), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+pub fn from_hex(hex: &str) -> Vec<u8> {
+    let pairs = hex.as_bytes().chunks_exact(2);
+    pairs.filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}

@@ -1,0 +1,194 @@
+//! What stands on the wire between a box and the server, as `docs/box-protocol.md` says.
+
+use serde::{Deserialize, Serialize};
+
+/// Entries that one sync may carry.
+pub const MAX_ENTRIES: usize = 256;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    PickUp,
+    DropOff,
+    Opened,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PickUp => "pick_up",
+            Self::DropOff => "drop_off",
+            Self::Opened => "opened",
+        }
+    }
+}
+
+/// One line of a box's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub seq: u64,
+    pub at_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cursor: Option<String>,
+    pub kind: Kind,
+    pub bin: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fob: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub person: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct JournalPart<'a> {
+    pub head: u64,
+    pub more: bool,
+    pub entries: Vec<&'a Entry>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Health {
+    pub battery_percent: u8,
+    pub mains: bool,
+    pub link: &'static str,
+    pub firmware: &'static str,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { battery_percent: 97, mains: true, link: "ethernet", firmware: "5.1.2" }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct SyncRequest<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<&'a str>,
+    pub journal: JournalPart<'a>,
+    pub clock_ms: u64,
+    pub health: &'a Health,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Applied,
+    Flagged,
+    Ignored,
+    Duplicate,
+    Rejected,
+}
+
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Flagged => "flagged",
+            Self::Ignored => "ignored",
+            Self::Duplicate => "duplicate",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Receipt {
+    pub seq: u64,
+    pub outcome: Outcome,
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BinState {
+    Enabled,
+    Protected,
+    Disabled,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BinItem {
+    pub bin: Box<str>,
+    pub state: BinState,
+    #[serde(default)]
+    pub fob: Option<Box<str>>,
+    pub confirmed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyItem {
+    pub key: Box<str>,
+    pub fob: Box<str>,
+    #[serde(default)]
+    pub roaming: bool,
+    #[serde(default)]
+    pub groups: Vec<Box<str>>,
+}
+
+/// A person may pick up one key, one group of keys, or every key of the box.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessItem {
+    pub access: Box<str>,
+    pub person: Box<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Box<str>>,
+    #[serde(default, rename = "box", skip_serializing_if = "Option::is_none")]
+    pub whole_box: Option<bool>,
+    #[serde(default)]
+    pub from_ms: Option<u64>,
+    #[serde(default)]
+    pub until_ms: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonItem {
+    pub person: Box<str>,
+    #[serde(default)]
+    pub code: Option<Box<str>>,
+    #[serde(default)]
+    pub badges: Vec<Box<str>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Changes {
+    #[serde(default)]
+    pub full: bool,
+    #[serde(default)]
+    pub bins: Vec<BinItem>,
+    #[serde(default)]
+    pub keys: Vec<KeyItem>,
+    #[serde(default)]
+    pub accesses: Vec<AccessItem>,
+    #[serde(default)]
+    pub people: Vec<PersonItem>,
+    #[serde(default)]
+    pub removed: Vec<Box<str>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct SyncAnswer {
+    #[serde(default)]
+    pub receipts: Vec<Receipt>,
+    pub resume_at: u64,
+    pub cursor: String,
+    #[serde(default)]
+    pub changes: Changes,
+    pub server_ms: u64,
+    pub next_sync_s: u64,
+    #[serde(default)]
+    pub ticket: Option<String>,
+}
+
+/// The answer to an enrolment: what makes a box this box.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    #[serde(rename = "box")]
+    pub box_id: String,
+    pub organisation: String,
+    pub model: String,
+    pub token: String,
+    pub generation: u64,
+    pub verifier_key: String,
+}
