@@ -7,6 +7,9 @@
 
 use std::collections::HashMap;
 
+/// "1970, hours off": a clock that is wrong by so much.
+const PLAINLY_WRONG_MS: i64 = 3_600_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     PickUp,
@@ -106,6 +109,10 @@ pub struct Judged {
     pub receipt: Verdict,
     /// The permission changed within the same milliseconds: `applied` and `flagged` are both right.
     pub unsure: bool,
+    /// The box's clock was plainly wrong.
+    pub estimated: bool,
+    /// When it happened by the server's clock.
+    pub at_ms: i64,
     /// It closed a gap: another box had already brought the key's return.
     pub late: bool,
     /// What was believed when it was judged, for a person to read.
@@ -299,7 +306,9 @@ impl Model {
     }
 
     fn judge(&mut self, sync: &Sync<'_>, entry: Entry) -> Judged {
-        let at_ms = entry.at_ms + (sync.server_ms - sync.clock_ms);
+        // A clock that is plainly wrong says nothing: such an entry counts as of when it was received.
+        let estimated = (sync.server_ms - sync.clock_ms).abs() >= PLAINLY_WRONG_MS;
+        let at_ms = if estimated { sync.server_ms } else { entry.at_ms + (sync.server_ms - sync.clock_ms) };
         let believed = self.believed(sync.place, &entry);
         let same = |verdict| Judged {
             entry,
@@ -307,6 +316,8 @@ impl Model {
             receipt: verdict,
             unsure: false,
             late: false,
+            estimated,
+            at_ms,
             believed: believed.clone(),
         };
         if entry.bin >= self.boxes[sync.place].bins.len() {

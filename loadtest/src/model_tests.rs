@@ -49,7 +49,7 @@ fn a_withdrawn_permission_flags_what_came_after_it_by_the_servers_clock() {
     model.withdraw(0, 0, (600, 601));
     model.grant(0, 0, Some((700, 702)));
     // The box is 10 seconds behind: its 500 is 10,500 for the server when it shows 1,000 at 11,000.
-    let mut at = |seq, kind, at_ms| {
+    let mut at = |seq, kind, at_ms: i64| {
         let entries = [Entry { at_ms: at_ms - 10_000, ..entry(seq, kind, 0, 0, 0) }];
         model.sync(&Sync { place: 0, entries: &entries, more: false, clock_ms: 1_000, server_ms: 11_000 });
         let judged = model.boxes[0].judged.last().unwrap();

@@ -307,6 +307,9 @@ impl Drive {
         match fate {
             Fate::AnswerLost => {
                 self.tally.answers_lost += 1;
+                if let Some(live) = &mut self.live {
+                    live.lose();
+                }
                 return Ok(());
             }
             Fate::SentTwice => self.tally.sent_twice += 1,
