@@ -4,6 +4,7 @@ use crate::{
     chance::Chance,
     client::{ClientError, Connection, Target, write_request},
     clock::Backoff,
+    wire::Enrolment,
 };
 use serde_json::Value;
 use std::{
@@ -102,6 +103,14 @@ impl Api {
         }
     }
 
+    /// Trades an enrolment code for what makes a box this box.
+    pub async fn enrol(&mut self, code: &str) -> Result<Enrolment, ApiError> {
+        let call = "/box/v1/enrol";
+        let answer = self.call("POST", call, Some(&serde_json::json!({ "code": code }))).await?;
+        let missing = |error: serde_json::Error| ApiError::Shape { call: call.to_owned(), missing: error.to_string() };
+        serde_json::from_value(answer).map_err(missing)
+    }
+
     /// All items of a list, page by page.
     pub async fn list(&mut self, path: &str) -> Result<Vec<Value>, ApiError> {
         let mut items = Vec::new();
@@ -128,12 +137,15 @@ impl Api {
     async fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
         let call = || format!("{method} {path}");
         let key = format!("{:016x}{:016x}", self.chance.number(), self.chance.number());
-        let headers: &[(&str, &str)] = if method == "POST" { &[("Idempotency-Key", &key)] } else { &[] };
+        // A box that enrols has no token yet.
+        let enrols = path.starts_with("/box/");
+        let token = (!enrols).then_some(self.token.as_str());
+        let headers: &[(&str, &str)] = if method == "POST" && !enrols { &[("Idempotency-Key", &key)] } else { &[] };
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut request = std::mem::take(&mut self.request);
         request.clear();
-        let path = if path.starts_with("/api/") { path.to_owned() } else { format!("/api/v1{path}") };
-        write_request(&mut request, &self.target, method, &path, Some(&self.token), headers, body.as_bytes());
+        let path = if path.starts_with("/api/") || enrols { path.to_owned() } else { format!("/api/v1{path}") };
+        write_request(&mut request, &self.target, method, &path, token, headers, body.as_bytes());
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let began = Instant::now();
         let outcome = loop {
@@ -175,10 +187,7 @@ impl Api {
     }
 
     async fn attempt(&mut self, request: &[u8]) -> Result<(u16, Option<u64>, Vec<u8>), ClientError> {
-        let connection = match &mut self.connection {
-            Some(connection) if connection.is_open() => connection,
-            closed => closed.insert(Connection::open(&self.target).await?),
-        };
+        let connection = Connection::kept(&mut self.connection, &self.target).await?;
         let response = connection.round_trip(request).await?;
         Ok((response.status, response.retry_after_s, response.body.to_vec()))
     }

@@ -102,6 +102,15 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(4096), used: 0, gathered: Vec::new(), open: true })
     }
 
+    /// The connection that is kept here, opened anew when it is not open.
+    pub async fn kept<'a>(slot: &'a mut Option<Self>, target: &Target) -> Result<&'a mut Self, ClientError> {
+        slot.take_if(|connection| !connection.open);
+        match slot {
+            Some(connection) => Ok(connection),
+            closed => Ok(closed.insert(Self::open(target).await?)),
+        }
+    }
+
     /// False once the server has said that it closes; the answer that said so is still good.
     pub fn is_open(&self) -> bool {
         self.open

@@ -18,6 +18,12 @@ pub mod cpu;
 
 pub mod process;
 
+pub mod report;
+
+mod screen;
+
+pub mod fleet;
+
 pub use api::{Api, ApiError};
 pub use chance::Chance;
 pub use client::{ClientError, Connection, Target};

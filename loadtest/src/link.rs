@@ -4,7 +4,7 @@ use crate::{
     client::{ClientError, Connection, Target, write_request},
     clock::now_ms,
     vbox::{Applied, Unbelievable, VirtualBox},
-    wire::{Enrolment, SyncAnswer},
+    wire::SyncAnswer,
 };
 use std::io;
 
@@ -94,19 +94,11 @@ fn explain(why: &Unbelievable) -> String {
     }
 }
 
-/// Trades an enrolment code for what makes a box this box.
-pub async fn enrol(
-    link: &mut Connection,
-    target: &Target,
-    code: &str,
-) -> Result<Result<Enrolment, String>, ClientError> {
-    let body = serde_json::json!({ "code": code }).to_string();
-    let mut request = Vec::new();
-    write_request(&mut request, target, "POST", "/box/v1/enrol", None, &[], body.as_bytes());
-    let response = link.round_trip(&request).await?;
-    let text = || String::from_utf8_lossy(response.body).into_owned();
-    if response.status != 201 {
-        return Ok(Err(format!("POST /box/v1/enrol: {} {}", response.status, text())));
-    }
-    Ok(serde_json::from_slice(response.body).map_err(|error| format!("POST /box/v1/enrol: {error}: {}", text())))
+/// Tells the server at once that the state of the last answer is stored. Losing this loses nothing: the next sync says
+/// the same.
+pub async fn confirm(link: &mut Connection, target: &Target, vbox: &VirtualBox) -> Result<u16, ClientError> {
+    let body = serde_json::json!({ "cursor": vbox.state().cursor }).to_string();
+    let mut request = Vec::with_capacity(512);
+    write_request(&mut request, target, "POST", "/box/v1/confirm", Some(&vbox.identity.token), &[], body.as_bytes());
+    Ok(link.round_trip(&request).await?.status)
 }
