@@ -29,7 +29,6 @@ pub enum Outcome {
 pub enum Reason {
     NotPermitted,
     OtherHolder,
-    MayNotBeDroppedHere,
     BinOccupied,
     KeyElsewhere,
     KeyNotInBin,
@@ -54,7 +53,6 @@ impl Reason {
         match self {
             Self::NotPermitted => "not_permitted",
             Self::OtherHolder => "other_holder",
-            Self::MayNotBeDroppedHere => "may_not_be_dropped_here",
             Self::BinOccupied => "bin_occupied",
             Self::KeyElsewhere => "key_elsewhere",
             Self::KeyNotInBin => "key_not_in_bin",
@@ -103,10 +101,8 @@ impl Verdict {
 #[derive(Clone, Debug)]
 pub struct Judged {
     pub entry: Entry,
-    /// As it stands in the history; what a foreign fob's home says is in it.
+    /// What follows when a foreign fob's home has been asked is not in it: see `SmartBox::moved_in`.
     pub verdict: Verdict,
-    /// As the receipt says it, before a foreign fob's home has been asked.
-    pub receipt: Verdict,
     /// The permission changed within the same milliseconds: `applied` and `flagged` are both right.
     pub unsure: bool,
     /// The box's clock was plainly wrong.
@@ -155,12 +151,25 @@ pub struct SmartBox {
     /// Entry `n` has sequence number `n + 1`.
     pub judged: Vec<Judged>,
     pub suspended: bool,
+    /// Keys whose records came here, in order.
+    pub moved_in: Vec<Arrival>,
+    /// Keys whose records went elsewhere.
+    pub moved_out: Vec<usize>,
+    /// What administrators said: bin and content.
+    pub corrected: Vec<(usize, Option<usize>)>,
 }
 
-/// A permission, by the server's clock: each end is the span in which it was decided.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    pub key: usize,
+    /// It may not be dropped here.
+    pub flagged: bool,
+}
+
+/// A permission without dates, which is for ever and so also for what happened before it was given. Its end: the span
+/// by the server's clock in which it was withdrawn.
+#[derive(Clone, Copy, Debug, Default)]
 struct Grant {
-    from_ms: Option<(i64, i64)>,
     until_ms: Option<(i64, i64)>,
 }
 
@@ -210,11 +219,12 @@ impl Model {
         key
     }
 
-    /// A permission for a whole box. `decided_ms`: the span in which the server decided it; `None`: before everything.
-    pub fn grant(&mut self, place: usize, person: usize, decided_ms: Option<(i64, i64)>) {
-        self.grants.entry((place, person)).or_default().push(Grant { from_ms: decided_ms, until_ms: None });
+    /// A permission for a whole box.
+    pub fn grant(&mut self, place: usize, person: usize) {
+        self.grants.entry((place, person)).or_default().push(Grant::default());
     }
 
+    /// `decided_ms`: the span in which the server decided it.
     pub fn withdraw(&mut self, place: usize, person: usize, decided_ms: (i64, i64)) {
         for grant in self.grants.entry((place, person)).or_default() {
             grant.until_ms.get_or_insert(decided_ms);
@@ -223,14 +233,12 @@ impl Model {
 
     /// Whether a person was permitted at a moment; `None` when that was being changed just then.
     fn permitted(&self, place: usize, person: usize, at_ms: i64) -> Option<bool> {
-        let begun = |grant: &Grant| grant.from_ms.map_or(Some(true), |span| after(at_ms, span));
-        let ended = |grant: &Grant| grant.until_ms.map_or(Some(false), |span| after(at_ms, span));
         let mut unsure = false;
         for grant in self.grants.get(&(place, person)).into_iter().flatten() {
-            match (begun(grant), ended(grant)) {
-                (Some(true), Some(false)) => return Some(true),
-                (Some(false), _) | (_, Some(true)) => {}
-                _ => unsure = true,
+            match grant.until_ms.map_or(Some(false), |span| after(at_ms, span)) {
+                Some(false) => return Some(true),
+                Some(true) => {}
+                None => unsure = true,
             }
         }
         if unsure { None } else { Some(false) }
@@ -248,12 +256,22 @@ impl Model {
             if let KeyPlace::Bin(old) = was
                 && (home, old) != (place, bin)
             {
-                self.leave(home, old, (home != place).then_some(key));
+                self.leave(home, old, None);
             }
-            self.keys[key].home = place;
+            self.moves(key, place, false);
             self.keys[key].place = KeyPlace::Bin(bin);
         }
         self.boxes[place].bins[bin] = Bin { key, confirmed: true, expects: None };
+        self.boxes[place].corrected.push((bin, key));
+    }
+
+    /// The key's record goes to the box where it is.
+    fn moves(&mut self, key: usize, to: usize, flagged: bool) {
+        let from = std::mem::replace(&mut self.keys[key].home, to);
+        if from != to {
+            self.boxes[from].moved_out.push(key);
+            self.boxes[to].moved_in.push(Arrival { key, flagged });
+        }
     }
 
     /// A bin whose key turned up elsewhere: nobody saw it leave.
@@ -273,9 +291,9 @@ impl Model {
                 self.again(sync.place, entry)
             } else {
                 let judged = self.judge(sync, *entry);
-                let receipt = judged.receipt;
+                let verdict = judged.verdict;
                 self.boxes[sync.place].judged.push(judged);
-                receipt
+                verdict
             };
             receipts.receipts.push((entry.seq, verdict));
         }
@@ -313,7 +331,6 @@ impl Model {
         let same = |verdict| Judged {
             entry,
             verdict,
-            receipt: verdict,
             unsure: false,
             late: false,
             estimated,
@@ -331,14 +348,7 @@ impl Model {
                 let unsure = permitted.is_none() && verdict.outcome == Outcome::Applied;
                 Judged { unsure, late: late && verdict.outcome != Outcome::Ignored, ..same(verdict) }
             }
-            Kind::DropOff => {
-                let foreign = self.keys[entry.key].home != sync.place;
-                let verdict = self.drop_off(sync.place, &entry);
-                // The home of a foreign fob is asked afterwards, so the receipt cannot know what it says.
-                let receipt =
-                    if foreign && verdict.outcome == Outcome::Flagged { Verdict::APPLIED } else { verdict };
-                Judged { receipt, ..same(verdict) }
-            }
+            Kind::DropOff => same(self.drop_off(sync.place, &entry)),
         }
     }
 
@@ -376,11 +386,10 @@ impl Model {
         let bin = &mut self.boxes[place].bins[entry.bin];
         bin.key = Some(entry.key);
         bin.confirmed = true;
-        self.keys[entry.key].home = place;
+        self.moves(entry.key, place, !here && !roaming);
         self.keys[entry.key].place = KeyPlace::Bin(entry.bin);
         match was {
-            KeyPlace::Person(holder) if holder != entry.person => Verdict::flagged(Reason::OtherHolder),
-            _ if !here && !roaming => Verdict::flagged(Reason::MayNotBeDroppedHere),
+            KeyPlace::Person(holder) if here && holder != entry.person => Verdict::flagged(Reason::OtherHolder),
             _ => Verdict::APPLIED,
         }
     }

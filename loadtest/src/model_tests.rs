@@ -8,7 +8,7 @@ fn model() -> Model {
     assert_eq!(model.add_key(0, 0, true), 0);
     assert_eq!(model.add_key(0, 1, false), 1);
     for (place, person) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-        model.grant(place, person, None);
+        model.grant(place, person);
     }
     model
 }
@@ -47,7 +47,6 @@ fn a_key_goes_out_and_comes_back() {
 fn a_withdrawn_permission_flags_what_came_after_it_by_the_servers_clock() {
     let mut model = model();
     model.withdraw(0, 0, (600, 601));
-    model.grant(0, 0, Some((700, 702)));
     // The box is 10 seconds behind: its 500 is 10,500 for the server when it shows 1,000 at 11,000.
     let mut at = |seq, kind, at_ms: i64| {
         let entries = [Entry { at_ms: at_ms - 10_000, ..entry(seq, kind, 0, 0, 0) }];
@@ -62,7 +61,9 @@ fn a_withdrawn_permission_flags_what_came_after_it_by_the_servers_clock() {
     at(4, Kind::DropOff, 650);
     assert_eq!(at(5, Kind::PickUp, 650), (flagged, false));
     at(6, Kind::DropOff, 650);
-    assert_eq!(at(7, Kind::PickUp, 703), (Verdict::APPLIED, false));
+    model.grant(0, 0);
+    let again = sync(&mut model, 0, &[pick(7, 0, 0)]);
+    assert_eq!(verdicts(&again), [Verdict::APPLIED], "given again, without dates: for ever");
 }
 
 #[test]
@@ -88,11 +89,12 @@ fn a_drop_off_that_does_not_fit_is_ignored() {
 #[test]
 fn another_holder_and_a_wrong_box_are_flagged() {
     let mut model = model();
-    sync(&mut model, 0, &[pick(1, 0, 0), pick(2, 1, 1)]);
-    let receipts = sync(&mut model, 1, &[entry(1, Kind::DropOff, 0, 0, 1), drop(2, 1, 1)]);
+    let receipts = sync(&mut model, 0, &[pick(1, 0, 0), entry(2, Kind::DropOff, 0, 0, 1), pick(3, 0, 0), pick(4, 1, 1)]);
+    assert_eq!(verdicts(&receipts)[1], Verdict::flagged(Reason::OtherHolder));
+    let receipts = sync(&mut model, 1, &[drop(1, 0, 0), drop(2, 1, 1)]);
     assert_eq!(verdicts(&receipts), [Verdict::APPLIED; 2], "the homes are asked afterwards");
-    let history: Vec<_> = model.boxes[1].judged.iter().map(|judged| judged.verdict.reason).collect();
-    assert_eq!(history, [Some(Reason::OtherHolder), Some(Reason::MayNotBeDroppedHere)]);
+    let moved = [(0, false), (1, true)].map(|(key, flagged)| Arrival { key, flagged });
+    assert_eq!((&model.boxes[1].moved_in[..], &model.boxes[0].moved_out[..]), (&moved[..], &[0, 1][..]));
     assert_eq!((model.keys[0].home, model.keys[1].home), (1, 1));
 }
 

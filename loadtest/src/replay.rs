@@ -23,7 +23,7 @@ fn starting_model(plan: &plan::Plan) -> crate::model::Model {
     }
     for place in 0..plan.places.len() {
         for person in 0..plan::PEOPLE {
-            model.grant(place, person, None);
+            model.grant(place, person);
         }
     }
     model

@@ -103,6 +103,8 @@ pub struct Drive {
     pub live: Option<Live>,
     pub tally: Tally,
     pub explained: Vec<Explained>,
+    /// Of each of the model's gaps.
+    pub gap_causes: Vec<Cause>,
     /// Receipts that were not what the model said.
     pub mismatches: Vec<String>,
     lookback: Lookback,
@@ -122,6 +124,7 @@ impl Drive {
             live,
             tally: Tally::default(),
             explained: Vec::new(),
+            gap_causes: Vec::new(),
             mismatches: Vec::new(),
             lookback: Lookback::new(plan.trips.bikes.len()),
             chance: Chance::seeded(seed).fork(1),
@@ -191,8 +194,8 @@ impl Drive {
                 self.tally.withdrawn += 1;
             }
             Step::Grant { place, person } => {
-                let decided = self.decided(async |live| live.grant(place, person).await).await?;
-                self.model.grant(place, person, Some(decided));
+                self.decided(async |live| live.grant(place, person).await).await?;
+                self.model.grant(place, person);
                 self.tally.granted_again += 1;
             }
             Step::ClockBreaks { place } => self.sides[place].clock = Clock::BreaksSoon,
@@ -232,6 +235,7 @@ impl Drive {
             Some(live) => live.journal(place, kind, spot.bin, row.key, person)?,
             None => self.order as i64,
         };
+        self.lookback.happened(row.key, self.order);
         let side = &mut self.sides[place];
         let seq = side.journal.len() as u64 + 1;
         side.journal.push(Entry { seq, at_ms, kind, bin: spot.bin, key: row.key, person });
@@ -339,7 +343,7 @@ impl Drive {
         }
         for gap in &self.model.gaps[gaps..] {
             conflict = true;
-            self.lookback.gap(gap);
+            self.gap_causes.push(self.lookback.gap(gap));
         }
         if conflict && !self.sides[place].visit_due {
             self.sides[place].visit_due = true;

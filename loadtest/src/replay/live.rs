@@ -9,7 +9,6 @@ use crate::{
     Api, Chance, Connection, Target, VirtualBox, api,
     client::write_request,
     clock::{ClockFault, now_ms},
-    link,
     model::Kind,
     vbox::Storage,
     wire::{self, MAX_ENTRIES, SyncAnswer},
@@ -132,7 +131,7 @@ impl Live {
         }
         let made = self.api.post(&format!("/boxes/{id}/enrolment"), &json!({})).await.map_err(text)?;
         let code = api::text(&made, "code", "POST enrolment").map_err(text)?;
-        let identity = link::enrol(&mut self.link, &self.target, &code).await.map_err(text)??;
+        let identity = self.api.enrol(&code).await.map_err(text)?;
         let mut vbox = VirtualBox::new(identity, Vec::new(), Storage::Memory, chance).map_err(text)?;
         let good_clock = if start.skew_ms == 0 { ClockFault::None } else { ClockFault::SkewMs(start.skew_ms) };
         vbox.clock = good_clock;

@@ -29,6 +29,8 @@ async fn the_month_is_accounted_for() {
     let drive = replayed(trips, 1, 0.3).await;
     eprintln!("{:?} {:?}", begun.elapsed(), drive.tally);
     for (cause, n) in drive.causes() { eprintln!("{n:6} {cause:?}"); }
+    let mut g = std::collections::BTreeMap::new(); for c in &drive.gap_causes { *g.entry(c).or_insert(0) += 1; } eprintln!("{g:?}");
+    eprintln!("moved flagged {}", drive.model.boxes.iter().flat_map(|b| &b.moved_in).filter(|a| a.flagged).count());
     eprintln!("gaps {} offline {}", drive.model.gaps.len(), drive.plan.offline_share);
     assert_eq!(drive.plan.places.len(), 55);
     assert_eq!(drive.plan.van_moves, 5_163);
