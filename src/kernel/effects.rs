@@ -27,6 +27,23 @@ pub enum RowSpace {
     EnrolmentCodes = 8,
 }
 
+impl RowSpace {
+    pub const ALL: [Self; 8] = [
+        Self::Organisations,
+        Self::People,
+        Self::Tokens,
+        Self::Boxes,
+        Self::Keys,
+        Self::PersonBoxes,
+        Self::Conflicts,
+        Self::EnrolmentCodes,
+    ];
+
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|space| *space as u8 == number)
+    }
+}
+
 /// One row written or removed together with the change. `key` is what follows the organisation in the stored key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowOp {
@@ -51,6 +68,12 @@ pub enum ClaimSpace {
     Badge = 4,
     /// An idempotency key that is being worked on (never a durable row).
     Replay = 5,
+}
+
+impl ClaimSpace {
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Fob, Self::Email, Self::AccessCode, Self::Badge].into_iter().find(|space| *space as u8 == number)
+    }
 }
 
 /// Taking or giving back a unique value. The value is stored only as a keyed hash.
@@ -110,8 +133,10 @@ pub enum VaultField {
 }
 
 impl VaultField {
+    pub const ALL: [Self; 2] = [Self::Profile, Self::Credentials];
+
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Profile, Self::Credentials].into_iter().find(|field| *field as u8 == number)
+        Self::ALL.into_iter().find(|field| *field as u8 == number)
     }
 }
 

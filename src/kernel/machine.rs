@@ -74,7 +74,7 @@ pub enum Progress {
 }
 
 /// One kind of entity. `decide` and `evolve` are sync, do no I/O, read no clock and draw no chance.
-pub trait Machine: Sized + Send + 'static {
+pub trait Machine: Sized + Send + Unpin + 'static {
     const KIND: EntityKind;
     /// Raised when `evolve` or the snapshot changes meaning: older snapshots are then made anew from the events.
     const EVOLVE_VERSION: u16;

@@ -1,0 +1,347 @@
+//! The server's own clock and post: due timers become ticks, outbox items become messages, the disk is watched.
+//!
+//! One thread for all partitions, in the lowest class: paced, with a bounded number under way.
+
+use super::{
+    Shared,
+    committer::Item,
+    directory::Directory,
+    inbox::NO_WORKER,
+    work::{Delivered, Done, Envelope, MessageWork, Work},
+};
+use crate::{
+    kernel::{Address, ClaimSpace, EntityId, EntityKind, Incoming, Machine, OrgId, RowSpace, UnixMillis, VaultField},
+    store::{
+        Ops, OutboxItem, StoreError,
+        keys::{self, KeyKind},
+        record::{HighWater, Target},
+    },
+};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet, VecDeque},
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    task::spawn_local,
+};
+
+/// What the background asks of a directory, whatever its machine.
+pub(super) trait OwnWork {
+    fn tick(&self, shared: &Arc<Shared>, to: Address, due: UnixMillis) -> oneshot::Receiver<Delivered>;
+    fn message(&self, shared: &Arc<Shared>, letter: Letter<'_>) -> Result<oneshot::Receiver<Delivered>, String>;
+}
+
+/// A message with everything it needs on its last way.
+pub(super) struct Letter<'a> {
+    incoming: Incoming<'a>,
+    id: HighWater,
+    taken: Option<HighWater>,
+    outbox_key: Option<Vec<u8>>,
+}
+
+impl<M: Machine> OwnWork for Directory<M> {
+    fn tick(&self, shared: &Arc<Shared>, to: Address, due: UnixMillis) -> oneshot::Receiver<Delivered> {
+        let (done, receiver) = oneshot::channel();
+        let work = Work::Tick { due, now: shared.clock.now(), done };
+        shared.route::<M>(Box::new(Envelope { to, origin: NO_WORKER, work }));
+        receiver
+    }
+
+    fn message(&self, shared: &Arc<Shared>, letter: Letter<'_>) -> Result<oneshot::Receiver<Delivered>, String> {
+        let (done, receiver) = oneshot::channel();
+        let (to, from) = (letter.incoming.to, letter.incoming.from);
+        let command = M::message(letter.incoming)?;
+        let Letter { id, taken, outbox_key, .. } = letter;
+        let now = shared.clock.now();
+        let work = Work::Message(MessageWork { command, from, id, taken, outbox_key, now, done });
+        shared.route::<M>(Box::new(Envelope { to, origin: NO_WORKER, work }));
+        Ok(receiver)
+    }
+}
+
+pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("background".to_owned()).spawn(move || {
+        tokio::task::LocalSet::new().block_on(&runtime, async move {
+            let mut loops = vec![spawn_local(watch_disk(Arc::clone(&shared)))];
+            for partition in shared.db.partitions().all() {
+                loops.push(spawn_local(ticks(Arc::clone(&shared), partition)));
+                loops.push(spawn_local(outbox(Arc::clone(&shared), partition)));
+            }
+            for each in loops {
+                let _ = each.await;
+            }
+        });
+    })
+}
+
+fn is_over(shared: &Shared) -> bool {
+    shared.stopping.load(Ordering::Acquire)
+}
+
+/// How often due timers are looked for, and how many are under way at once.
+const TICK_PACE: Duration = Duration::from_millis(100);
+const TICKS_AT_ONCE: usize = 256;
+
+async fn ticks(shared: Arc<Shared>, partition: u8) {
+    while !is_over(&shared) {
+        tokio::time::sleep(TICK_PACE).await;
+        let prefix = keys::prefix(partition, KeyKind::Timer);
+        let rows = shared.db.scan(&prefix, None, TICKS_AT_ONCE).unwrap_or_else(|error| {
+            tracing::error!(%error, "timers cannot be read");
+            Vec::new()
+        });
+        let now = shared.clock.now();
+        let due = rows.iter().filter_map(|(key, _)| keys::parse_timer(key)).take_while(|(due, _)| *due <= now);
+        let under_way: Vec<_> = due
+            .filter_map(|(due, address)| {
+                shared.kinds.get(&address.entity.kind).map(|kind| kind.own_work().tick(&shared, address, due))
+            })
+            .collect();
+        for tick in under_way {
+            let _ = tick.await;
+        }
+    }
+}
+
+const DISK_PACE: Duration = Duration::from_secs(2);
+
+/// Below the watermark the server only reads; it recovers by itself.
+async fn watch_disk(shared: Arc<Shared>) {
+    let mut beats = 0u32;
+    while !is_over(&shared) {
+        if beats.is_multiple_of(20) {
+            match rustix::fs::statvfs(shared.db.folder()) {
+                Ok(disk) => {
+                    let free_mib = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
+                    let low = free_mib < shared.config.disk_low_watermark_mib;
+                    if shared.read_only.swap(low, Ordering::AcqRel) != low {
+                        tracing::warn!(free_mib, low, "disk watermark");
+                    }
+                    metrics::gauge!("castellan_disk_free_bytes").set((free_mib << 20) as f64);
+                }
+                Err(error) => tracing::error!(%error, "free disk space cannot be read"),
+            }
+        }
+        beats += 1;
+        tokio::time::sleep(DISK_PACE / 20).await;
+    }
+}
+
+/// Messages of a partition that may be under way at once, to different recipients.
+const LETTERS_AT_ONCE: usize = 512;
+/// Rows read in one go.
+const OUTBOX_PAGE: usize = 512;
+
+/// Recipients are served side by side, each in order: an item that waits never blocks another's queue.
+#[derive(Default)]
+struct Lanes {
+    waiting: HashMap<Address, VecDeque<(Vec<u8>, OutboxItem, bool)>>,
+    /// Outbox rows that are being worked on, so that a scan does not take them again.
+    known: HashSet<Vec<u8>>,
+}
+
+async fn outbox(shared: Arc<Shared>, partition: u8) {
+    let lanes = Rc::new(RefCell::new(Lanes::default()));
+    let room = Arc::new(Semaphore::new(LETTERS_AT_ONCE));
+    let prefix = keys::prefix(partition, KeyKind::Outbox);
+    let mut after: Option<Vec<u8>> = None;
+    while !is_over(&shared) {
+        let rows = shared.db.scan(&prefix, after.as_deref(), OUTBOX_PAGE).unwrap_or_else(|error| {
+            tracing::error!(%error, "the outbox cannot be read");
+            Vec::new()
+        });
+        let full = rows.len() == OUTBOX_PAGE;
+        for (key, value) in rows {
+            after = Some(key.clone());
+            match minicbor::decode::<OutboxItem>(&value) {
+                Ok(item) => route(&shared, &lanes, &room, key, item).await,
+                Err(error) => tracing::error!(%error, "an outbox item cannot be read"),
+            }
+        }
+        if !full {
+            let news = shared.outbox_news[usize::from(partition)].notified();
+            let _ = tokio::time::timeout(Duration::from_millis(500), news).await;
+        }
+    }
+}
+
+/// Puts an item into its recipient's lane, and a lane that was empty to work.
+async fn route(
+    shared: &Arc<Shared>,
+    lanes: &Rc<RefCell<Lanes>>,
+    room: &Arc<Semaphore>,
+    key: Vec<u8>,
+    item: OutboxItem,
+) {
+    if !lanes.borrow_mut().known.insert(key.clone()) {
+        return;
+    }
+    let org = item.from.org;
+    let (to, unclaimed) = match &item.to {
+        Target::Entity(address) => (*address, false),
+        Target::ClaimHolder(space, digest) => {
+            let holder = ClaimSpace::from_number(*space)
+                .ok_or(StoreError::Corrupt { what: "claim space", why: space.to_string() })
+                .and_then(|space| shared.db.claim_holder(space, org, digest));
+            match holder {
+                Ok(Some(holder)) => (holder, false),
+                Ok(None) => (item.from, true),
+                Err(error) => return tracing::error!(%error, "a claim's holder cannot be read"),
+            }
+        }
+        // A fan-out has a lane of its own, named after its sender.
+        Target::Index(..) => {
+            spawn_local(fan_out(Arc::clone(shared), Rc::clone(lanes), key, item));
+            return;
+        }
+    };
+    let is_first = {
+        let mut lanes = lanes.borrow_mut();
+        let lane = lanes.waiting.entry(to).or_default();
+        lane.push_back((key, item, unclaimed));
+        lane.len() == 1
+    };
+    if is_first {
+        let Ok(permit) = Arc::clone(room).acquire_owned().await else { return };
+        spawn_local(run_lane(Arc::clone(shared), Rc::clone(lanes), to, permit));
+    }
+}
+
+async fn run_lane(shared: Arc<Shared>, lanes: Rc<RefCell<Lanes>>, to: Address, _permit: OwnedSemaphorePermit) {
+    loop {
+        let front = lanes.borrow().waiting.get(&to).and_then(|lane| lane.front().cloned());
+        let Some((key, item, unclaimed)) = front else {
+            lanes.borrow_mut().waiting.remove(&to);
+            return;
+        };
+        let done = Some(key.clone());
+        if !deliver(&shared, to, &item, unclaimed, done).await {
+            return;
+        }
+        let mut lanes = lanes.borrow_mut();
+        lanes.known.remove(&key);
+        if let Some(lane) = lanes.waiting.get_mut(&to) {
+            lane.pop_front();
+            if lane.is_empty() {
+                lanes.waiting.remove(&to);
+                return;
+            }
+        }
+    }
+}
+
+/// Sends one message until it is taken or refused; false when the server is over.
+async fn deliver(
+    shared: &Arc<Shared>,
+    to: Address,
+    item: &OutboxItem,
+    unclaimed: bool,
+    outbox_key: Option<Vec<u8>>,
+) -> bool {
+    let mut pause = Duration::from_millis(5);
+    loop {
+        if is_over(shared) {
+            return false;
+        }
+        match send(shared, to, item, unclaimed, outbox_key.clone()) {
+            Ok(sent) => match sent.await {
+                Ok(Delivered::Done) => return true,
+                Ok(Delivered::Refused) => {
+                    shared.stats.messages_refused.increment(1);
+                    return forget(shared, item.from.org, outbox_key).await;
+                }
+                Ok(Delivered::Later) | Err(_) => {}
+            },
+            Err(why) => {
+                tracing::error!(%why, from = %item.from.entity, to = %to.entity, "a message cannot be sent");
+                shared.stats.messages_refused.increment(1);
+                return forget(shared, item.from.org, outbox_key).await;
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+fn send(
+    shared: &Arc<Shared>,
+    to: Address,
+    item: &OutboxItem,
+    unclaimed: bool,
+    outbox_key: Option<Vec<u8>>,
+) -> Result<oneshot::Receiver<Delivered>, String> {
+    let (db, from) = (&shared.db, item.from);
+    let secret = match item.secret.and_then(|(subject, field)| Some((subject, VaultField::from_number(field)?))) {
+        Some((subject, field)) => shared.keys.read(db, subject, field).map_err(|error| error.to_string())?,
+        None => None,
+    };
+    let taken = db
+        .get(&keys::high_water(db.partition_of(to.org), to, from))
+        .map_err(|error| error.to_string())?
+        .and_then(|bytes| minicbor::decode(&bytes).ok());
+    let id = HighWater { revision: item.revision, n: item.n };
+    let secret = secret.as_ref().map(|secret| secret.as_slice());
+    let incoming = Incoming { to, from, body: &item.body, secret, unclaimed, keys: &*shared.keys };
+    let kind = shared.kinds.get(&to.entity.kind).ok_or("no such kind of entity")?;
+    kind.own_work().message(shared, Letter { incoming, id, taken, outbox_key })
+}
+
+/// Removes an outbox row without its recipient.
+async fn forget(shared: &Arc<Shared>, org: OrgId, outbox_key: Option<Vec<u8>>) -> bool {
+    let Some(key) = outbox_key else { return true };
+    let mut ops = Ops::default();
+    ops.delete(&key);
+    write(shared, org, ops).await
+}
+
+async fn write(shared: &Arc<Shared>, org: OrgId, ops: Ops) -> bool {
+    let (done, written) = oneshot::channel();
+    let finish = Some(Box::new(Done { delivered: Delivered::Done, done }) as Box<dyn super::inbox::Finish>);
+    let queue = &shared.queues[usize::from(shared.db.partition_of(org))];
+    queue.submit(Item { ops, finish, origin: NO_WORKER, ..Item::default() });
+    written.await == Ok(Delivered::Done)
+}
+
+/// Recipients of a fan-out that are asked at once before its cursor moves on.
+const FAN_OUT_AT_ONCE: usize = 128;
+
+/// One row for however many recipients: it carries a cursor over an index and moves it on as they are served.
+async fn fan_out(shared: Arc<Shared>, lanes: Rc<RefCell<Lanes>>, key: Vec<u8>, mut item: OutboxItem) {
+    let org = item.from.org;
+    while let Target::Index(space, prefix, kind, cursor) = item.to.clone() {
+        let after = (!cursor.is_empty()).then_some(cursor.as_slice());
+        let rows = match RowSpace::from_number(space) {
+            Some(space) => shared.db.rows(space, org, &prefix, after, FAN_OUT_AT_ONCE),
+            None => Err(StoreError::Corrupt { what: "row space", why: space.to_string() }),
+        };
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => return tracing::error!(%error, "a fan-out's index cannot be read"),
+        };
+        let Some(last) = rows.last().map(|(key, _)| key.clone()) else {
+            if forget(&shared, org, Some(key.clone())).await {
+                lanes.borrow_mut().known.remove(&key);
+            }
+            return;
+        };
+        let recipients = rows.iter().filter_map(|(row, _)| {
+            let raw = row.last_chunk::<16>().map(|bytes| u128::from_be_bytes(*bytes))?;
+            Some(Address { org, entity: EntityId { kind: EntityKind::from_number(kind)?, raw } })
+        });
+        let one = &item;
+        let served = recipients.map(|to| deliver(&shared, to, one, false, None));
+        if futures_util::future::join_all(served).await.contains(&false) {
+            return;
+        }
+        item.to = Target::Index(space, prefix, kind, last);
+        let mut ops = Ops::default();
+        ops.put(&key, &minicbor::to_vec(&item).unwrap_or_default());
+        write(&shared, org, ops).await;
+    }
+}

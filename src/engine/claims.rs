@@ -1,0 +1,71 @@
+//! Unique values on their way to the disk: a sharded table of what is being claimed, checked with the durable rows.
+
+use crate::{
+    kernel::{Address, ClaimSpace, OrgId},
+    store::{Db, StoreError},
+};
+use dashmap::{DashMap, Entry};
+
+/// A claimed value: its space, organisation and keyed hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ClaimKey {
+    pub space: ClaimSpace,
+    pub org: OrgId,
+    pub digest: [u8; 32],
+}
+
+#[derive(Default)]
+pub(super) struct Claims {
+    in_flight: DashMap<ClaimKey, (Address, u32)>,
+}
+
+/// Why a claim was not given.
+pub(super) enum Denied {
+    Taken,
+    Store(StoreError),
+}
+
+impl Claims {
+    /// Takes a value for `owner`, or says that another entity has it. `from` may hand over what it holds.
+    pub fn take(&self, db: &Db, key: ClaimKey, owner: Address, from: Option<Address>) -> Result<(), Denied> {
+        self.hold(key, owner)?;
+        match db.claim_holder(key.space, key.org, &key.digest) {
+            Ok(None) => Ok(()),
+            Ok(Some(holder)) if holder == owner || Some(holder) == from => Ok(()),
+            Ok(Some(_)) => {
+                self.settle(&key);
+                Err(Denied::Taken)
+            }
+            Err(error) => {
+                self.settle(&key);
+                Err(Denied::Store(error))
+            }
+        }
+    }
+
+    /// Takes a value that never becomes a row, such as an idempotency key that is being worked on.
+    pub fn hold(&self, key: ClaimKey, owner: Address) -> Result<(), Denied> {
+        match self.in_flight.entry(key) {
+            Entry::Vacant(free) => {
+                free.insert((owner, 1));
+                Ok(())
+            }
+            Entry::Occupied(mut held) if held.get().0 == owner && key.space != ClaimSpace::Replay => {
+                held.get_mut().1 += 1;
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(Denied::Taken),
+        }
+    }
+
+    /// The value's record is durable, or has failed: the row decides from here on.
+    pub fn settle(&self, key: &ClaimKey) {
+        if let Entry::Occupied(mut held) = self.in_flight.entry(*key) {
+            if held.get().1 > 1 {
+                held.get_mut().1 -= 1;
+            } else {
+                held.remove();
+            }
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! The actor shell, once for all contexts: inboxes, directory, actors, claims, commit threads, timers, outbox.
+//!
+//! Nothing leaves the process before what it shows is durable: not an answer, not a read, not a refusal.
+
+mod actor;
+mod background;
+mod claims;
+mod committer;
+mod directory;
+mod inbox;
+mod load;
+mod permit;
+mod readers;
+pub mod verify;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use permit::{InFlight, Permit};
+pub use work::ReplayWrite;
+
+use crate::{
+    kernel::{
+        Address, Chance, ClaimSpace, Clock, EntityKind, KeyedHash, Machine, OrgId, Principal, RowSpace, Stamp,
+        UnixMillis, VaultField, invariants::Invariant,
+    },
+    store::{CommitLog, Db, Keyring, StoreError, StoredRecord, StoredReplay, db::KeyValue, keys},
+};
+use committer::{CommitQueue, Committer};
+use directory::{Directory, Kind};
+use inbox::{Deliver, Inbox, NO_WORKER, Parcel};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::{Notify, oneshot};
+use work::{CommandWork, Envelope, Reading, Work};
+
+/// Limits of the shell. `config/castellan.toml` says what each is for.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    pub workers: usize,
+    pub readers: usize,
+    pub awake_entities_max: usize,
+    pub mailbox_capacity: usize,
+    pub idle_before_sleep_s: u32,
+    pub snapshot_every_events: u32,
+    /// Read-only below so much free disk.
+    pub disk_low_watermark_mib: u64,
+    /// What a broken log leads to: in production the end of the process.
+    pub on_broken_log: fn(),
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            readers: 2,
+            awake_entities_max: 100_000,
+            mailbox_capacity: 64,
+            idle_before_sleep_s: 900,
+            snapshot_every_events: 64,
+            disk_low_watermark_mib: 512,
+            on_broken_log: || {},
+        }
+    }
+}
+
+/// Why there is no answer. Nothing has changed, unless the outcome is unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure<R> {
+    Refused(R),
+    /// Another entity holds this value.
+    Taken(ClaimSpace),
+    /// The entity's mailbox is full, or too many are awake.
+    Busy,
+    /// The entity panicked; it is out of service until the next start.
+    Quarantined,
+    /// Failed before the write: send the same request again.
+    NotWritten,
+    /// The log broke: send the same request with the same idempotency key after the restart.
+    OutcomeUnknown,
+    /// The disk is nearly full.
+    ReadOnly,
+    Stopping,
+    /// The same idempotency key is being worked on.
+    InProgress,
+    /// The same idempotency key has been answered: the stored answer stands.
+    Replayed,
+    /// The store cannot be read.
+    Store(String),
+}
+
+impl Failure<Infallible> {
+    /// The same failure where refusals of another kind are possible.
+    pub fn widen<R>(self) -> Failure<R> {
+        match self {
+            Self::Refused(never) => match never {},
+            Self::Taken(space) => Failure::Taken(space),
+            Self::Busy => Failure::Busy,
+            Self::Quarantined => Failure::Quarantined,
+            Self::NotWritten => Failure::NotWritten,
+            Self::OutcomeUnknown => Failure::OutcomeUnknown,
+            Self::ReadOnly => Failure::ReadOnly,
+            Self::Stopping => Failure::Stopping,
+            Self::InProgress => Failure::InProgress,
+            Self::Replayed => Failure::Replayed,
+            Self::Store(error) => Failure::Store(error),
+        }
+    }
+}
+
+/// An answer and the revision that it shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed<A> {
+    pub answer: A,
+    pub revision: u64,
+}
+
+/// Who calls, when, and with what room.
+pub struct Call<M: Machine> {
+    pub by: Principal,
+    pub from: Option<IpAddr>,
+    /// Read once, at the door.
+    pub now: UnixMillis,
+    pub permit: Permit,
+    pub replay: Option<ReplayWrite<M>>,
+}
+
+/// Metric handles, looked up once.
+struct Stats {
+    batch_records: metrics::Histogram,
+    fsync_seconds: metrics::Histogram,
+    activations: metrics::Counter,
+    quarantined: metrics::Counter,
+    messages_refused: metrics::Counter,
+}
+
+impl Stats {
+    fn new() -> Self {
+        Self {
+            batch_records: metrics::histogram!("castellan_commit_batch_records"),
+            fsync_seconds: metrics::histogram!("castellan_commit_append_seconds"),
+            activations: metrics::counter!("castellan_activations_total"),
+            quarantined: metrics::counter!("castellan_quarantined_total"),
+            messages_refused: metrics::counter!("castellan_messages_refused_total"),
+        }
+    }
+}
+
+struct Shared {
+    config: EngineConfig,
+    db: Db,
+    keys: Arc<Keyring>,
+    log: Arc<dyn CommitLog>,
+    clock: Clock,
+    chance: Chance,
+    up_since: UnixMillis,
+    started: std::time::Instant,
+    inboxes: Box<[Inbox]>,
+    queues: Box<[CommitQueue]>,
+    outbox_news: Box<[Notify]>,
+    claims: claims::Claims,
+    kinds: HashMap<EntityKind, Arc<dyn Kind>>,
+    readers: readers::Readers,
+    stats: Stats,
+    generation: AtomicU64,
+    awake: AtomicUsize,
+    read_only: AtomicBool,
+    broken: AtomicBool,
+    stopping: AtomicBool,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Shared {
+    fn owner(&self, of: Address) -> usize {
+        let mixed = (of.entity.raw as u64 ^ (of.entity.raw >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 32) as usize % self.inboxes.len()
+    }
+
+    fn worker_index(self: &Arc<Self>) -> Option<usize> {
+        let worker = inbox::current_worker(self);
+        (worker != NO_WORKER).then_some(usize::from(worker))
+    }
+
+    /// Seconds since the start, for idleness.
+    fn coarse_s(&self) -> u32 {
+        u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn claim_digest(&self, space: ClaimSpace, org: OrgId, value: &[u8]) -> [u8; 32] {
+        self.keys.keyed_hash("claim", &[&[space as u8], &org.to_bytes(), value])
+    }
+
+    fn violated(&self, invariant: Invariant) {
+        tracing::error!(invariant.id, invariant.says, "invariant violated");
+        metrics::counter!("castellan_invariant_violations_total", "id" => invariant.id).increment(1);
+    }
+
+    /// Gives work to the worker that owns the entity.
+    fn route<M: Machine>(self: &Arc<Self>, envelope: Box<Envelope<M>>) {
+        let owner = self.owner(envelope.to);
+        if usize::from(inbox::current_worker(self)) == owner {
+            envelope.deliver(self);
+        } else {
+            self.inboxes[owner].push(Parcel::Deliver(envelope));
+        }
+    }
+
+    fn poison(&self, address: Address, generation: u64) {
+        struct Poison(Address, u64);
+        impl Deliver for Poison {
+            fn deliver(self: Box<Self>, shared: &Arc<Shared>) {
+                if let Some(kind) = shared.kinds.get(&self.0.entity.kind) {
+                    kind.poison(shared, self.0, self.1);
+                }
+            }
+        }
+        self.inboxes[self.owner(address)].push(Parcel::Deliver(Box::new(Poison(address, generation))));
+    }
+
+    /// The log cannot go on. Waiters hear that their outcome is unknown; a restart reads what is durable.
+    fn broke(&self) {
+        if !self.broken.swap(true, Ordering::AcqRel) {
+            tracing::error!("the commit log is broken: stopping, a restart reads what is durable");
+            (self.config.on_broken_log)();
+        }
+    }
+}
+
+/// The kinds of entities an engine serves.
+pub struct Kinds {
+    workers: usize,
+    kinds: HashMap<EntityKind, Arc<dyn Kind>>,
+}
+
+impl Kinds {
+    pub fn new(workers: usize) -> Self {
+        Self { workers, kinds: HashMap::new() }
+    }
+
+    #[must_use]
+    pub fn with<M: Machine>(mut self) -> Self {
+        self.kinds.insert(M::KIND, Arc::new(Directory::<M>::new(self.workers)));
+        self
+    }
+}
+
+/// The running shell. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Starts commit, reader and background threads. Workers attach themselves.
+    pub fn start(
+        config: EngineConfig,
+        kinds: Kinds,
+        db: Db,
+        log: Arc<dyn CommitLog>,
+        keys: Arc<Keyring>,
+        clock: Clock,
+        chance: Chance,
+    ) -> Result<Self, StoreError> {
+        let partitions = usize::from(db.partitions().all().end);
+        let shared = Arc::new(Shared {
+            up_since: clock.now(),
+            started: crate::kernel::time::instant(),
+            inboxes: (0..config.workers.max(1)).map(|_| Inbox::default()).collect(),
+            queues: (0..partitions).map(|_| CommitQueue::default()).collect(),
+            outbox_news: (0..partitions).map(|_| Notify::new()).collect(),
+            claims: claims::Claims::default(),
+            kinds: kinds.kinds,
+            readers: readers::Readers::start(config.readers.max(1))?,
+            stats: Stats::new(),
+            generation: AtomicU64::new(1),
+            awake: AtomicUsize::new(0),
+            read_only: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            threads: Mutex::default(),
+            config,
+            db,
+            keys,
+            log,
+            clock,
+            chance,
+        });
+        let mut threads = Vec::new();
+        for partition in shared.db.partitions().all() {
+            let tail = shared.log.tail(partition)?;
+            let committer = Committer::new(Arc::clone(&shared), partition, tail);
+            let name = format!("commit-{partition}");
+            threads.push(std::thread::Builder::new().name(name).spawn(move || committer.run())?);
+        }
+        threads.push(background::start(Arc::clone(&shared))?);
+        *shared.threads.lock() = threads;
+        Ok(Self { shared })
+    }
+
+    /// Makes the calling thread a worker. It must run a tokio `LocalSet`; calling it twice does no harm.
+    pub fn attach_worker(&self) {
+        inbox::attach(&self.shared);
+    }
+
+    /// Whether every worker is there, so that every entity has its owner.
+    pub fn is_ready(&self) -> bool {
+        let shared = &self.shared;
+        !shared.broken.load(Ordering::Acquire)
+            && !shared.stopping.load(Ordering::Acquire)
+            && shared.inboxes.iter().all(Inbox::is_attached)
+    }
+
+    pub fn is_read_only(&self) -> bool {
+        self.shared.read_only.load(Ordering::Acquire)
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    pub fn chance(&self) -> &Chance {
+        &self.shared.chance
+    }
+
+    pub fn up_since(&self) -> UnixMillis {
+        self.shared.up_since
+    }
+
+    pub fn keys(&self) -> &Keyring {
+        &self.shared.keys
+    }
+
+    pub fn db(&self) -> &Db {
+        &self.shared.db
+    }
+
+    /// Lets an entity decide. The answer comes when everything it shows is durable.
+    pub async fn ask<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+        call: Call<M>,
+    ) -> Result<Committed<M::Answer>, Failure<M::Refusal>> {
+        if self.is_read_only() {
+            return Err(Failure::ReadOnly);
+        }
+        let (answer, answered) = oneshot::channel();
+        let Call { by, from, now, permit, replay } = call;
+        let work = Work::Command(CommandWork { command, by, from, now, replay, permit, answer });
+        let origin = inbox::current_worker(&self.shared);
+        self.shared.route(Box::new(Envelope { to, origin, work }));
+        answered.await.unwrap_or(Err(Failure::Stopping))
+    }
+
+    /// Looks at an entity's state. What is seen is durable when the answer comes; an unknown entity has revision 0.
+    pub async fn read<M: Machine, R: Send + 'static>(
+        &self,
+        of: Address,
+        read: impl FnOnce(&M, Stamp) -> R + Send + 'static,
+    ) -> Result<R, Failure<Infallible>> {
+        let (answer, answered) = oneshot::channel();
+        let work = Work::Read(Box::new(Reading { read, answer }));
+        let origin = inbox::current_worker(&self.shared);
+        self.shared.route::<M>(Box::new(Envelope { to: of, origin, work }));
+        answered.await.unwrap_or(Err(Failure::Stopping))
+    }
+
+    /// What an entity publishes, without a hop through its actor once it has been awake. `None` for unknown ones.
+    pub async fn view<M: Machine>(&self, of: Address) -> Result<Option<Arc<M::View>>, Failure<Infallible>> {
+        let directory = Directory::<M>::of(&self.shared);
+        if let Some(view) = directory.view(of) {
+            return Ok(Some(view));
+        }
+        self.read::<M, ()>(of, |_, _| ()).await?;
+        Ok(directory.view(of))
+    }
+
+    /// Runs a read of the store on a reader thread.
+    pub async fn with_db<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Db, &Keyring) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (db, keys) = (self.shared.db.clone(), Arc::clone(&self.shared.keys));
+        self.shared.readers.run(move || read(&db, &keys)).await
+    }
+
+    /// Rows of a list or an index, in order, behind `after`. Keys come without the organisation's prefix.
+    pub async fn rows(
+        &self,
+        space: RowSpace,
+        org: OrgId,
+        prefix: Vec<u8>,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, StoreError> {
+        self.with_db(move |db, _| db.rows(space, org, &prefix, after.as_deref(), limit)).await
+    }
+
+    pub async fn row(&self, space: RowSpace, org: OrgId, key: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with_db(move |db, _| db.get(&keys::row(db.partition_of(org), space, org, &key))).await
+    }
+
+    /// Records of an entity, newest first, before a revision.
+    pub async fn history(
+        &self,
+        of: Address,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        self.with_db(move |db, _| db.history(of, before, limit)).await
+    }
+
+    pub async fn open_vault(
+        &self,
+        subject: Address,
+        field: VaultField,
+    ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, StoreError> {
+        self.with_db(move |db, keys| keys.read(db, subject, field)).await
+    }
+
+    /// The stored answer to an idempotency key, if there is one.
+    pub async fn replay(&self, org: OrgId, key: [u8; 32]) -> Result<Option<StoredReplay>, StoreError> {
+        let row = self.with_db(move |db, _| db.get(&keys::replay(db.partition_of(org), &key))).await?;
+        row.map(|bytes| minicbor::decode(&bytes))
+            .transpose()
+            .map_err(|error| StoreError::Corrupt { what: "stored answer", why: error.to_string() })
+    }
+
+    /// How many entities of each kind are awake.
+    pub fn awake(&self) -> Vec<(EntityKind, usize)> {
+        self.shared.kinds.iter().map(|(kind, directory)| (*kind, directory.awake())).collect()
+    }
+
+    /// Writes what is admitted and ends the threads. Call it when no request comes in any more.
+    pub async fn stop(&self) {
+        let shared = &self.shared;
+        while !shared.broken.load(Ordering::Acquire) && !shared.queues.iter().all(CommitQueue::is_drained) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        shared.stopping.store(true, Ordering::Release);
+        shared.queues.iter().for_each(CommitQueue::wake);
+        shared.outbox_news.iter().for_each(Notify::notify_one);
+        let threads = std::mem::take(&mut *shared.threads.lock());
+        let _ = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+    }
+}

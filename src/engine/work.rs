@@ -1,0 +1,144 @@
+//! What an actor is asked to do, and how the answer finds its way back.
+
+use super::{
+    Committed, Failure, Shared,
+    committer::Outcome,
+    directory::Directory,
+    inbox::{Deliver, Finish},
+    permit::Permit,
+};
+use crate::{
+    kernel::{Address, Machine, Principal, Stamp, UnixMillis},
+    store::record::HighWater,
+};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use tokio::sync::oneshot;
+
+/// One piece of work for one entity.
+pub(super) struct Envelope<M: Machine> {
+    pub to: Address,
+    pub origin: u16,
+    pub work: Work<M>,
+}
+
+pub(super) type Answered<M> = Result<Committed<<M as Machine>::Answer>, Failure<<M as Machine>::Refusal>>;
+
+pub(super) enum Work<M: Machine> {
+    Command(CommandWork<M>),
+    Read(Box<dyn ReadWork<M>>),
+    Tick { due: UnixMillis, now: UnixMillis, done: oneshot::Sender<Delivered> },
+    Message(MessageWork<M>),
+}
+
+pub(super) struct CommandWork<M: Machine> {
+    pub command: M::Command,
+    pub by: Principal,
+    pub from: Option<IpAddr>,
+    pub now: UnixMillis,
+    pub replay: Option<ReplayWrite<M>>,
+    pub permit: Permit,
+    pub answer: oneshot::Sender<Answered<M>>,
+}
+
+pub(super) struct MessageWork<M: Machine> {
+    pub command: M::Command,
+    pub from: Address,
+    pub id: HighWater,
+    /// The newest message of this sender that the receiver had taken, read just before.
+    pub taken: Option<HighWater>,
+    /// The outbox row that is done with this message.
+    pub outbox_key: Option<Vec<u8>>,
+    pub now: UnixMillis,
+    pub done: oneshot::Sender<Delivered>,
+}
+
+/// The answer to store beside the change, for a request with an idempotency key.
+pub struct ReplayWrite<M: Machine> {
+    pub key: [u8; 32],
+    pub body_hash: [u8; 32],
+    /// Makes status and body of the answer at this revision.
+    pub render: fn(&M::Answer, u64) -> (u16, Vec<u8>),
+}
+
+/// What became of a tick or a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivered {
+    Done,
+    Refused,
+    /// Not now: busy or not durable.
+    Later,
+}
+
+/// A read of an actor's state, typed by what it finds.
+pub(super) trait ReadWork<M>: Send {
+    fn read(self: Box<Self>, state: &M, stamp: Stamp) -> Box<dyn Finish>;
+    fn fail(self: Box<Self>, failure: Failure<Infallible>);
+}
+
+pub(super) struct Reading<R, F> {
+    pub read: F,
+    pub answer: oneshot::Sender<Result<R, Failure<Infallible>>>,
+}
+
+impl<M, R: Send + 'static, F: FnOnce(&M, Stamp) -> R + Send> ReadWork<M> for Reading<R, F> {
+    fn read(self: Box<Self>, state: &M, stamp: Stamp) -> Box<dyn Finish> {
+        let found = (self.read)(state, stamp);
+        Box::new(Reply { result: Ok(found), answer: self.answer, permit: None })
+    }
+
+    fn fail(self: Box<Self>, failure: Failure<Infallible>) {
+        let _ = self.answer.send(Err(failure));
+    }
+}
+
+/// An answer that waits for durability, and the room that it holds meanwhile.
+pub(super) struct Reply<T, R> {
+    pub result: Result<T, Failure<R>>,
+    pub answer: oneshot::Sender<Result<T, Failure<R>>>,
+    pub permit: Option<Permit>,
+}
+
+impl<T: Send, R: Send> Finish for Reply<T, R> {
+    fn finish(self: Box<Self>, outcome: Outcome) {
+        let result = match outcome {
+            Outcome::Durable => self.result,
+            Outcome::Rejected => Err(Failure::NotWritten),
+            Outcome::Unknown => Err(Failure::OutcomeUnknown),
+        };
+        // Whoever asked may have hung up: the change stands all the same.
+        let _ = self.answer.send(result);
+        drop(self.permit);
+    }
+}
+
+pub(super) struct Done {
+    pub delivered: Delivered,
+    pub done: oneshot::Sender<Delivered>,
+}
+
+impl Finish for Done {
+    fn finish(self: Box<Self>, outcome: Outcome) {
+        let _ = self.done.send(if outcome == Outcome::Durable { self.delivered } else { Delivered::Later });
+    }
+}
+
+impl<M: Machine> Envelope<M> {
+    /// Answers without having visited the actor: nothing has happened.
+    pub fn fail(self, failure: Failure<Infallible>) {
+        match self.work {
+            Work::Command(work) => {
+                let _ = work.answer.send(Err(failure.widen()));
+            }
+            Work::Read(read) => read.fail(failure),
+            Work::Tick { done, .. } | Work::Message(MessageWork { done, .. }) => {
+                let _ = done.send(if failure == Failure::Quarantined { Delivered::Refused } else { Delivered::Later });
+            }
+        }
+    }
+}
+
+impl<M: Machine> Deliver for Envelope<M> {
+    fn deliver(self: Box<Self>, shared: &Arc<Shared>) {
+        Directory::<M>::of(shared).deliver(shared, self);
+    }
+}

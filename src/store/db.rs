@@ -1,0 +1,282 @@
+//! Opening the database and reading from it. Writing is the commit log's business alone.
+
+use super::{StoreError, keys, record::StoredRecord};
+use crate::kernel::{Address, ClaimSpace, OrgId, RowSpace, UnixMillis};
+use rocksdb::{
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType, DBWithThreadMode,
+    Direction, IteratorMode, MultiThreaded, ReadOptions,
+};
+use std::{path::Path, sync::Arc};
+
+/// The data format of this program. Older data is read for ever, newer is refused.
+pub const FORMAT: u32 = 1;
+
+/// Column families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Everything that is overwritten or removed.
+    Default,
+    /// Records, which are only ever appended and trimmed.
+    Events,
+}
+
+/// How RocksDB is tuned.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub partitions: u8,
+    pub max_total_wal_mib: u64,
+    pub block_cache_mib: usize,
+    pub write_buffer_mib: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { partitions: 1, max_total_wal_mib: 512, block_cache_mib: 256, write_buffer_mib: 64 }
+    }
+}
+
+/// Which partition an organisation's entities live in.
+#[derive(Debug, Clone, Copy)]
+pub struct Partitions {
+    count: u8,
+}
+
+impl Partitions {
+    pub fn new(count: u8) -> Self {
+        Self { count: count.max(1) }
+    }
+
+    pub fn of(self, org: OrgId) -> u8 {
+        // The low byte of an id is random, so organisations spread evenly; SYSTEM is 0.
+        (org.0 as u8) % self.count
+    }
+
+    pub fn all(self) -> std::ops::Range<u8> {
+        0..self.count
+    }
+}
+
+/// One open data folder.
+#[derive(Clone)]
+pub struct Db {
+    raw: Arc<DBWithThreadMode<MultiThreaded>>,
+    partitions: Partitions,
+}
+
+/// A key and its value.
+pub type KeyValue = (Vec<u8>, Vec<u8>);
+
+impl Db {
+    /// Opens a data folder, or makes a new one when `create` is set.
+    pub fn open(folder: &Path, options: Options, create: bool) -> Result<Self, StoreError> {
+        if !create && !folder.join("CURRENT").exists() {
+            return Err(StoreError::NotInitialised(folder.display().to_string()));
+        }
+        let cache = Cache::new_lru_cache(options.block_cache_mib << 20);
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&cache);
+        table.set_bloom_filter(10.0, false);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        let mut family = rocksdb::Options::default();
+        family.set_block_based_table_factory(&table);
+        family.set_write_buffer_size(options.write_buffer_mib << 20);
+        family.set_compression_type(DBCompressionType::Lz4);
+        let mut general = family.clone();
+        general.create_if_missing(create);
+        general.create_missing_column_families(true);
+        general.set_max_total_wal_size(options.max_total_wal_mib << 20);
+        general.set_max_background_jobs(2);
+        general.set_bytes_per_sync(1 << 20);
+        general.set_keep_log_file_num(4);
+        let families = ["default", "events"].map(|name| ColumnFamilyDescriptor::new(name, family.clone()));
+        let raw = DBWithThreadMode::open_cf_descriptors(&general, folder, families)?;
+        let db = Self { raw: Arc::new(raw), partitions: Partitions::new(options.partitions) };
+        db.check_format(options.partitions, create)?;
+        Ok(db)
+    }
+
+    fn check_format(&self, partitions: u8, create: bool) -> Result<(), StoreError> {
+        match self.raw.get(keys::global("format"))? {
+            None if create => {
+                self.raw.put(keys::global("format"), FORMAT.to_be_bytes())?;
+                self.raw.put(keys::global("partitions"), [partitions])?;
+                Ok(())
+            }
+            None => Err(StoreError::Corrupt { what: "format", why: "there is none".to_owned() }),
+            Some(bytes) => {
+                let found = bytes.try_into().map(u32::from_be_bytes).unwrap_or(u32::MAX);
+                if found > FORMAT {
+                    return Err(StoreError::NewerFormat { found, known: FORMAT });
+                }
+                let found = self.raw.get(keys::global("partitions"))?.and_then(|bytes| bytes.first().copied());
+                match found {
+                    Some(found) if found != partitions => Err(StoreError::Partitions { found, configured: partitions }),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    pub(super) fn raw(&self) -> &DBWithThreadMode<MultiThreaded> {
+        &self.raw
+    }
+
+    /// # Panics
+    /// Never: both families are opened with the database.
+    #[expect(clippy::expect_used, reason = "both families are opened with the database")]
+    pub(super) fn family(&self, family: Family) -> Arc<BoundColumnFamily<'_>> {
+        let name = match family {
+            Family::Default => "default",
+            Family::Events => "events",
+        };
+        self.raw.cf_handle(name).expect("opened with the database")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.raw.path()
+    }
+
+    pub fn partitions(&self) -> Partitions {
+        self.partitions
+    }
+
+    pub fn partition_of(&self, org: OrgId) -> u8 {
+        self.partitions.of(org)
+    }
+
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.raw.get(key)?)
+    }
+
+    /// A value that belongs to the whole folder and is written once, by `init`.
+    pub fn put_global(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        let mut durable = rocksdb::WriteOptions::default();
+        durable.set_sync(true);
+        Ok(self.raw.put_opt(keys::global(name), value, &durable)?)
+    }
+
+    /// Rows whose key begins with `prefix`, behind `after` (a whole key), in order.
+    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<KeyValue>, StoreError> {
+        self.scan_family(Family::Default, prefix, after, limit)
+    }
+
+    pub fn scan_family(
+        &self,
+        family: Family,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, StoreError> {
+        let mut read = ReadOptions::default();
+        if let Some(end) = behind(prefix) {
+            read.set_iterate_upper_bound(end);
+        }
+        let from = after.filter(|after| *after >= prefix).unwrap_or(prefix);
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let mut rows = Vec::new();
+        for row in self.raw.iterator_cf_opt(&self.family(family), read, mode) {
+            let (key, value) = row?;
+            if after == Some(&key[..]) {
+                continue;
+            }
+            if rows.len() == limit {
+                break;
+            }
+            rows.push((key.into_vec(), value.into_vec()));
+        }
+        Ok(rows)
+    }
+
+    /// The first row at or behind `from` whose key begins with `prefix`.
+    pub fn first_from(&self, family: Family, prefix: &[u8], from: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        let mode = IteratorMode::From(from, Direction::Forward);
+        match self.raw.iterator_cf(&self.family(family), mode).next().transpose()? {
+            Some((key, value)) if key.starts_with(prefix) => Ok(Some((key.into_vec(), value.into_vec()))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Rows of one organisation; keys come without the organisation's prefix.
+    pub fn rows(
+        &self,
+        space: RowSpace,
+        org: OrgId,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, StoreError> {
+        let partition = self.partition_of(org);
+        let prefix = keys::row(partition, space, org, prefix);
+        let after = after.map(|after| keys::row(partition, space, org, after));
+        let mut rows = self.scan(&prefix, after.as_deref(), limit)?;
+        rows.iter_mut().for_each(|(key, _)| {
+            key.drain(..keys::ROW_PREFIX);
+        });
+        Ok(rows)
+    }
+
+    pub fn claim_holder(
+        &self,
+        space: ClaimSpace,
+        org: OrgId,
+        digest: &[u8; 32],
+    ) -> Result<Option<Address>, StoreError> {
+        let row = self.get(&keys::claim(self.partition_of(org), space, org, digest))?;
+        Ok(row.and_then(|bytes| Address::from_bytes(&bytes)))
+    }
+
+    pub fn armed(&self, of: Address) -> Result<Option<UnixMillis>, StoreError> {
+        let row = self.get(&keys::armed(self.partition_of(of.org), of))?;
+        Ok(row.and_then(|bytes| bytes.try_into().ok()).map(|bytes| UnixMillis(u64::from_be_bytes(bytes))))
+    }
+
+    /// Records of an entity from revision `from` on, oldest first, handed to `each`.
+    pub fn each_record(
+        &self,
+        of: Address,
+        from: u64,
+        mut each: impl FnMut(StoredRecord) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let partition = self.partition_of(of.org);
+        let mut read = ReadOptions::default();
+        if let Some(end) = behind(&keys::event(partition, of, 0)[..=Address::BYTES]) {
+            read.set_iterate_upper_bound(end);
+        }
+        let start = keys::event(partition, of, from);
+        let mode = IteratorMode::From(&start, Direction::Forward);
+        for row in self.raw.iterator_cf_opt(&self.family(Family::Events), read, mode) {
+            let (key, value) = row?;
+            each(StoredRecord::read(&key, &value)?)?;
+        }
+        Ok(())
+    }
+
+    /// Records of an entity before revision `before`, newest first.
+    pub fn history(&self, of: Address, before: Option<u64>, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
+        let partition = self.partition_of(of.org);
+        let first = keys::event(partition, of, 0);
+        let mut read = ReadOptions::default();
+        read.set_iterate_lower_bound(first.to_vec());
+        let last = keys::event(partition, of, before.map_or(u64::MAX, |before| before.saturating_sub(1)));
+        let mode = IteratorMode::From(&last, Direction::Reverse);
+        let mut records = Vec::new();
+        for row in self.raw.iterator_cf_opt(&self.family(Family::Events), read, mode).take(limit) {
+            let (key, value) = row?;
+            records.push(StoredRecord::read(&key, &value)?);
+        }
+        Ok(records)
+    }
+}
+
+/// The first key behind everything that begins with `prefix`.
+fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}

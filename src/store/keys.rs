@@ -1,0 +1,109 @@
+//! Key layout. Every key begins with its partition and a `KeyKind`; numbers are append-only.
+//!
+//! ```text
+//! default  [partition][kind] …          events  [partition][address 33][first revision u64] → record
+//! ```
+
+use crate::kernel::{Address, ClaimSpace, OrgId, RowSpace, UnixMillis, VaultField};
+
+/// What a row of the default column family is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KeyKind {
+    /// Of the partition itself: the log's tail.
+    Meta = 1,
+    Snapshot = 2,
+    Row = 3,
+    Claim = 4,
+    Timer = 5,
+    Armed = 6,
+    Outbox = 7,
+    HighWater = 8,
+    Vault = 9,
+    SubjectKey = 10,
+    Replay = 11,
+}
+
+/// The prefix of rows that belong to no partition, such as the format version.
+pub const GLOBAL: u8 = 255;
+
+fn key(partition: u8, kind: KeyKind, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(2 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.extend([partition, kind as u8]);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+pub fn prefix(partition: u8, kind: KeyKind) -> Vec<u8> {
+    key(partition, kind, &[])
+}
+
+pub fn global(name: &str) -> Vec<u8> {
+    key(GLOBAL, KeyKind::Meta, &[name.as_bytes()])
+}
+
+pub fn tail(partition: u8) -> Vec<u8> {
+    key(partition, KeyKind::Meta, &[b"tail"])
+}
+
+pub fn event(partition: u8, of: Address, first_revision: u64) -> [u8; 1 + Address::BYTES + 8] {
+    let mut key = [0; 1 + Address::BYTES + 8];
+    key[0] = partition;
+    key[1..=Address::BYTES].copy_from_slice(&of.to_bytes());
+    key[1 + Address::BYTES..].copy_from_slice(&first_revision.to_be_bytes());
+    key
+}
+
+/// Reads the address and the first revision out of an event key.
+pub fn parse_event(key: &[u8]) -> Option<(Address, u64)> {
+    let (address, revision) = key.get(1..)?.split_at_checked(Address::BYTES)?;
+    Some((Address::from_bytes(address)?, u64::from_be_bytes(revision.try_into().ok()?)))
+}
+
+pub fn snapshot(partition: u8, of: Address) -> Vec<u8> {
+    key(partition, KeyKind::Snapshot, &[&of.to_bytes()])
+}
+
+pub fn armed(partition: u8, of: Address) -> Vec<u8> {
+    key(partition, KeyKind::Armed, &[&of.to_bytes()])
+}
+
+pub fn timer(partition: u8, due: UnixMillis, of: Address) -> Vec<u8> {
+    key(partition, KeyKind::Timer, &[&due.0.to_be_bytes(), &of.to_bytes()])
+}
+
+pub fn parse_timer(key: &[u8]) -> Option<(UnixMillis, Address)> {
+    let (due, address) = key.get(2..)?.split_at_checked(8)?;
+    Some((UnixMillis(u64::from_be_bytes(due.try_into().ok()?)), Address::from_bytes(address)?))
+}
+
+pub fn row(partition: u8, space: RowSpace, org: OrgId, rest: &[u8]) -> Vec<u8> {
+    key(partition, KeyKind::Row, &[&[space as u8], &org.to_bytes(), rest])
+}
+
+/// Length of what stands before the caller's own part in a row key.
+pub const ROW_PREFIX: usize = 2 + 1 + 16;
+
+pub fn claim(partition: u8, space: ClaimSpace, org: OrgId, digest: &[u8; 32]) -> Vec<u8> {
+    key(partition, KeyKind::Claim, &[&[space as u8], &org.to_bytes(), digest])
+}
+
+pub fn outbox(partition: u8, position: u64, index: u32) -> Vec<u8> {
+    key(partition, KeyKind::Outbox, &[&position.to_be_bytes(), &index.to_be_bytes()])
+}
+
+pub fn high_water(partition: u8, receiver: Address, sender: Address) -> Vec<u8> {
+    key(partition, KeyKind::HighWater, &[&receiver.to_bytes(), &sender.to_bytes()])
+}
+
+pub fn vault(partition: u8, subject: Address, field: VaultField) -> Vec<u8> {
+    key(partition, KeyKind::Vault, &[&subject.to_bytes(), &[field as u8]])
+}
+
+pub fn subject_key(partition: u8, subject: Address) -> Vec<u8> {
+    key(partition, KeyKind::SubjectKey, &[&subject.to_bytes()])
+}
+
+pub fn replay(partition: u8, digest: &[u8; 32]) -> Vec<u8> {
+    key(partition, KeyKind::Replay, &[digest])
+}
