@@ -89,7 +89,8 @@ fn a_drop_off_that_does_not_fit_is_ignored() {
 #[test]
 fn another_holder_and_a_wrong_box_are_flagged() {
     let mut model = model();
-    let receipts = sync(&mut model, 0, &[pick(1, 0, 0), entry(2, Kind::DropOff, 0, 0, 1), pick(3, 0, 0), pick(4, 1, 1)]);
+    let receipts =
+        sync(&mut model, 0, &[pick(1, 0, 0), entry(2, Kind::DropOff, 0, 0, 1), pick(3, 0, 0), pick(4, 1, 1)]);
     assert_eq!(verdicts(&receipts)[1], Verdict::flagged(Reason::OtherHolder));
     let receipts = sync(&mut model, 1, &[drop(1, 0, 0), drop(2, 1, 1)]);
     assert_eq!(verdicts(&receipts), [Verdict::APPLIED; 2], "the homes are asked afterwards");

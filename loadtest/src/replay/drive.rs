@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     chance::Chance,
-    model::{Entry, Kind, Model, Outcome, Receipts, Sync, Verdict},
+    model::{Entry, Kind, Model, Outcome, Receipts, SmartBox, Sync, Verdict},
     wire::MAX_ENTRIES,
 };
 use std::{
@@ -136,7 +136,7 @@ impl Drive {
     }
 
     /// Replays everything. `speed`: seconds of the month in one second; 0: as fast as it goes.
-    pub async fn run(&mut self, speed: f64, mut done: impl FnMut(u64)) -> Result<(), String> {
+    pub async fn run(&mut self, speed: f64, mut done: impl FnMut()) -> Result<(), String> {
         let steps = std::mem::take(&mut self.plan.steps);
         let begun = Instant::now();
         let first_s = steps.first().map_or(0, |timed| timed.at_s);
@@ -149,7 +149,7 @@ impl Drive {
             }
             self.step(step).await?;
             if let Step::Exchange { .. } = step {
-                done(1);
+                done();
             }
         }
         self.plan.steps = steps;
@@ -162,15 +162,22 @@ impl Drive {
             self.sides[place].offline = false;
             self.drain(place).await?;
         }
-        // Complete syncs turn open gaps into conflicts; putting those right opens no new ones.
-        while let Some(Reverse((at_s, _))) = self.visits.peek() {
-            let at_s = *at_s;
-            self.visits_until(at_s).await?;
+        // Complete syncs turn open gaps into conflicts; each visit may leave doubt in another box.
+        loop {
+            self.visits_until(i64::MAX).await?;
             for place in 0..self.sides.len() {
                 self.sync(place, MAX_ENTRIES, Fate::Fine).await?;
             }
+            let doubtful = |model: &SmartBox| model.bins.iter().any(|bin| !bin.confirmed);
+            let places: Vec<usize> =
+                (0..self.sides.len()).filter(|&place| doubtful(&self.model.boxes[place])).collect();
+            if places.is_empty() && self.visits.is_empty() {
+                return Ok(());
+            }
+            for place in places {
+                self.visit(place).await?;
+            }
         }
-        Ok(())
     }
 
     async fn step(&mut self, step: Step) -> Result<(), String> {
@@ -208,10 +215,7 @@ impl Drive {
     }
 
     /// The span in which the server decided something.
-    async fn decided(
-        &mut self,
-        act: impl AsyncFnOnce(&mut Live) -> Result<(), String>,
-    ) -> Result<(i64, i64), String> {
+    async fn decided(&mut self, act: impl AsyncFnOnce(&mut Live) -> Result<(), String>) -> Result<(i64, i64), String> {
         match &mut self.live {
             None => Ok((self.order as i64, self.order as i64)),
             Some(live) => {
@@ -283,9 +287,8 @@ impl Drive {
         let to = (side.resume_at + limit.min(MAX_ENTRIES)).min(side.journal.len());
         let entries = side.journal[side.resume_at..to].to_vec();
         let more = to < side.journal.len();
-        let visitors = entries
-            .iter()
-            .any(|entry| entry.kind == Kind::DropOff && self.model.keys[entry.key].home != place);
+        let visitors =
+            entries.iter().any(|entry| entry.kind == Kind::DropOff && self.model.keys[entry.key].home != place);
         if let Some(live) = &mut self.live {
             live.prepare(place, entries.len(), more)?;
         }
@@ -296,8 +299,7 @@ impl Drive {
                 None => Heard { clock_ms: self.order as i64, server_ms: self.order as i64, receipts: None },
             };
             let (gaps, judged) = (self.model.gaps.len(), self.model.boxes[place].judged.len());
-            let sync =
-                Sync { place, entries: &entries, more, clock_ms: heard.clock_ms, server_ms: heard.server_ms };
+            let sync = Sync { place, entries: &entries, more, clock_ms: heard.clock_ms, server_ms: heard.server_ms };
             let receipts = self.model.sync(&sync);
             self.tally.syncs += 1;
             if let Some(heard) = &heard.receipts {
@@ -415,15 +417,5 @@ impl Drive {
         self.lookback.corrected(spot, key, self.model.boxes[spot.place].bins[spot.bin].key, self.order);
         self.model.correct(spot.place, spot.bin, key);
         Ok(())
-    }
-
-    /// How often each cause stands behind what was not simply applied.
-    pub fn causes(&self) -> std::collections::BTreeMap<(Outcome, &'static str, Cause), u64> {
-        let mut causes = std::collections::BTreeMap::new();
-        for Explained { place, number, cause } in &self.explained {
-            let verdict = self.model.boxes[*place].judged[*number].verdict;
-            *causes.entry((verdict.outcome, verdict.reason.map_or("", |it| it.name()), *cause)).or_default() += 1;
-        }
-        causes
     }
 }

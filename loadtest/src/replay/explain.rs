@@ -8,6 +8,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 pub enum Cause {
     /// The permission was withdrawn before the pick-up.
     Withdrawn,
+    /// The key may only be dropped at its home.
+    HomeOnly,
     /// Two records of the month say that the key was with two people.
     OverlappingTrips,
     /// An administrator's correction came first: the box was offline.
@@ -26,6 +28,7 @@ impl Cause {
     pub fn name(self) -> &'static str {
         match self {
             Self::Withdrawn => "withdrawn",
+            Self::HomeOnly => "home_only",
             Self::OverlappingTrips => "overlapping_trips",
             Self::CorrectedMeanwhile => "corrected_meanwhile",
             Self::HeardOutOfOrder => "heard_out_of_order",
@@ -38,6 +41,7 @@ impl Cause {
     pub fn says(self) -> &'static str {
         match self {
             Self::Withdrawn => "the permission had been withdrawn before the pick-up",
+            Self::HomeOnly => "the key may only be dropped at its home",
             Self::OverlappingTrips => "two trips of the month say that the key was with two people",
             Self::CorrectedMeanwhile => "an administrator's correction came before the journal: the box was offline",
             Self::HeardOutOfOrder => "something later that happened to the key was heard first: this box was offline",

@@ -72,7 +72,7 @@ impl Live {
         target: Target,
         operator_token: &str,
         seed: u64,
-        mut done: impl FnMut(&str),
+        mut done: impl FnMut(),
     ) -> Result<Self, String> {
         let chance = Chance::seeded(seed).fork(2);
         let mut operator = Api::new(target.clone(), operator_token, chance.fork(1 ^ now_ms()));
@@ -105,7 +105,7 @@ impl Live {
         }
         for place in 0..plan.places.len() {
             live.add_station(plan, place, chance.fork(16 + place as u64)).await?;
-            done(&plan.places[place].name);
+            done();
         }
         Ok(live)
     }
@@ -254,7 +254,9 @@ impl Live {
             match seen["visitors_unresolved"].as_u64() {
                 Some(0) => return Ok(()),
                 None => return Err(format!("GET {path}: no number `visitors_unresolved`")),
-                Some(_) if begun.elapsed() > SETTLED_WITHIN => return Err(format!("GET {path}: visitors stay unresolved")),
+                Some(_) if begun.elapsed() > SETTLED_WITHIN => {
+                    return Err(format!("GET {path}: visitors stay unresolved"));
+                }
                 Some(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }

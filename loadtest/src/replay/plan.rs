@@ -24,15 +24,36 @@ pub enum Half {
 /// One thing that happens. Boxes, keys, people and trips are numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    ClockBreaks { place: usize },
-    ClockMended { place: usize },
-    Withdraw { place: usize, person: usize },
-    Grant { place: usize, person: usize },
-    Online { place: usize },
-    Exchange { half: Half, trip: usize },
+    ClockBreaks {
+        place: usize,
+    },
+    ClockMended {
+        place: usize,
+    },
+    Withdraw {
+        place: usize,
+        person: usize,
+    },
+    Grant {
+        place: usize,
+        person: usize,
+    },
+    Online {
+        place: usize,
+    },
+    Exchange {
+        half: Half,
+        trip: usize,
+    },
     /// A van takes a key from one box to another.
-    Van { key: usize, from: usize, to: usize },
-    Offline { place: usize },
+    Van {
+        key: usize,
+        from: usize,
+        to: usize,
+    },
+    Offline {
+        place: usize,
+    },
 }
 
 impl Step {
