@@ -24,6 +24,22 @@ mod screen;
 
 pub mod fleet;
 
+pub mod site;
+
+pub mod outage;
+
+pub mod verify;
+
+pub mod road;
+
+pub mod storm;
+
+pub mod crash;
+
+pub mod versus;
+
+pub mod demo;
+
 pub use api::{Api, ApiError};
 pub use chance::Chance;
 pub use client::{ClientError, Connection, Target};
