@@ -1,7 +1,7 @@
 //! `castellan-load`: scenarios that drive a server as thousands of boxes do, and verify what became of it.
 
 use castellan_load::{
-    clock, crash, demo,
+    clock, crash, demo, replay,
     report::{LoadError, Report},
     site::Common,
     storm, versus,
@@ -15,6 +15,8 @@ Examples:
       10,000 boxes come back at once after an outage; every one is compared with the server.
   castellan-load crash --boxes 300 --kills 50 --json c.json
       300 boxes and 8 administrators go on while the server is killed 50 times; `castellan verify` after every kill.
+  castellan-load replay --csv ../shared/data/exchanges-2016-07.csv.gz --offline 0.3 --json r.json
+      48,872 real exchanges at boxes that go offline at random; the server must believe what an independent model does.
   castellan-load versus --boxes 20000 --entries 10 --connections 64,256,2000 --repeat 5 --json v.json
       How much of a bare handler's throughput is left when every answer is durable; needs a quiet machine.
   castellan-load demo --seconds 60
@@ -42,6 +44,8 @@ enum Scenario {
     Storm(storm::StormArgs),
     /// The server is killed with -9 again and again; whatever it had acknowledged must be there at the end.
     Crash(crash::CrashArgs),
+    /// A month of real exchanges with outages and corrections; histories, inventories and conflicts against a model.
+    Replay(replay::ReplayArgs),
     /// The yardstick: syncs against a bare handler that parses and answers the same bytes, by turns.
     Versus(versus::VersusArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
@@ -78,6 +82,7 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
     match &cli.scenario {
         Scenario::Storm(args) => storm::run(args, &cli.common, seed).await,
         Scenario::Crash(args) => crash::run(args, &cli.common, seed).await,
+        Scenario::Replay(args) => replay::run(args, &cli.common, seed).await,
         Scenario::Versus(args) => versus::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
     }
