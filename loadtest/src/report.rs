@@ -316,6 +316,11 @@ impl Latencies {
         self.0.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
+    /// Takes in what another run saw.
+    pub fn add(&mut self, other: &Self) -> Result<(), LoadError> {
+        self.0.add(&other.0).map_err(|error| LoadError::Unfit(error.to_string()))
+    }
+
     pub fn quantile_ms(&self, quantile: f64) -> f64 {
         self.0.value_at_quantile(quantile) as f64 / 1000.0
     }
