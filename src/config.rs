@@ -67,10 +67,10 @@ section! {
 section! {
     Store {
         data_dir: PathBuf = PathBuf::from("data"),
-        partitions: u16 = 1,
+        partitions: u8 = 1,
         max_total_wal_mib: u64 = 256,
-        block_cache_mib: u64 = 256,
-        write_buffer_mib: u64 = 64,
+        block_cache_mib: usize = 256,
+        write_buffer_mib: usize = 64,
         disk_low_watermark_mib: u64 = 512,
     }
 }
@@ -79,9 +79,9 @@ section! {
     Engine {
         awake_entities_max: usize = 200_000,
         mailbox_capacity: usize = 64,
-        idle_before_sleep_s: u64 = 900,
-        snapshot_every_events: u64 = 64,
-        gather_us: u64 = 50,
+        idle_before_sleep_s: u32 = 900,
+        snapshot_every_events: u32 = 64,
+        reader_threads: usize = 2,
     }
 }
 
@@ -206,12 +206,13 @@ impl Config {
         at_least("http.keep_alive_s", self.http.keep_alive_s, 1)?;
         at_least("store.partitions", self.store.partitions.into(), 1)?;
         at_least("store.max_total_wal_mib", self.store.max_total_wal_mib, 1)?;
-        at_least("store.block_cache_mib", self.store.block_cache_mib, 1)?;
-        at_least("store.write_buffer_mib", self.store.write_buffer_mib, 1)?;
+        at_least("store.block_cache_mib", self.store.block_cache_mib as u64, 1)?;
+        at_least("store.write_buffer_mib", self.store.write_buffer_mib as u64, 1)?;
         at_least("engine.awake_entities_max", self.engine.awake_entities_max as u64, 16)?;
         at_least("engine.mailbox_capacity", self.engine.mailbox_capacity as u64, 1)?;
-        at_least("engine.idle_before_sleep_s", self.engine.idle_before_sleep_s, 1)?;
-        at_least("engine.snapshot_every_events", self.engine.snapshot_every_events, 1)?;
+        at_least("engine.idle_before_sleep_s", self.engine.idle_before_sleep_s.into(), 1)?;
+        at_least("engine.snapshot_every_events", self.engine.snapshot_every_events.into(), 1)?;
+        at_least("engine.reader_threads", self.engine.reader_threads as u64, 1)?;
         at_least("admission.records_in_flight_max", self.admission.records_in_flight_max as u64, 1)?;
         at_least("admission.bytes_in_flight_max", self.admission.bytes_in_flight_max as u64, 64 << 10)?;
         at_least("admission.waiting_ms_max", self.admission.waiting_ms_max, 1)?;

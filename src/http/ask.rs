@@ -11,7 +11,7 @@ use super::{
     ticket::{self, Ticket},
 };
 use crate::{
-    engine::{Call, Committed, Engine, Failure, Permit},
+    engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
     kernel::{Address, Machine, OrgId, Principal, UnixMillis},
 };
 use actix_web::{HttpRequest, http::header, web::Bytes};
@@ -146,21 +146,35 @@ impl Ask {
         &self,
         to: Address,
         command: M::Command,
-    ) -> Result<Result<Committed<M::Answer>, Failure<M::Refusal>>, Problem> {
-        let permit = self.permit().await?;
-        let call = Call { cx_by: self.principal(), from: self.from, permit, replay: None };
-        Ok(self.engine.ask::<M>(to, command, call).await)
+        refused: fn(M::Refusal) -> Problem,
+    ) -> Result<Committed<M::Answer>, Problem> {
+        let told = self.engine.ask::<M>(to, command, self.call(None).await?).await;
+        told.map_err(|failure| Problem::of(failure, refused))
     }
 
-    /// The last or only command of a request: a repeat of the request is recognised by it.
+    /// The last or only command of a request, by which a repeat of the request is recognised: then the revision is the
+    /// one of the first time.
     pub async fn tell_once<M: Machine>(
         &self,
         to: Address,
         command: M::Command,
-    ) -> Result<Result<Committed<M::Answer>, Failure<M::Refusal>>, Problem> {
+        refused: fn(M::Refusal) -> Problem,
+    ) -> Result<u64, Problem> {
+        if let Some(revision) = self.done_before(to.org).await? {
+            return Ok(revision);
+        }
+        let told = self.engine.ask::<M>(to, command, self.call(self.to_replay()).await?).await;
+        match told {
+            Ok(committed) => Ok(committed.revision),
+            // Its twin came first by a moment.
+            Err(Failure::Replayed) => self.done_before(to.org).await?.ok_or_else(|| Code::InProgress.into()),
+            Err(failure) => Err(Problem::of(failure, refused)),
+        }
+    }
+
+    async fn call<M: Machine>(&self, replay: Option<ReplayWrite<M>>) -> Result<Call<M>, Problem> {
         let permit = self.permit().await?;
-        let call = Call { cx_by: self.principal(), from: self.from, permit, replay: self.to_replay::<M>() };
-        Ok(self.engine.ask::<M>(to, command, call).await)
+        Ok(Call { by: self.principal(), from: self.from, now: self.now(), permit, replay })
     }
 
     async fn permit(&self) -> Result<Permit, Problem> {

@@ -3,7 +3,7 @@
 use super::{ask::Ask, codes::Code, problem::Problem};
 use crate::{
     engine::ReplayWrite,
-    kernel::{KeyedHash, Machine},
+    kernel::{KeyedHash, Machine, OrgId},
 };
 use sha2::{Digest, Sha256};
 
@@ -35,9 +35,9 @@ impl Idempotency {
 impl Ask {
     /// The revision that this request led to before, if it was answered before. All else in an answer follows from the
     /// request and its key, so that no secret is stored.
-    pub async fn done_before(&self) -> Result<Option<u64>, Problem> {
+    pub async fn done_before(&self, org: OrgId) -> Result<Option<u64>, Problem> {
         let Some(idempotency) = &self.idempotency else { return Ok(None) };
-        match self.engine.replay(idempotency.key).await? {
+        match self.engine.replay(org, idempotency.key).await? {
             None => Ok(None),
             Some(stored) if stored.body_hash != idempotency.body_hash => Err(Code::OtherBody.into()),
             Some(stored) => match <[u8; 8]>::try_from(&stored.body[..]) {

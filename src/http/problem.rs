@@ -1,10 +1,7 @@
 //! Errors as the wire shows them: `application/problem+json` (RFC 9457).
 
 use super::codes::Code;
-use crate::{
-    engine::{Failure, StoreError},
-    kernel::ClaimSpace,
-};
+use crate::{engine::Failure, kernel::ClaimSpace, store::StoreError};
 use serde::Serialize;
 use std::{borrow::Cow, convert::Infallible};
 
@@ -126,6 +123,9 @@ impl From<Code> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Busy) {
+            return Self::from(Code::Busy).retry_after_s(1);
+        }
         tracing::error!(%error, "the store failed");
         Code::Internal.into()
     }
@@ -155,6 +155,11 @@ impl Problem {
             Failure::OutcomeUnknown => Self::from(Code::OutcomeUnknown).retry_after_s(5),
             Failure::ReadOnly => Self::from(Code::ReadOnly).retry_after_s(30),
             Failure::Stopping => Self::from(Code::Stopping).retry_after_s(5),
+            Failure::Replayed => Self::from(Code::InProgress).retry_after_s(1),
+            Failure::Store(error) => {
+                tracing::error!(error, "the store failed");
+                Code::Internal.into()
+            }
             Failure::InProgress => Self::from(Code::InProgress).retry_after_s(1),
         }
     }

@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{
     boxes::Plan,
-    engine::Failure,
     http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply, auth::Caller},
     kernel::{Codec, OrgId, PersonId, TokenId},
     orgs::{
@@ -80,7 +79,7 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let owner = PersonId(ask.mint_id("person", 0));
     let token = TokenId(ask.mint_id("token", 0));
     let secret = ask.mint_secret("token secret", 0);
-    let revision = match ask.done_before().await? {
+    let revision = match ask.done_before(organisation).await? {
         Some(revision) => revision,
         None => {
             let profile = ProfilePlain { name: body.owner.name, email: Some(body.owner.email), mobile: None };
@@ -181,13 +180,12 @@ fn is_operator(ask: &Ask) -> bool {
 }
 
 async fn tell(ask: &Ask, organisation: OrgId, command: Command) -> Result<u64, Problem> {
-    let told = ask.tell_once::<Organisation>(organisation.at(organisation), command).await?;
-    told.map(|committed| committed.revision).map_err(problem)
+    ask.tell_once::<Organisation>(organisation.at(organisation), command, refused).await
 }
 
-fn problem(failure: Failure<Refusal>) -> Problem {
-    Problem::of(failure, |refusal| match refusal {
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
         Refusal::NotFound => Code::NotFound.into(),
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
-    })
+    }
 }

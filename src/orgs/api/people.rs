@@ -2,7 +2,6 @@
 
 use super::values::{self, Wrong, or_null};
 use crate::{
-    engine::Failure,
     http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply},
     kernel::{Address, Codec, OrgId, PersonId, RowSpace, VaultField},
     orgs::{
@@ -83,14 +82,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     check_credentials(&mut wrong, &credentials);
     wrong.check()?;
     let person = PersonId(ask.mint_id("person", 0));
-    let revision = match ask.done_before().await? {
-        Some(revision) => revision,
-        None => {
-            let command = creation(&ask, ask.org(), role, &profile, &credentials);
-            let told = ask.tell_once::<Person>(person.at(ask.org()), command).await?;
-            told.map_err(problem)?.revision
-        }
-    };
+    let command = creation(&ask, ask.org(), role, &profile, &credentials);
+    let revision = ask.tell_once::<Person>(person.at(ask.org()), command, refused).await?;
     Reply::created(&Created { person, revision })
 }
 
@@ -150,10 +143,10 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
         let read = |state: &Person, _| state.known().map(|known| known.changed);
         let base = ask.engine.read(address, read).await?.ok_or(Code::NotFound)?;
         let command = merged(&ask, address, base, &body).await?;
-        match ask.tell_once::<Person>(address, command).await? {
-            Ok(committed) => return Reply::ok(&Changed { revision: committed.revision }),
-            Err(Failure::Refused(Refusal::ChangedMeanwhile)) => {}
-            Err(failure) => return Err(problem(failure)),
+        match ask.tell_once::<Person>(address, command, refused).await {
+            Ok(revision) => return Reply::ok(&Changed { revision }),
+            Err(problem) if problem.code() == Code::ChangedMeanwhile => {}
+            Err(problem) => return Err(problem),
         }
     }
     Err(Code::ChangedMeanwhile.into())
@@ -161,8 +154,8 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
 
 pub(crate) async fn erase(ask: Ask) -> Result<Reply, Problem> {
     let person: PersonId = ask.path("person")?;
-    let told = ask.tell_once::<Person>(person.at(ask.org()), Command::Erase).await?;
-    Reply::ok(&Changed { revision: told.map_err(problem)?.revision })
+    let revision = ask.tell_once::<Person>(person.at(ask.org()), Command::Erase, refused).await?;
+    Reply::ok(&Changed { revision })
 }
 
 /// What is sealed and what the body says, made one.
@@ -206,7 +199,7 @@ pub(super) fn creation(
 
 /// Makes a person as part of a larger request.
 pub(super) async fn tell(ask: &Ask, address: Address, command: Command) -> Result<(), Problem> {
-    ask.tell::<Person>(address, command).await?.map(drop).map_err(problem)
+    ask.tell::<Person>(address, command, refused).await.map(drop)
 }
 
 fn sealed_profile(ask: &Ask, org: OrgId, profile: &ProfilePlain) -> Profile {
@@ -253,11 +246,11 @@ fn check_credentials(wrong: &mut Wrong, credentials: &CredentialsPlain) {
     }
 }
 
-fn problem(failure: Failure<Refusal>) -> Problem {
-    Problem::of(failure, |refusal| match refusal {
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
         Refusal::NotFound => Code::NotFound.into(),
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
         Refusal::ChangedMeanwhile => Code::ChangedMeanwhile.into(),
         Refusal::IsOwner => Code::IsOwner.into(),
-    })
+    }
 }

@@ -2,7 +2,6 @@
 
 use super::values::{self, Wrong};
 use crate::{
-    engine::Failure,
     http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply, auth},
     kernel::{Codec, OrgId, RowSpace, TokenId, UnixMillis},
     orgs::{
@@ -63,14 +62,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
 
     let token_id = TokenId(ask.mint_id("token", 0));
     let secret = ask.mint_secret("token secret", 0);
-    let revision = match ask.done_before().await? {
-        Some(revision) => revision,
-        None => {
-            let command = issued(&secret, &body.label, scopes, expires_at.flatten());
-            let told = ask.tell_once::<ApiToken>(token_id.at(ask.org()), command).await?;
-            told.map_err(problem)?.revision
-        }
-    };
+    let command = issued(&secret, &body.label, scopes, expires_at.flatten());
+    let revision = ask.tell_once::<ApiToken>(token_id.at(ask.org()), command, refused).await?;
     Reply::created(&Created { token_id, token: text(ask.org(), token_id, &secret), revision })
 }
 
@@ -100,8 +93,8 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
 
 pub(crate) async fn revoke(ask: Ask) -> Result<Reply, Problem> {
     let token_id: TokenId = ask.path("token_id")?;
-    let told = ask.tell_once::<ApiToken>(token_id.at(ask.org()), Command::Revoke).await?;
-    Reply::ok(&Changed { revision: told.map_err(problem)?.revision })
+    let revision = ask.tell_once::<ApiToken>(token_id.at(ask.org()), Command::Revoke, refused).await?;
+    Reply::ok(&Changed { revision })
 }
 
 /// Issues a token as part of a larger request.
@@ -114,8 +107,7 @@ pub(super) async fn issue(
     scopes: Scopes,
     expires_at: Option<UnixMillis>,
 ) -> Result<(), Problem> {
-    let told = ask.tell::<ApiToken>(token.at(org), issued(secret, label, scopes, expires_at)).await?;
-    told.map(drop).map_err(problem)
+    ask.tell::<ApiToken>(token.at(org), issued(secret, label, scopes, expires_at), refused).await.map(drop)
 }
 
 /// The command that makes a token.
@@ -128,9 +120,9 @@ pub fn text(org: OrgId, token: TokenId, secret: &[u8; 32]) -> String {
     auth::token_text(auth::API_PREFIX, org, token, secret)
 }
 
-fn problem(failure: Failure<Refusal>) -> Problem {
-    Problem::of(failure, |refusal| match refusal {
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
         Refusal::NotFound => Code::NotFound.into(),
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
-    })
+    }
 }
