@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod boxes;
 pub mod engine;
 pub mod kernel;
 pub mod store;
