@@ -1,7 +1,6 @@
 //! How the rooms are put together: the program, its tests and its benches all start from here.
 
 use crate::{
-    boxes::SmartBox,
     config::Config,
     engine::{Call, Engine, EngineConfig, Failure, Kinds, Permit},
     http::server::Listeners,
@@ -32,7 +31,7 @@ pub enum StartError {
 
 /// Every kind of entity there is.
 pub fn kinds(workers: usize) -> Kinds {
-    Kinds::new(workers).with::<Organisation>().with::<Person>().with::<ApiToken>().with::<SmartBox>()
+    Kinds::new(workers).with::<Organisation>().with::<Person>().with::<ApiToken>()
 }
 
 fn database_folder(data: &Path) -> PathBuf {
@@ -73,13 +72,8 @@ pub async fn init(config: &Config, chance: Chance) -> Result<String, StartError>
 async fn first_token(engine: &Engine) -> Result<String, StartError> {
     let (id, secret) = (TokenId(engine.chance().id()), engine.chance().bytes());
     let scopes = [Scope::Operator].into_iter().collect();
-    let call = Call {
-        by: Principal::Server,
-        from: None,
-        now: engine.clock().now(),
-        permit: Permit::internal(),
-        replay: None,
-    };
+    let call =
+        Call { by: Principal::Server, from: None, now: engine.clock().now(), permit: Permit::internal(), replay: None };
     let command = tokens::issued(&secret, "first operator token", scopes, None);
     let told = engine.ask::<ApiToken>(id.at(OrgId::SYSTEM), command, call).await;
     told.map_err(|failure: Failure<token::Refusal>| StartError::FirstToken(format!("{failure:?}")))?;

@@ -101,9 +101,7 @@ pub(super) fn token(command: &Token) -> Result<(), String> {
             show(&server.send("POST", "/tokens", Some(body))?)
         }
         Token::List { server } => server.list("/tokens"),
-        Token::Revoke { server, token_id } => {
-            show(&server.send("DELETE", &format!("/tokens/{token_id}"), None)?)
-        }
+        Token::Revoke { server, token_id } => show(&server.send("DELETE", &format!("/tokens/{token_id}"), None)?),
     }
 }
 

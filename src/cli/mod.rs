@@ -2,9 +2,9 @@
 
 mod client;
 
-use crate::{app, config::Config, http::echo, kernel::Chance, kernel::Clock, metrics};
+use crate::{app, config::Config, kernel::Chance, kernel::Clock, metrics};
 use clap::{Args, Parser, Subcommand};
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,15 +61,6 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
-    /// The yardstick of the load test: the same bytes parsed and answered by a bare handler
-    #[command(hide = true)]
-    Echo {
-        #[arg(long, value_name = "ADDR")]
-        listen: SocketAddr,
-        /// 0: one a core
-        #[arg(long, default_value_t = 0)]
-        workers: usize,
-    },
 }
 
 #[derive(Args)]
@@ -88,7 +79,6 @@ pub fn run() -> ExitCode {
         Command::Org(command) => client::org(&command),
         Command::Token(command) => client::token(&command),
         Command::Verify { data } => return verify(&data),
-        Command::Echo { listen, workers } => echo::run(listen, workers).map_err(|error| error.to_string()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -103,9 +93,8 @@ fn init(data: PathBuf, partitions: u8) -> Result<(), String> {
     let mut config = Config::default();
     config.store.data_dir = data;
     config.store.partitions = partitions;
-    let token = actix_rt::System::new()
-        .block_on(app::init(&config, Chance::system()))
-        .map_err(|error| error.to_string())?;
+    let token =
+        actix_rt::System::new().block_on(app::init(&config, Chance::system())).map_err(|error| error.to_string())?;
     eprintln!(
         "Made {} with the master key {}. The operator's token, shown this once:",
         config.store.data_dir.display(),
@@ -147,8 +136,7 @@ fn check_config(file: &std::path::Path) -> Result<(), String> {
 }
 
 fn verify(data: &std::path::Path) -> ExitCode {
-    let verified = app::open_to_verify(data)
-        .and_then(|db| crate::engine::verify::verify(&db, &app::kinds(1), |_| {}));
+    let verified = app::open_to_verify(data).and_then(|db| crate::engine::verify::verify(&db, &app::kinds(1), |_| {}));
     match verified {
         Ok(report) => {
             println!(
