@@ -45,3 +45,7 @@ pub use chance::Chance;
 pub use client::{ClientError, Connection, Target};
 pub use process::ServerProcess;
 pub use vbox::VirtualBox;
+
+pub mod model;
+
+pub mod replay;
