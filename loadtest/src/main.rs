@@ -1,7 +1,7 @@
 //! `castellan-load`: scenarios that drive a server as thousands of boxes do, and verify what became of it.
 
 use castellan_load::{
-    clock, crash, demo,
+    clock, crash, demo, replay,
     report::{LoadError, Report},
     site::Common,
     storm, versus,
@@ -13,6 +13,8 @@ const EXAMPLES: &str = "\
 Examples:
   castellan-load storm --boxes 10000 --entries 10 --json s.json
       10,000 boxes come back at once after an outage; every one is compared with the server.
+  castellan-load replay --csv exchanges-2016-07.csv.gz --offline 0.3 --json r.json
+      48,872 real exchanges; inventories, histories, conflicts and flags are compared with an independent model.
   castellan-load crash --boxes 300 --kills 50 --json c.json
       300 boxes and 8 administrators go on while the server is killed 50 times; `castellan verify` after every kill.
   castellan-load versus --boxes 20000 --entries 10 --connections 64,256,2000 --repeat 5 --json v.json
@@ -40,6 +42,8 @@ struct Cli {
 enum Scenario {
     /// An outage, and everyone back at once; every box's state is compared with the server's afterwards.
     Storm(storm::StormArgs),
+    /// A month of real exchanges, told to the server and to an independent model that must agree at the end.
+    Replay(replay::ReplayArgs),
     /// The server is killed with -9 again and again; whatever it had acknowledged must be there at the end.
     Crash(crash::CrashArgs),
     /// The yardstick: syncs against a bare handler that parses and answers the same bytes, by turns.
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
 async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
     match &cli.scenario {
         Scenario::Storm(args) => storm::run(args, &cli.common, seed).await,
+        Scenario::Replay(args) => replay::run(args, &cli.common, seed).await,
         Scenario::Crash(args) => crash::run(args, &cli.common, seed).await,
         Scenario::Versus(args) => versus::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,

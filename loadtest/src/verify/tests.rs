@@ -127,7 +127,9 @@ fn lost_doubled_and_changed_entries_are_found() {
     let (_, _, mut history) = told();
     history[1]["seq"] = json!(3);
     assert_eq!(counts(&check_history(&fleet_box, &receipts, &history)), [1, 1, 0, 1]);
-    for (field, value) in [("kind", json!("pick_up")), ("bin", json!("A-2")), ("fob", json!("F2")), ("person", json!("x"))] {
+    for (field, value) in
+        [("kind", json!("pick_up")), ("bin", json!("A-2")), ("fob", json!("F2")), ("person", json!("x"))]
+    {
         let (_, _, mut history) = told();
         history[1][field] = value;
         assert_eq!(counts(&check_history(&fleet_box, &receipts, &history)), [0, 0, 1, 0], "{field}");
