@@ -17,6 +17,8 @@ Examples:
       48,872 real exchanges; inventories, histories, conflicts and flags are compared with an independent model.
   castellan-load crash --boxes 300 --kills 50 --json c.json
       300 boxes and 8 administrators go on while the server is killed 50 times; `castellan verify` after every kill.
+  castellan-load replay --csv ../shared/data/exchanges-2016-07.csv.gz --offline 0.3 --json r.json
+      48,872 real exchanges at boxes that go offline at random; the server must believe what an independent model does.
   castellan-load versus --boxes 20000 --entries 10 --connections 64,256,2000 --repeat 5 --json v.json
       How much of a bare handler's throughput is left when every answer is durable; needs a quiet machine.
   castellan-load demo --seconds 60
@@ -46,6 +48,8 @@ enum Scenario {
     Replay(replay::ReplayArgs),
     /// The server is killed with -9 again and again; whatever it had acknowledged must be there at the end.
     Crash(crash::CrashArgs),
+    /// A month of real exchanges with outages and corrections; histories, inventories and conflicts against a model.
+    Replay(replay::ReplayArgs),
     /// The yardstick: syncs against a bare handler that parses and answers the same bytes, by turns.
     Versus(versus::VersusArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
@@ -83,6 +87,7 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Storm(args) => storm::run(args, &cli.common, seed).await,
         Scenario::Replay(args) => replay::run(args, &cli.common, seed).await,
         Scenario::Crash(args) => crash::run(args, &cli.common, seed).await,
+        Scenario::Replay(args) => replay::run(args, &cli.common, seed).await,
         Scenario::Versus(args) => versus::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
     }

@@ -16,12 +16,10 @@ mod trips;
 mod world;
 
 use crate::{
-    ServerProcess, Target,
-    cpu::Meter,
     model::Model,
-    process::fetch,
-    report::{Admission, Latencies, LoadError, Report},
+    report::{Admission, Figure, Latencies, LoadError, Report},
     screen::bar,
+    site::{Common, Site},
 };
 use compare::Findings;
 use details::Details;
@@ -43,8 +41,6 @@ pub struct ReplayArgs {
     /// Seconds of the month in one second; 0: as fast as it goes.
     #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
     pub speed: f64,
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -57,31 +53,24 @@ fn not_negative(text: &str) -> Result<f64, String> {
     if number >= 0.0 && number.is_finite() { Ok(number) } else { Err("expected 0 or more".to_owned()) }
 }
 
-/// Where the server is: one that runs already, or this program's own.
-pub struct Server {
-    pub target: Target,
-    pub operator_token: String,
-    pub process: Option<ServerProcess>,
-}
-
-/// Replays against a server; `Report::holds` says whether everything agreed.
-pub async fn run(args: &ReplayArgs, server: &Server) -> Result<Report, LoadError> {
+/// `Report::holds` says whether everything agreed.
+pub async fn run(args: &ReplayArgs, common: &Common, seed: u64) -> Result<Report, LoadError> {
     let trips = Trips::read(&args.csv).map_err(LoadError::Unfit)?;
-    let plan = Plan::new(trips, args.seed, args.offline);
-    let mut report = Report::new("replay", args.seed);
+    let plan = Plan::new(trips, seed, args.offline);
+    let site = Site::open(common).await?;
+    let mut report = Report::new("replay", seed);
     report.boxes = Some(plan.places.len() as u64);
     report.entries = Some(plan.exchanges() as u64);
+    report.ready_s = site.ready_s.map(Figure::One);
     let progress = bar("boxes made", plan.places.len() as u64);
-    let target = server.target.clone();
-    let live = Live::set_up(&plan, target, &server.operator_token, args.seed, || progress.inc(1)).await;
+    let live = Live::set_up(&plan, site.target.clone(), &site.token, seed, || progress.inc(1)).await;
     let live = live.map_err(LoadError::Unfit)?;
     progress.finish_and_clear();
 
     let progress = bar("exchanges", plan.exchanges() as u64);
     let model = starting_model(&plan);
-    let mut drive = Drive::new(plan, model, Some(live), args.seed);
-    let pid = server.process.as_ref().and_then(ServerProcess::pid);
-    let meter = Meter::start(pid.as_slice());
+    let mut drive = Drive::new(plan, model, Some(live), seed);
+    let meter = site.meter();
     let broken = drive.run(args.speed, || progress.inc(1)).await.err();
     let used = meter.stop();
     progress.finish_and_clear();
@@ -92,32 +81,29 @@ pub async fn run(args: &ReplayArgs, server: &Server) -> Result<Report, LoadError
         findings = compare::compare(&mut drive, || progress.inc(1)).await.map_err(LoadError::Unfit)?;
         progress.finish_and_clear();
     }
-    report.server_rss_kib = server.process.as_ref().and_then(ServerProcess::rss_kib);
-    if let Some(process) = &server.process
-        && let Some((200, metrics)) = fetch(&process.observability, "/metrics").await
-    {
-        report.admission = Some(Admission::from_metrics(&metrics));
-    }
-    let syncs = drive.tally.syncs.max(1) as f64;
-    report.syncs_per_s = Some((syncs / used.wall_s.max(1e-9)).into());
-    report.entries_per_s = Some((drive.plan.exchanges() as f64 / used.wall_s.max(1e-9)).into());
-    if pid.is_some() {
-        report.server_cpu_us_per_sync = Some((used.server_s * 1e6 / syncs).into());
-    }
-    report.generator_cpu_us_per_sync = Some((used.generator_s * 1e6 / syncs).into());
-    report.foreign_cpu_cores = Some(used.foreign_cores.into());
+    report.server_rss_kib = site.rss_kib();
+    let syncs = drive.tally.syncs;
+    report.syncs_per_s = Some(Figure::One(syncs as f64 / used.wall_s.max(1e-9)));
+    report.entries_per_s = Some(Figure::One(drive.plan.exchanges() as f64 / used.wall_s.max(1e-9)));
+    site.report_cpu(&mut report, used, syncs);
     let mut latencies = Latencies::new()?;
+    let mut seen = Admission { admitted: syncs, ..Admission::default() };
     if let Some(live) = &drive.live {
         live.latencies_us.iter().for_each(|&us| latencies.record(Duration::from_micros(us)));
+        seen.deferred = live.deferred;
     }
+    report.admission = Some(site.admission(seen).await);
     latencies.into_report(&mut report);
     conclude(&drive, findings, broken, &mut report);
+    site.close(&mut report).await;
     Ok(report)
 }
 
 /// Puts into the report what was found, and what must be zero.
 fn conclude(drive: &Drive, findings: Findings, broken: Option<String>, report: &mut Report) {
     let details = Details::of(drive);
+    println!("\nWhat was not simply applied, by cause:");
+    details.summary.iter().for_each(|line| println!("{line}"));
     let mismatches: Vec<&String> = drive.mismatches.iter().chain(&findings.mismatches).collect();
     let errors = u64::from(broken.is_some());
     report.errors = Some(errors);

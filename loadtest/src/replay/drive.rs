@@ -112,6 +112,7 @@ pub struct Drive {
     visits: BinaryHeap<Reverse<(i64, usize)>>,
     now_s: i64,
     order: u64,
+    closing: bool,
 }
 
 impl Drive {
@@ -131,6 +132,7 @@ impl Drive {
             visits: BinaryHeap::new(),
             now_s: 0,
             order: 0,
+            closing: false,
             plan,
         }
     }
@@ -158,6 +160,7 @@ impl Drive {
 
     /// The month is over: everyone comes back, brings everything, and the administrator puts the rest right.
     async fn close(&mut self) -> Result<(), String> {
+        self.closing = true;
         for place in 0..self.sides.len() {
             self.sides[place].offline = false;
             self.drain(place).await?;
@@ -276,7 +279,9 @@ impl Drive {
                 _ => Fate::Fine,
             };
             self.sync(place, limit, fate).await?;
-            if self.sides[place].resume_at == self.sides[place].journal.len() {
+            // A box that got no answer may well wait until something happens, and then bring the same again and more.
+            let waits = fate == Fate::AnswerLost && !self.closing && self.chance.below(2) == 0;
+            if waits || self.sides[place].resume_at == self.sides[place].journal.len() {
                 return Ok(());
             }
         }
