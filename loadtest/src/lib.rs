@@ -40,12 +40,12 @@ pub mod versus;
 
 pub mod demo;
 
-pub mod model;
-
-pub mod replay;
-
 pub use api::{Api, ApiError};
 pub use chance::Chance;
 pub use client::{ClientError, Connection, Target};
 pub use process::ServerProcess;
 pub use vbox::VirtualBox;
+
+pub mod model;
+
+pub mod replay;

@@ -13,8 +13,6 @@ const EXAMPLES: &str = "\
 Examples:
   castellan-load storm --boxes 10000 --entries 10 --json s.json
       10,000 boxes come back at once after an outage; every one is compared with the server.
-  castellan-load replay --csv exchanges-2016-07.csv.gz --offline 0.3 --json r.json
-      48,872 real exchanges; inventories, histories, conflicts and flags are compared with an independent model.
   castellan-load crash --boxes 300 --kills 50 --json c.json
       300 boxes and 8 administrators go on while the server is killed 50 times; `castellan verify` after every kill.
   castellan-load replay --csv ../shared/data/exchanges-2016-07.csv.gz --offline 0.3 --json r.json
@@ -44,8 +42,6 @@ struct Cli {
 enum Scenario {
     /// An outage, and everyone back at once; every box's state is compared with the server's afterwards.
     Storm(storm::StormArgs),
-    /// A month of real exchanges, told to the server and to an independent model that must agree at the end.
-    Replay(replay::ReplayArgs),
     /// The server is killed with -9 again and again; whatever it had acknowledged must be there at the end.
     Crash(crash::CrashArgs),
     /// A month of real exchanges with outages and corrections; histories, inventories and conflicts against a model.
@@ -85,7 +81,6 @@ fn main() -> ExitCode {
 async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
     match &cli.scenario {
         Scenario::Storm(args) => storm::run(args, &cli.common, seed).await,
-        Scenario::Replay(args) => replay::run(args, &cli.common, seed).await,
         Scenario::Crash(args) => crash::run(args, &cli.common, seed).await,
         Scenario::Replay(args) => replay::run(args, &cli.common, seed).await,
         Scenario::Versus(args) => versus::run(args, &cli.common, seed).await,
