@@ -1,0 +1,10 @@
+//! The API and the box protocol over HTTP: the program itself on a real RocksDB in a temporary folder.
+//! A number in brackets names the case of `spec/boxes.md`, "What a demanding user tries".
+
+#![allow(clippy::unwrap_used)]
+
+mod orgs;
+mod rig;
+mod site;
+mod smart_box;
+mod walk;
