@@ -106,7 +106,10 @@ impl Keyring {
 impl KeyedHash for Keyring {
     /// HMAC-SHA256 over the purpose and the parts, each with its length before it.
     fn keyed_hash(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = <Hmac<Sha256> as Mac>::new(self.pepper.as_ref().into());
+        // HMAC's own key is one block long; a shorter one is padded with zeros.
+        let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+        block[..self.pepper.len()].copy_from_slice(&*self.pepper);
+        let mut mac = <Hmac<Sha256> as Mac>::new(&block);
         for part in std::iter::once(&purpose.as_bytes()).chain(parts) {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
