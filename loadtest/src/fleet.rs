@@ -68,6 +68,10 @@ pub struct FleetBox {
     pub keys: Vec<Key>,
     pub people: Vec<Person>,
     pub accesses: Vec<Access>,
+    /// Keys in people's pockets: the fob, and the access code of who has it.
+    pub out: Vec<(String, String)>,
+    /// Somebody took a key without the box noticing.
+    pub by_hand: bool,
 }
 
 impl FleetBox {
@@ -97,11 +101,11 @@ pub async fn build(operator: &mut Api, shape: &Shape, chance: &Chance) -> Result
     let people_each = (each / 2).clamp(shape.people, 2000);
     let progress = bar("people", (people_each * PLANS.len()) as u64);
     let target = operator.target().clone();
-    for index in 0..organisations.len() {
-        let token = organisations[index].token.clone();
+    for (index, organisation) in organisations.iter_mut().enumerate() {
         let work = people_each.min(BUILDERS);
         let makers = (0..work).map(|maker| {
-            let mut api = Api::new(target.clone(), token.clone(), chance.fork((index * 1000 + maker) as u64 + 1));
+            let chance = chance.fork((index * 1000 + maker) as u64 + 1);
+            let mut api = Api::new(target.clone(), &*organisation.token, chance);
             let progress = progress.clone();
             async move {
                 let mut made = Vec::new();
@@ -112,7 +116,7 @@ pub async fn build(operator: &mut Api, shape: &Shape, chance: &Chance) -> Result
                 Ok(made)
             }
         });
-        organisations[index].people = gather(makers).await?;
+        organisation.people = gather(makers).await?;
     }
     progress.finish_and_clear();
     let boxes = build_boxes(&target, &organisations, shape, chance).await?;
@@ -157,7 +161,7 @@ async fn build_boxes(
 }
 
 /// Runs these together and puts what they made in order.
-async fn gather<T: 'static>(
+pub async fn gather<T: 'static>(
     makers: impl Iterator<Item = impl Future<Output = Result<Vec<(usize, T)>, LoadError>> + 'static>,
 ) -> Result<Vec<T>, LoadError> {
     let tasks: Vec<_> = makers.map(tokio::task::spawn_local).collect();
@@ -232,7 +236,7 @@ async fn one_box(
     let identity: Enrolment = api.enrol(&code).await?;
     let content = bins.into_iter().enumerate().map(|(at, bin)| (bin, fobs.get(at).cloned()));
     let vbox = VirtualBox::new(identity, content, Storage::Memory, chance)?;
-    Ok(FleetBox { organisation, vbox, keys, people, accesses })
+    Ok(FleetBox { organisation, vbox, keys, people, accesses, out: Vec::new(), by_hand: false })
 }
 
 async fn grant_all(api: &mut Api, box_id: &str, people: &[Person], keys: &[Key]) -> Result<Vec<Access>, ApiError> {

@@ -24,8 +24,28 @@ mod screen;
 
 pub mod fleet;
 
+pub mod site;
+
+pub mod outage;
+
+pub mod verify;
+
+pub mod road;
+
+pub mod storm;
+
+pub mod crash;
+
+pub mod versus;
+
+pub mod demo;
+
 pub use api::{Api, ApiError};
 pub use chance::Chance;
 pub use client::{ClientError, Connection, Target};
 pub use process::ServerProcess;
 pub use vbox::VirtualBox;
+
+pub mod model;
+
+pub mod replay;

@@ -1,1 +1,94 @@
-fn main() {}
+//! `castellan-load`: scenarios that drive a server as thousands of boxes do, and verify what became of it.
+
+use castellan_load::{
+    clock, crash, demo, replay,
+    report::{LoadError, Report},
+    site::Common,
+    storm, versus,
+};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  castellan-load storm --boxes 10000 --entries 10 --json s.json
+      10,000 boxes come back at once after an outage; every one is compared with the server.
+  castellan-load crash --boxes 300 --kills 50 --json c.json
+      300 boxes and 8 administrators go on while the server is killed 50 times; `castellan verify` after every kill.
+  castellan-load replay --csv ../shared/data/exchanges-2016-07.csv.gz --offline 0.3 --json r.json
+      48,872 real exchanges at boxes that go offline at random; the server must believe what an independent model does.
+  castellan-load versus --boxes 20000 --entries 10 --connections 64,256,2000 --repeat 5 --json v.json
+      How much of a bare handler's throughput is left when every answer is durable; needs a quiet machine.
+  castellan-load demo --seconds 60
+      Three organisations and 500 boxes through an outage, then a server to look at.
+  castellan-load storm --boxes 500 --url http://127.0.0.1:8080 --token cas_… --observability-url http://127.0.0.1:9090
+      The same against a server that runs already.
+
+Without --url a fresh `castellan serve` is started on loopback, in a temporary folder, with the production defaults, and
+stopped at the end. Exit status: 0 when everything holds, 1 when something does not (the report says what), 2 when the
+scenario could not be carried through. Progress goes to stderr, the summary to stdout, the whole report to --json.";
+
+/// Drives a Castellan server as SmartBoxes do, and verifies what became of it.
+#[derive(Parser)]
+#[command(name = "castellan-load", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// An outage, and everyone back at once; every box's state is compared with the server's afterwards.
+    Storm(storm::StormArgs),
+    /// The server is killed with -9 again and again; whatever it had acknowledged must be there at the end.
+    Crash(crash::CrashArgs),
+    /// A month of real exchanges with outages and corrections; histories, inventories and conflicts against a model.
+    Replay(replay::ReplayArgs),
+    /// The yardstick: syncs against a bare handler that parses and answers the same bytes, by turns.
+    Versus(versus::VersusArgs),
+    /// Three organisations, some hundred boxes, an outage; then a server to look at.
+    Demo(demo::DemoArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&LoadError::Io(error)),
+    };
+    let seed = cli.common.seed.unwrap_or_else(|| clock::now_ms() % 1_000_000_007);
+    println!("seed {seed} (repeat with --seed {seed})");
+    let outcome = tokio::task::LocalSet::new().block_on(&runtime, scenario(&cli, seed));
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error) => return fail(&error),
+    };
+    // The demo has shown its table before it went on serving.
+    if !matches!(cli.scenario, Scenario::Demo(_)) {
+        println!("{report}");
+    }
+    if let Some(path) = &cli.common.json {
+        if let Err(error) = report.write(path) {
+            return fail(&LoadError::Io(error));
+        }
+        println!("report: {}", path.display());
+    }
+    if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
+    match &cli.scenario {
+        Scenario::Storm(args) => storm::run(args, &cli.common, seed).await,
+        Scenario::Crash(args) => crash::run(args, &cli.common, seed).await,
+        Scenario::Replay(args) => replay::run(args, &cli.common, seed).await,
+        Scenario::Versus(args) => versus::run(args, &cli.common, seed).await,
+        Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
+    }
+}
+
+fn fail(error: &LoadError) -> ExitCode {
+    eprintln!("castellan-load: {error}");
+    ExitCode::from(2)
+}

@@ -147,6 +147,11 @@ impl VirtualBox {
         self.head
     }
 
+    /// The sequence number that the server expects next.
+    pub fn resume_at(&self) -> u64 {
+        self.resume_at
+    }
+
     /// Entries without a receipt.
     pub fn unsent(&self) -> usize {
         usize::try_from((self.head + 1).saturating_sub(self.resume_at)).unwrap_or(usize::MAX)
