@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bad_input;
+mod idempotency;
+mod operate;
 mod orgs;
 mod rig;
 mod site;
