@@ -12,6 +12,10 @@ use std::{collections::VecDeque, time::Duration};
 pub const MAX_RECEIPTS: usize = 512;
 /// Removed items that a delta can still name; an older cursor gets everything.
 pub const MAX_REMOVALS: usize = 64;
+/// Answers whose confirmation can be told apart; beyond it a change counts as missing a little longer than it is.
+pub const MAX_MISSING: usize = 4;
+/// Revoked accesses that entries from before are still judged by.
+pub const MAX_WITHDRAWN: usize = 64;
 /// Open conflicts listed in the state; further ones are only counted, and their rows are kept all the same.
 pub const MAX_OPEN_CONFLICTS: usize = 64;
 pub const MAX_BINS: usize = 500;
@@ -85,6 +89,9 @@ pub struct SmartBox {
     pub(super) sync: SyncState,
     #[n(24)]
     pub(super) conflicts: Conflicts,
+    /// Unknown fobs that have left, while their claims are still held.
+    #[n(25)]
+    pub(super) leaving: Vec<Fob>,
 }
 
 #[derive(Debug, Clone, Encode, Decode)]
@@ -159,7 +166,6 @@ impl Key {
     }
 }
 
-/// `AccessRecord`, smaller.
 #[derive(Debug, Clone, Encode, Decode)]
 pub(super) struct Access {
     #[n(0)]
@@ -202,6 +208,12 @@ pub(super) struct Visitor {
     /// Who dropped it.
     #[n(6)]
     pub person: Option<PersonId>,
+    /// When it was last dropped off here: what its home is told.
+    #[n(7)]
+    pub seen: UnixMillis,
+    /// This box holds the claim of this unknown fob.
+    #[n(8)]
+    pub claimed: bool,
 }
 
 /// A pick-up that another box's drop-off announced, and that this box's journal has still to bring.
@@ -213,6 +225,9 @@ pub(super) struct LatePickUp {
     pub fob: Fob,
     #[n(2)]
     pub key: Option<KeyId>,
+    /// What the bin is again when it has come.
+    #[n(3)]
+    pub was_confirmed: bool,
 }
 
 #[derive(Debug, Clone, Encode, Decode)]
@@ -344,6 +359,7 @@ impl SmartBox {
                 activity: 0,
             },
             conflicts: Conflicts::default(),
+            leaving: Vec::new(),
         }
     }
 
