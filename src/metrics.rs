@@ -1,7 +1,9 @@
 //! Every metric of the server: name, unit, labels, and a sentence. Handles are looked up once for each worker.
 
+use crate::boxes::{Outcome, SyncAnswer};
 use ::metrics::{Counter, Gauge, Histogram, Unit};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::sync::OnceLock;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -157,6 +159,43 @@ impl AdmissionMetrics {
 
     pub fn deferred(&self, class: usize) {
         self.decisions[class][2].increment(1);
+    }
+}
+
+/// What becomes of journal entries.
+pub struct SyncMetrics {
+    outcomes: [Counter; 5],
+    full: Counter,
+}
+
+/// Looked up once for the whole process.
+pub fn sync() -> &'static SyncMetrics {
+    static HANDLES: OnceLock<SyncMetrics> = OnceLock::new();
+    HANDLES.get_or_init(|| SyncMetrics {
+        outcomes: ["applied", "flagged", "ignored", "rejected", "duplicate"]
+            .map(|outcome| ::metrics::counter!(SYNC_OUTCOMES, "outcome" => outcome)),
+        full: ::metrics::counter!(SYNC_FULL),
+    })
+}
+
+impl SyncMetrics {
+    pub fn count(&self, answer: &SyncAnswer) {
+        let mut counts = [0; 5];
+        for receipt in &answer.receipts {
+            counts[match receipt.outcome {
+                Outcome::Applied => 0,
+                Outcome::Flagged(_) => 1,
+                Outcome::Ignored(_) => 2,
+                Outcome::Rejected(_) => 3,
+                Outcome::Duplicate => 4,
+            }] += 1;
+        }
+        for (counter, count) in self.outcomes.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            counter.increment(count);
+        }
+        if answer.changes.full {
+            self.full.increment(1);
+        }
     }
 }
 
