@@ -206,6 +206,7 @@ async fn ready(state: web::Data<Observed>) -> HttpResponse {
 }
 
 async fn scrape(state: web::Data<Observed>) -> HttpResponse {
-    let Some(metrics) = &state.metrics else { return HttpResponse::NotFound().finish() };
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics.render())
+    let Some(rendered) = &state.metrics else { return HttpResponse::NotFound().finish() };
+    metrics::observe(&state.engine);
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(rendered.render())
 }
