@@ -109,8 +109,9 @@ impl SmartBox {
                 expected += 1;
                 continue;
             }
-            let within = seq >= next;
-            let known = if within {
+            // Numbers start at 1: a journal with a 0 in it is nobody's.
+            let within = seq >= next || seq == 0;
+            let known = if within && seq > 0 {
                 request.entries[..index].iter().find(|earlier| earlier.seq() == seq).map(content_of)
             } else {
                 seq.checked_sub(oldest).and_then(|at| self.journal.contents.get(usize::try_from(at).ok()?)).copied()
