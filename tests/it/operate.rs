@@ -34,7 +34,7 @@ fn health_and_metrics_have_their_own_listener() {
             assert!(!line.contains(secret), "{line}");
         }
     }
-    assert!(told.contains("boxes.sync"), "{told}");
+    assert!(told.contains("box.sync"), "{told}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::{
 };
 use castellan::http::routes::{Guard, ROUTES, Route};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const NOTHING: &str = "0123456789abcdefghjkmnpqrs";
 
@@ -134,7 +135,7 @@ fn without_a_good_token_nobody_gets_in() {
     let of_system = format!("cas_{}{}", "0".repeat(26), &org.token[30..]);
     let of_a_box = org.enrolled(&org.smart_box("MS5", 1)).token;
     let before_boxes = org.client.all("/boxes", 200).len();
-    let garbage = ["x", "cas_", "cas_é", &forged, &of_system, &of_a_box, &org.token[..100], &"A".repeat(8000)];
+    let garbage = ["x", "cas_", &forged, &of_system, &of_a_box, &org.token[..100], &"A".repeat(8000)];
     for route in api() {
         let path = objects.path(route);
         ask(&rig.nobody(), route, &path, person).problem(401, "auth.missing");
@@ -156,6 +157,8 @@ fn without_a_good_token_nobody_gets_in() {
         }
         ask(&rig.nobody(), route, route.path, person).problem(401, "boxes.token_invalid");
     }
+    let heard = rig.raw("GET /api/v1/people HTTP/1.1\r\nhost: x\r\nauthorization: Bearer cas_é\r\n\r\n".as_bytes());
+    assert!(heard.starts_with("HTTP/1.1 401") && heard.contains("auth.invalid"), "{heard}");
     assert_eq!(before_boxes, org.client.all("/boxes", 200).len());
     assert_eq!(everything(&org, &objects)[5..], before[5..]);
 }
@@ -176,7 +179,7 @@ fn what_belongs_to_others_is_not_there() {
             foreign.problem(404, "object.not_found");
         }
         assert_eq!(foreign.bare(), absent.bare(), "{} tells them apart", route.name);
-        let names = |answer: &Answer| answer.headers.keys().map(ToString::to_string).collect::<Vec<_>>();
+        let names = |answer: &Answer| answer.headers.keys().map(ToString::to_string).collect::<BTreeSet<_>>();
         assert_eq!(names(&foreign), names(&absent), "{} tells them apart by headers", route.name);
         walked += 1;
         // A thing of theirs under a box of ours.
