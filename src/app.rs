@@ -141,16 +141,17 @@ fn end_the_process() {
 pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHandle>) -> Result<(), StartError> {
     let listeners = Listeners::bind(config)?;
     let (api, observability) = (listeners.api_address()?, listeners.observability_address()?);
-    let (api_server, observability_server) = listeners.serve(&engine, config, metrics)?;
-    let handle = api_server.handle();
-    actix_rt::spawn(observability_server);
-    let serving = actix_rt::spawn(api_server);
+    let serving = listeners.serve(&engine, config, metrics)?;
+    let (handle, last_answers) = (serving.api.handle(), serving.last_answers);
+    actix_rt::spawn(serving.observability);
+    let serving = actix_rt::spawn(serving.api);
     while !engine.is_ready() {
         actix_rt::time::sleep(Duration::from_millis(5)).await;
     }
     tracing::info!(%api, %observability, workers = config.workers(), "ready");
     told_to_stop().await?;
     tracing::info!("stopping: finishing what was admitted");
+    last_answers.from_now_on();
     handle.stop(true).await;
     let _ = serving.await;
     engine.stop().await;
