@@ -72,11 +72,14 @@ fn a_sync_of_a_wrong_shape_is_refused_with_its_place() {
         ("/clock_ms".to_owned(), json!("now")),
         ("/clock_ms".to_owned(), Value::Null),
         ("/journal".to_owned(), json!([])),
+        ("/journal".to_owned(), json!([0, false, []])),
+        ("/health".to_owned(), json!([97, true, "wifi", "5.1.2"])),
         ("/journal/head".to_owned(), json!(-1)),
         ("/journal/head".to_owned(), json!(1e300)),
         ("/journal/more".to_owned(), json!("yes")),
         ("/journal/entries".to_owned(), json!({})),
         ("/journal/entries/0".to_owned(), json!(7)),
+        ("/journal/entries/0".to_owned(), json!([1, 1, null, "opened", "A-1", null, null, null])),
         ("/journal/further".to_owned(), json!(7)),
         (format!("{entry}/seq"), json!("1")),
         (format!("{entry}/seq"), json!(-1)),
@@ -115,7 +118,8 @@ fn an_entry_without_sense_is_rejected_kept_and_passed() {
     let rig = Rig::start();
     let org = rig.org();
     let mut smart_box = org.enrolled(&org.smart_box("MS5", 2));
-    let line = |seq: u64| json!({"seq": seq, "at_ms": now_ms(), "kind": "drop_off", "bin": "A-1", "fob": format!("F-{seq}")});
+    let line =
+        |seq: u64| json!({"seq": seq, "at_ms": now_ms(), "kind": "drop_off", "bin": "A-1", "fob": format!("F-{seq}")});
     let mut journal: Vec<_> = (1..=7).map(line).collect();
     journal[0]["kind"] = json!("levitated");
     journal[1].as_object_mut().unwrap().remove("fob");
@@ -179,7 +183,8 @@ fn bytes_that_are_no_json_change_nothing() {
         for (client, path) in tenants {
             client.send("POST", path, &[], Some(body)).problem(400, "request.malformed");
         }
-        for path in ["keys", "accesses", "accesses/batch", "enrolment", "bins/A-1/correction", "bins/A-1/confirmation"] {
+        for path in ["keys", "accesses", "accesses/batch", "enrolment", "bins/A-1/correction", "bins/A-1/confirmation"]
+        {
             let path = format!("/boxes/{}/{path}", smart_box.id);
             org.client.send("POST", &path, &[], Some(body)).problem(400, "request.malformed");
         }
@@ -201,7 +206,8 @@ fn bombs_and_huge_bodies_stop_at_the_bound() {
     assert!(gzip_bomb.len() < 1 << 20 && zstd_bomb.len() < 1 << 20);
     let twice = gzip(&gzip(&zeros));
     for (client, path) in [(&smart_box.client, "/box/v1/sync"), (&org.client, "/people")] {
-        let send = |encoding: &str, body: &[u8]| client.send("POST", path, &[("content-encoding", encoding)], Some(body));
+        let send =
+            |encoding: &str, body: &[u8]| client.send("POST", path, &[("content-encoding", encoding)], Some(body));
         send("gzip", &gzip_bomb).problem(413, "request.too_large");
         send("zstd", &zstd_bomb).problem(413, "request.too_large");
         send("gzip", &twice).problem(400, "request.malformed");
@@ -236,7 +242,8 @@ fn bombs_and_huge_bodies_stop_at_the_bound() {
     assert_eq!(state(&org, &smart_box), before);
     let good = sync_body().to_string();
     for (encoding, body) in [("gzip", gzip(good.as_bytes())), ("zstd", zstd::encode_all(good.as_bytes(), 3).unwrap())] {
-        let told = smart_box.client.send("POST", "/box/v1/sync", &[("content-encoding", encoding)], Some(&body)).is(200);
+        let told =
+            smart_box.client.send("POST", "/box/v1/sync", &[("content-encoding", encoding)], Some(&body)).is(200);
         assert_eq!(told["resume_at"], 2, "{encoding}");
     }
 }
@@ -259,8 +266,12 @@ fn what_is_not_http_is_refused_or_hung_up() {
         format!("GET /api/v1/people HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(200_000)),
         format!("POST /api/v1/people HTTP/1.1\r\nhost: x\r\n{auth}content-length: -5\r\n\r\n{{}}"),
         format!("POST /api/v1/people HTTP/1.1\r\nhost: x\r\n{auth}content-length: 2\r\ncontent-length: 30\r\n\r\n{{}}"),
-        format!("POST /api/v1/people HTTP/1.1\r\nhost: x\r\n{auth}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{{}}"),
-        format!("POST /api/v1/people HTTP/1.1\r\nhost: x\r\n{auth}transfer-encoding: chunked\r\n\r\nZZ\r\n{{}}\r\n0\r\n\r\n"),
+        format!(
+            "POST /api/v1/people HTTP/1.1\r\nhost: x\r\n{auth}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{{}}"
+        ),
+        format!(
+            "POST /api/v1/people HTTP/1.1\r\nhost: x\r\n{auth}transfer-encoding: chunked\r\n\r\nZZ\r\n{{}}\r\n0\r\n\r\n"
+        ),
         format!("GET /api/v1/%ff%fe HTTP/1.1\r\nhost: x\r\n{auth}\r\n"),
         format!("GET /api/v1/people/../../etc/passwd HTTP/1.1\r\nhost: x\r\n{auth}\r\n"),
         format!("GET /api/v1/people/%2e%2e%2fx HTTP/1.1\r\nhost: x\r\n{auth}\r\n"),
@@ -303,8 +314,11 @@ fn every_wrong_value_is_named_and_all_at_once() {
     };
     let new_box = json!({"name": "N", "model": "MS5", "zone": "Europe/Rome", "bins": ["A-1"]});
     for (path, body, wanted) in [
-        ("/people".to_owned(), json!({"name": "", "email": "x", "mobile": "1", "access_code": "12"}),
-            vec!["/name", "/email", "/mobile", "/access_code"]),
+        (
+            "/people".to_owned(),
+            json!({"name": "", "email": "x", "mobile": "1", "access_code": "12"}),
+            vec!["/name", "/email", "/mobile", "/access_code"],
+        ),
         ("/people".into(), json!({"name": "B\u{7}"}), vec!["/name"]),
         ("/people".into(), json!({"name": "x".repeat(121)}), vec!["/name"]),
         ("/people".into(), json!({"name": "B", "role": "owner"}), vec!["/role"]),
@@ -328,8 +342,11 @@ fn every_wrong_value_is_named_and_all_at_once() {
         (of_box("keys"), json!({"name": "K", "fob": "F", "groups": ["key_1"]}), vec!["/groups/0"]),
         (of_box("accesses"), access(json!({"box": true, "from": "soon"})), vec!["/from"]),
         (of_box("accesses"), access(json!({"box": true, "zone": "Mars/Olympus"})), vec!["/zone"]),
-        (of_box("accesses"),
-            access(json!({"box": true, "from": "2030-01-02T00:00:00Z", "until": "2030-01-01T00:00:00Z"})), vec!["/until"]),
+        (
+            of_box("accesses"),
+            access(json!({"box": true, "from": "2030-01-02T00:00:00Z", "until": "2030-01-01T00:00:00Z"})),
+            vec!["/until"],
+        ),
         (of_box("accesses"), json!({"person": "key_0123456789abcdefghjkmnpqrs", "box": true}), vec!["/person"]),
         (of_box("bins/A-1/correction"), json!({"fob": "F".repeat(200)}), vec!["/fob"]),
         (of_box("enrolment"), json!({"stolen": "perhaps"}), vec!["/stolen"]),

@@ -59,7 +59,9 @@ fn the_same_request_gets_the_same_bytes_also_after_a_crash() {
         }
         let again = rig.operator().post_once("/organisations", "k-1", &organisation("lite"));
         assert_eq!((again.status, &again.body), (201, &organisations.body), "{round}");
-        rig.operator().post_once("/organisations", "k-1", &organisation("premium")).problem(422, "idempotency.other_body");
+        rig.operator()
+            .post_once("/organisations", "k-1", &organisation("premium"))
+            .problem(422, "idempotency.other_body");
         assert_eq!(census(&org), census_before, "{round}");
         if round == "at once" {
             rig.kill_and_start();

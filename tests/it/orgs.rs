@@ -18,7 +18,10 @@ fn the_life_of_an_organisation() {
     let org = rig.org_with("lite");
     let path = format!("/organisations/{}", org.id);
     let shown = operator.get(&path).is(200);
-    assert_eq!((&shown["plan"], &shown["name"], &shown["zone"]), (&json!("lite"), &json!("Rossi Auto"), &json!("Europe/Rome")));
+    assert_eq!(
+        (&shown["plan"], &shown["name"], &shown["zone"]),
+        (&json!("lite"), &json!("Rossi Auto"), &json!("Europe/Rome"))
+    );
     assert_eq!(shown["owner"], json!(org.owner));
     assert_eq!(shown, org.client.get(&path).is(200), "its own token sees the same");
 
@@ -210,7 +213,10 @@ fn people_are_made_changed_and_listed() {
     }
     let changed = org.client.patch(&path, &json!({"mobile": null, "role": "viewer", "badges": ["B2", "B3"]})).is(200);
     let shown = org.client.get(&path).is(200);
-    assert_eq!((&shown["mobile"], &shown["role"], &shown["badges"]), (&Value::Null, &json!("viewer"), &json!(["B2", "B3"])));
+    assert_eq!(
+        (&shown["mobile"], &shown["role"], &shown["badges"]),
+        (&Value::Null, &json!("viewer"), &json!(["B2", "B3"]))
+    );
     assert_eq!((&shown["name"], &shown["has_access_code"]), (&body["name"], &json!(true)), "the rest stays");
     assert_eq!(shown["revision"], changed["revision"]);
     org.client.patch(&path, &json!({"access_code": null})).is(200);
@@ -243,7 +249,9 @@ fn unique_values_are_taken_once_and_free_again() {
         org.client.post("/people", &other).problem(409, code);
     }
     let second = org.person_with(&json!({"name": "C", "badges": ["Y"], "access_code": "654321"}));
-    org.client.patch(&format!("/people/{second}"), &json!({"access_code": "123456"})).problem(409, "people.access_code_taken");
+    org.client
+        .patch(&format!("/people/{second}"), &json!({"access_code": "123456"}))
+        .problem(409, "people.access_code_taken");
     assert_eq!(org.client.all("/people", 200).len(), 3, "a lost race changes nothing");
     org.client.patch(&format!("/people/{first}"), &json!({"access_code": "111111"})).is(200);
     org.client.patch(&format!("/people/{second}"), &json!({"access_code": "123456"})).is(200);

@@ -171,11 +171,7 @@ impl Rig {
 
     /// A caller with this token.
     pub fn client(&self, token: Option<&str>) -> Client {
-        Client {
-            agent: self.agent.clone(),
-            addresses: Arc::clone(&self.addresses),
-            token: token.map(Into::into),
-        }
+        Client { agent: self.agent.clone(), addresses: Arc::clone(&self.addresses), token: token.map(Into::into) }
     }
 
     pub fn operator(&self) -> Client {

@@ -84,7 +84,9 @@ fn body_for(route: &Route, person: &str) -> Option<Value> {
             ("POST", "batch") => json!({"accesses": [{"person": person, "box": true}]}),
             ("POST", "resolution") => json!({"accept": "by_hand"}),
             ("POST", "enrol") => json!({"code": "AAAA-BBBB-CCCC-DDDD"}),
-            ("POST", "sync") => json!({"journal": {"head": 0, "more": false, "entries": []}, "clock_ms": 1, "health": {}}),
+            ("POST", "sync") => {
+                json!({"journal": {"head": 0, "more": false, "entries": []}, "clock_ms": 1, "health": {}})
+            }
             ("POST", "confirm") => json!({"cursor": "1.1"}),
             ("GET" | "DELETE", _) => return None,
             (method, _) => panic!("the walk has no body for {method} {}", route.path),
@@ -253,7 +255,8 @@ fn every_known_path_says_which_methods_it_knows() {
     let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
     paths.dedup();
     for path in paths {
-        let known: Vec<_> = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.as_str()).collect();
+        let known: Vec<_> =
+            ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.as_str()).collect();
         let real = objects.path(ROUTES.iter().find(|route| route.path == path).unwrap());
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
             if known.contains(&method) {
