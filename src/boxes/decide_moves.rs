@@ -30,7 +30,9 @@ impl SmartBox {
             BoxMessage::FobMovedOn { sighting, key } => {
                 if let Some(visitor) = self.asked_visitor(&sighting.fob) {
                     events.push(match visitor.place {
-                        _ if visitor.seen > sighting.at => Event::VisitorAskedAgain { fob: visitor.fob },
+                        Place::Bin(_) if visitor.heard > sighting.heard => {
+                            Event::VisitorAskedAgain { fob: visitor.fob }
+                        }
                         Place::Bin(_) => Event::VisitorMovedOn { fob: visitor.fob, key: *key },
                         Place::Out(_) | Place::Unknown => Event::VisitorForgotten { fob: visitor.fob },
                     });
@@ -94,15 +96,15 @@ impl SmartBox {
         self.visitor(fob).filter(|visitor| visitor.asked.is_some())
     }
 
-    /// Another box holds this fob in its hands. Whoever has seen it last is right.
+    /// Another box holds this fob in its hands: the key's record goes there, whatever is believed here. Only what the
+    /// server heard of after that sighting stands against it (messages of several boxes may overtake each other).
     fn answer_sighting(&self, sighting: &Sighting, events: &mut Vec<Event>) {
         let (sighting, own) = (*sighting, sighting.by == self.id());
         let answer = if let Some(key) = self.key_on(&sighting.fob) {
             if own {
                 return;
             }
-            let moved_on = sighting.at < key.since && !sighting.estimated && !key.since_estimated;
-            if !moved_on {
+            if key.place == Place::Unknown || sighting.heard >= key.heard {
                 let own = self.accesses.iter().map(|access| access.record);
                 let own = own.filter(|record| record.scope == Scope::Key(key.id));
                 let bin = match key.place {

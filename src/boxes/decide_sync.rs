@@ -134,7 +134,7 @@ impl SmartBox {
                     number: self.server_conflict(nth),
                     bin: self.bins[usize::from(late.bin)].label,
                     fob: late.fob,
-                    key: late.key,
+                    key: Some(late.key),
                 });
             }
         }

@@ -281,8 +281,8 @@ impl SmartBox {
 
     fn ask_home(&self, fob: &Fob, effects: &mut Effects) {
         let Some(visitor) = self.visitor(fob) else { return };
-        let (by, at, estimated, corrected) = (self.id(), visitor.seen, visitor.estimated, visitor.corrected);
-        self.ask_holder(Sighting { fob: *fob, by, at, estimated, corrected, hops: 0 }, effects);
+        let (by, at, heard, corrected) = (self.id(), visitor.since, visitor.heard, visitor.corrected);
+        self.ask_holder(Sighting { fob: *fob, by, at, heard, corrected, hops: 0 }, effects);
     }
 
     /// Asks once for each fob that came to be a visitor with these events.

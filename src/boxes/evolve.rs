@@ -7,11 +7,11 @@ use super::{
     rows::SERVER_CONFLICT,
     state::{
         Access, Bin, Departed, EnrolmentCode, Key, LatePickUp, MAX_DEPARTED, MAX_LATE_PICK_UPS, MAX_MISSING,
-        MAX_OPEN_CONFLICTS, MAX_REMOVALS, MAX_WITHDRAWN, Missing, Person, Place, Removal, SmartBox,
+        MAX_OPEN_CONFLICTS, MAX_REMOVALS, MAX_WITHDRAWN, Missing, Person, Place, Removal, SmartBox, WITHDRAWN_AT_LEAST,
     },
     words::BinState,
 };
-use crate::kernel::{AccessId, KeyId, PersonId, Stamp, UnixMillis};
+use crate::kernel::{AccessId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
 
 /// Grows by an eighth, not by doubling: many boxes, each with few items.
 pub(super) fn push_tight<T>(items: &mut Vec<T>, item: T) {
@@ -143,7 +143,7 @@ impl SmartBox {
             Event::AccessGranted(record) => {
                 self.grant(*record, stamp);
             }
-            Event::AccessRevoked { access, .. } => self.revoke(*access, true, stamp),
+            Event::AccessRevoked { access, .. } => self.revoke(*access, Some(stamp.at), stamp),
             Event::ConflictResolved { number, taken, person, .. } => {
                 match self.conflicts.open.iter().position(|open| open == number) {
                     Some(at) => drop(self.conflicts.open.remove(at)),
@@ -154,18 +154,19 @@ impl SmartBox {
                         self.bins[index].fob = None;
                         self.bins[index].confirmed = true;
                         self.touch(index, stamp);
-                        self.miss(stamp);
                     }
-                    self.take_out(*fob, *person, stamp.at, false);
+                    self.miss(stamp);
+                    self.take_out(*fob, *person, stamp.at, stamp.at);
                 }
             }
             Event::KeyDeparted(departure) => {
                 let (key, sighting) = (&departure.key, &departure.sighting);
                 for access in &departure.accesses {
-                    self.revoke(access.id, false, stamp);
+                    self.revoke(access.id, None, stamp);
                 }
                 if let Some(index) = self.bin_of(&key.fob) {
-                    self.empty_for(index, Some(key.id), !sighting.corrected, stamp);
+                    let expected = (!sighting.corrected).then(|| (key.id, key.groups.clone()));
+                    self.empty(index, expected, stamp);
                 }
                 self.keys.retain(|known| known.id != key.id);
                 self.remove(RemovedItem::Key(key.id), stamp);
@@ -194,7 +195,7 @@ impl SmartBox {
             Event::VisitorForgotten { fob } => self.visitors.retain(|visitor| visitor.fob != *fob),
             Event::VisitorMovedOn { fob, key } => {
                 if let Some(index) = self.bin_of(fob) {
-                    self.empty_for(index, Some(*key), true, stamp);
+                    self.empty(index, Some((*key, Box::default())), stamp);
                     self.miss(stamp);
                 }
                 self.visitors.retain(|visitor| visitor.fob != *fob);
@@ -251,7 +252,9 @@ impl SmartBox {
         if synced.drained {
             self.journal.adopting = false;
             // Whatever happened before these ended has been told by now.
-            self.withdrawn = Vec::new();
+            let told =
+                |access: &Access| access.record.until.is_none_or(|until| until.plus(WITHDRAWN_AT_LEAST) < stamp.at);
+            self.withdrawn.retain(|access| !told(access));
         }
     }
 
@@ -318,19 +321,16 @@ impl SmartBox {
         self.removals.push_back(Removal { revision: stamp.revision, item });
     }
 
-    /// The fob turned out to be elsewhere: the bin is empty, and perhaps a pick-up of it has still to come.
-    fn empty_for(&mut self, bin: usize, key: Option<KeyId>, expected: bool, stamp: Stamp) {
+    /// The fob turned out to be elsewhere. Nobody saw it leave: somebody has to look, or its pick-up is still to come.
+    fn empty(&mut self, bin: usize, expected: Option<(KeyId, Box<[GroupId]>)>, stamp: Stamp) {
         let Some(fob) = self.bins[bin].fob.take() else { return };
-        if expected {
-            let was_confirmed = self.bins[bin].confirmed;
-            self.bins[bin].confirmed = false;
-            if self.late.len() < MAX_LATE_PICK_UPS
-                && let Ok(bin) = u16::try_from(bin)
-            {
-                push_tight(&mut self.late, LatePickUp { bin, fob, key, was_confirmed });
-            }
-        }
+        self.bins[bin].confirmed = false;
         self.touch(bin, stamp);
+        if let (Some((key, groups)), Ok(bin)) = (expected, u16::try_from(bin))
+            && self.late.len() < MAX_LATE_PICK_UPS
+        {
+            push_tight(&mut self.late, LatePickUp { bin, fob, key, groups });
+        }
     }
 
     /// A key is at home here from now on. A visitor on its fob says where it is.
@@ -344,7 +344,7 @@ impl SmartBox {
             groups: key.groups.clone(),
             place: place.or(visitor.as_ref().map(|visitor| visitor.place)).unwrap_or(Place::Unknown),
             since: visitor.as_ref().map_or(since, |visitor| visitor.since),
-            since_estimated: visitor.is_some_and(|visitor| visitor.estimated),
+            heard: visitor.map_or(stamp.at, |visitor| visitor.heard),
             roaming: key.roaming,
             revision: stamp.revision,
         };
@@ -370,15 +370,18 @@ impl SmartBox {
         self.miss_permission(stamp);
     }
 
-    fn revoke(&mut self, access: AccessId, remember: bool, stamp: Stamp) {
+    /// Entries from before it ended are still judged by it; one that left with its key did not end.
+    fn revoke(&mut self, access: AccessId, ended: Option<UnixMillis>, stamp: Stamp) {
         let Some(at) = self.accesses.iter().position(|known| known.record.id == access) else { return };
         let mut access = self.accesses.remove(at);
         let person = access.record.person;
         self.remove(RemovedItem::Access(access.record.id), stamp);
         self.forget_person(person, stamp);
         self.miss_permission(stamp);
-        if remember && self.token_hash.is_some() {
-            access.record.until = Some(access.record.until.map_or(stamp.at, |until| until.min(stamp.at)));
+        if self.token_hash.is_some() {
+            if let Some(ended) = ended {
+                access.record.until = Some(access.record.until.map_or(ended, |until| until.min(ended)));
+            }
             if self.withdrawn.len() == MAX_WITHDRAWN {
                 self.withdrawn.remove(0);
             }

@@ -23,7 +23,9 @@ impl SmartBox {
                     Act::PickUp(fob) if judged.late => self.close_late_pick_up(bin, &fob),
                     Act::PickUp(fob) => {
                         self.bins[bin].fob = None;
-                        self.take_out(fob, judged.person, judged.at, judged.estimated);
+                        // What fits has shown what is in the bin.
+                        self.bins[bin].confirmed = true;
+                        self.take_out(fob, judged.person, judged.at, stamp.at);
                     }
                     Act::DropOff(fob) => self.put_in(bin, fob, judged, stamp),
                     Act::Opened => self.bins[bin].confirmed = false,
@@ -49,60 +51,57 @@ impl SmartBox {
 
     fn close_late_pick_up(&mut self, bin: usize, fob: &Fob) {
         let Some(at) = self.late_pick_up(bin, fob) else { return };
-        let late = self.late.remove(at);
+        self.late.remove(at);
         if !self.late.iter().any(|late| usize::from(late.bin) == bin) {
-            self.bins[bin].confirmed = late.was_confirmed;
+            self.bins[bin].confirmed = true;
         }
     }
 
     fn put_in(&mut self, bin: usize, fob: Fob, judged: &Judged, stamp: Stamp) {
         self.bins[bin].fob = Some(fob);
-        let (place, at, estimated) = (Self::place_in(bin), judged.at, judged.estimated);
+        self.bins[bin].confirmed = true;
+        let (place, at) = (Self::place_in(bin), judged.at);
         if let Some(key) = self.keys.iter_mut().find(|key| key.fob == fob) {
             key.place = place;
             key.since = at;
-            key.since_estimated = estimated;
+            key.heard = stamp.at;
             return;
         }
-        self.host(fob, place, at, estimated, false, judged.person, stamp.at);
+        self.host(fob, place, at, false, judged.person, stamp.at);
     }
 
     /// Remembers a fob that is not at home here; its home is asked if it was not here before.
-    #[expect(clippy::too_many_arguments, reason = "the fields of a visitor")]
     fn host(
         &mut self,
         fob: Fob,
         place: Place,
-        at: UnixMillis,
-        estimated: bool,
+        since: UnixMillis,
         corrected: bool,
         person: Option<PersonId>,
-        now: UnixMillis,
+        heard: UnixMillis,
     ) {
         match self.visitors.iter_mut().find(|visitor| visitor.fob == fob) {
             Some(visitor) => {
                 visitor.place = place;
-                visitor.since = at;
-                visitor.seen = at;
-                visitor.estimated = estimated;
+                visitor.since = since;
+                visitor.heard = heard;
                 visitor.corrected = corrected;
                 visitor.person = person;
             }
             None => {
-                let asked = Some(now);
-                let (since, seen, claimed) = (at, at, false);
-                let visitor = Visitor { fob, place, since, estimated, asked, corrected, person, seen, claimed };
+                let asked = Some(heard);
+                let visitor = Visitor { fob, place, since, heard, asked, corrected, person, claimed: false };
                 push_tight(&mut self.visitors, visitor);
             }
         }
     }
 
     /// The fob is in nobody's bin here any more but with this person.
-    pub(super) fn take_out(&mut self, fob: Fob, person: Option<PersonId>, at: UnixMillis, estimated: bool) {
+    pub(super) fn take_out(&mut self, fob: Fob, person: Option<PersonId>, since: UnixMillis, heard: UnixMillis) {
         if let Some(key) = self.keys.iter_mut().find(|key| key.fob == fob) {
             key.place = Place::Out(person);
-            key.since = at;
-            key.since_estimated = estimated;
+            key.since = since;
+            key.heard = heard;
         }
         let Some(index) = self.visitors.iter().position(|visitor| visitor.fob == fob) else { return };
         if self.visitors[index].asked.is_none() {
@@ -114,8 +113,8 @@ impl SmartBox {
         }
         let visitor = &mut self.visitors[index];
         visitor.place = Place::Out(person);
-        visitor.since = at;
-        visitor.estimated = estimated;
+        visitor.since = since;
+        visitor.heard = heard;
         let mut out = self.visitors.iter().enumerate().filter(|(_, visitor)| !matches!(visitor.place, Place::Bin(_)));
         let oldest = out.next().map(|(at, _)| at);
         if let (Some(oldest), true) = (oldest, out.count() >= MAX_VISITORS_OUT) {
@@ -130,31 +129,32 @@ impl SmartBox {
             if let Some(key) = self.keys.iter_mut().find(|key| key.fob == gone) {
                 key.place = Place::Unknown;
                 key.since = stamp.at;
-                key.since_estimated = false;
+                key.heard = stamp.at;
             }
             self.visitors.retain(|visitor| visitor.fob != gone || visitor.asked.is_some());
             if let Some(visitor) = self.visitors.iter_mut().find(|visitor| visitor.fob == gone) {
                 visitor.place = Place::Unknown;
                 visitor.since = stamp.at;
+                visitor.heard = stamp.at;
             }
         }
         if let Some(fob) = fob.filter(|_| fob != before) {
             if let Some(other) = self.bin_of(&fob) {
                 self.bins[other].fob = None;
-                self.touch(other, stamp);
+                self.doubt_bin(other, stamp);
             }
-            // What is there again is no longer waited for.
-            self.late.retain(|late| late.fob != fob || usize::from(late.bin) != bin);
             let place = Self::place_in(bin);
             match self.keys.iter_mut().find(|key| key.fob == fob) {
                 Some(key) => {
                     key.place = place;
                     key.since = stamp.at;
-                    key.since_estimated = false;
+                    key.heard = stamp.at;
                 }
-                None => self.host(fob, place, stamp.at, false, true, None, stamp.at),
+                None => self.host(fob, place, stamp.at, true, None, stamp.at),
             }
         }
+        // Somebody has looked: a pick-up that comes later still has to fit.
+        self.late.retain(|late| usize::from(late.bin) != bin);
         self.bins[bin].fob = fob;
         self.bins[bin].confirmed = true;
         self.touch(bin, stamp);
@@ -167,11 +167,10 @@ impl SmartBox {
             fob,
             place: Self::place_in(bin),
             since: at,
-            estimated: false,
+            heard: at,
             asked: None,
             corrected: false,
             person: None,
-            seen: at,
             claimed: true,
         };
         push_tight(&mut self.visitors, visitor);

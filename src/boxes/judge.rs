@@ -8,7 +8,7 @@ use super::{
     state::{Bin, Place, SmartBox},
     words::{BinState, Clash, Fault, Flag, Fob, Outcome},
 };
-use crate::kernel::{PersonId, UnixMillis};
+use crate::kernel::{GroupId, KeyId, PersonId, UnixMillis};
 
 /// No box was built before: 2015-01-01T00:00:00Z.
 const FIRST_PLAUSIBLE_MS: u64 = 1_420_070_400_000;
@@ -108,8 +108,10 @@ impl SmartBox {
             (Some(_), Act::Opened) => {}
             (Some(index), Act::PickUp(fob)) => match self.late_pick_up(index, &fob) {
                 Some(late) => {
+                    let late = &self.late[late];
                     judged.late = true;
-                    judged.key = self.late[late].key;
+                    judged.key = Some(late.key);
+                    judged.outcome = self.permitted(read.person, Some((late.key, &late.groups)), at);
                 }
                 None => judged.outcome = self.judge_pick_up(read, &self.bins[index], &fob, at),
             },
@@ -123,14 +125,20 @@ impl SmartBox {
 
     fn judge_pick_up(&self, read: &JournalEntry, bin: &Bin, fob: &Fob, at: UnixMillis) -> Outcome {
         if bin.fob.as_ref() != Some(fob) {
-            return Outcome::Ignored(match self.bin_of(fob) {
-                Some(_) => Clash::KeyElsewhere,
-                None => Clash::KeyNotInBin,
-            });
+            return Outcome::Ignored(Clash::KeyNotInBin);
         }
-        let permitted = bin.state == BinState::Enabled
-            && read.person.is_some_and(|person| self.permits(person, self.key_on(fob), at));
-        if permitted { Outcome::Applied } else { Outcome::Flagged(Flag::NotPermitted) }
+        if bin.state != BinState::Enabled {
+            return Outcome::Flagged(Flag::NotPermitted);
+        }
+        let key = self.key_on(fob).map(|key| (key.id, &*key.groups));
+        self.permitted(read.person, key, at)
+    }
+
+    fn permitted(&self, person: Option<PersonId>, key: Option<(KeyId, &[GroupId])>, at: UnixMillis) -> Outcome {
+        match person {
+            Some(person) if self.permits(person, key, at) => Outcome::Applied,
+            _ => Outcome::Flagged(Flag::NotPermitted),
+        }
     }
 
     /// No end of an access stops a drop-off. A fob that is not at home here is taken too: its home is asked.
