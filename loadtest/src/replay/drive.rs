@@ -171,7 +171,7 @@ impl Drive {
             for place in 0..self.sides.len() {
                 self.sync(place, MAX_ENTRIES, Fate::Fine).await?;
             }
-            let doubtful = |model: &SmartBox| model.bins.iter().any(|bin| !bin.confirmed);
+            let doubtful = |model: &SmartBox| model.bins.iter().any(|bin| !bin.confirmed());
             let places: Vec<usize> =
                 (0..self.sides.len()).filter(|&place| doubtful(&self.model.boxes[place])).collect();
             if places.is_empty() && self.visits.is_empty() {
@@ -400,7 +400,7 @@ impl Drive {
         self.tally.visits += 1;
         let believed = &self.model.boxes[place].bins;
         let wrong = |(bin, real): (usize, &Option<usize>)| {
-            (believed[bin].key != *real || !believed[bin].confirmed).then_some((bin, *real))
+            (believed[bin].key != *real || !believed[bin].confirmed()).then_some((bin, *real))
         };
         let mut wrong: Vec<_> = self.world.bins(place).iter().enumerate().filter_map(wrong).collect();
         wrong.sort_by_key(|&(bin, real)| (real.is_some(), bin));
@@ -413,14 +413,12 @@ impl Drive {
 
     async fn correct(&mut self, spot: Spot, key: Option<usize>) -> Result<(), String> {
         let visitor = key.is_some_and(|key| self.model.keys[key].home != spot.place);
-        if let Some(live) = &mut self.live {
-            live.correct(spot, key).await?;
-            if visitor {
-                live.settle(spot.place).await?;
-            }
+        let decided = self.decided(async |live| live.correct(spot, key).await).await?;
+        if visitor && let Some(live) = &mut self.live {
+            live.settle(spot.place).await?;
         }
         self.lookback.corrected(spot, key, self.model.boxes[spot.place].bins[spot.bin].key, self.order);
-        self.model.correct(spot.place, spot.bin, key);
+        self.model.correct(spot.place, spot.bin, key, decided);
         Ok(())
     }
 }
