@@ -4,6 +4,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod app;
+pub mod boxes;
+pub mod cli;
+pub mod config;
 pub mod engine;
+pub mod http;
 pub mod kernel;
+pub mod metrics;
+pub mod orgs;
 pub mod store;

@@ -9,6 +9,7 @@ use crate::{
 use serde_json::Value;
 use std::{
     cell::Cell,
+    hash::BuildHasher,
     time::{Duration, Instant},
 };
 
@@ -51,6 +52,9 @@ pub struct Api {
     token: String,
     connection: Option<Connection>,
     chance: Chance,
+    /// Begins this caller's idempotency keys. Not from the seed: the same seed twice must not be answered from memory.
+    caller: u64,
+    calls: u64,
     request: Vec<u8>,
     /// How long one call is repeated before it counts as not answered.
     pub patience: Duration,
@@ -67,6 +71,8 @@ impl Api {
             token: token.into(),
             connection: None,
             chance,
+            caller: std::collections::hash_map::RandomState::new().hash_one(0u8),
+            calls: 0,
             request: Vec::new(),
             patience: Duration::from_secs(60),
             broken: Cell::new(0),
@@ -136,7 +142,8 @@ impl Api {
 
     async fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
         let call = || format!("{method} {path}");
-        let key = format!("{:016x}{:016x}", self.chance.number(), self.chance.number());
+        self.calls += 1;
+        let key = format!("{:016x}-{}", self.caller, self.calls);
         // A box that enrols has no token yet.
         let enrols = path.starts_with("/box/");
         let token = (!enrols).then_some(self.token.as_str());

@@ -101,11 +101,11 @@ pub async fn build(operator: &mut Api, shape: &Shape, chance: &Chance) -> Result
     let people_each = (each / 2).clamp(shape.people, 2000);
     let progress = bar("people", (people_each * PLANS.len()) as u64);
     let target = operator.target().clone();
-    for index in 0..organisations.len() {
-        let token = organisations[index].token.clone();
+    for (index, organisation) in organisations.iter_mut().enumerate() {
         let work = people_each.min(BUILDERS);
         let makers = (0..work).map(|maker| {
-            let mut api = Api::new(target.clone(), token.clone(), chance.fork((index * 1000 + maker) as u64 + 1));
+            let chance = chance.fork((index * 1000 + maker) as u64 + 1);
+            let mut api = Api::new(target.clone(), &*organisation.token, chance);
             let progress = progress.clone();
             async move {
                 let mut made = Vec::new();
@@ -116,7 +116,7 @@ pub async fn build(operator: &mut Api, shape: &Shape, chance: &Chance) -> Result
                 Ok(made)
             }
         });
-        organisations[index].people = gather(makers).await?;
+        organisation.people = gather(makers).await?;
     }
     progress.finish_and_clear();
     let boxes = build_boxes(&target, &organisations, shape, chance).await?;

@@ -122,6 +122,10 @@ impl ServerProcess {
         let errors = log.try_clone().map_err(io_error("server.log"))?;
         let mut command = Command::new(&self.binary);
         command.arg("serve").arg("--config").arg(self.folder.path().join("castellan.toml"));
+        // A setting that happens to stand in the environment is not a production default.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CASTELLAN__")) {
+            command.env_remove(name);
+        }
         let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
         let child = self.child.insert(child.map_err(io_error(self.binary.display().to_string()))?);
         loop {

@@ -234,17 +234,17 @@ impl Report {
         self.details.insert(name.to_owned(), value.into());
     }
 
-    /// The whole document.
-    pub fn to_json(&self) -> Value {
+    /// The whole document, its fields in their order.
+    pub fn to_json(&self) -> String {
         let mut report = self.clone();
         if !self.broken.is_empty() {
             report.detail("broken", self.broken.iter().take(SHOWN * 10).cloned().collect::<Vec<_>>());
         }
-        serde_json::to_value(report).unwrap_or_default()
+        serde_json::to_string_pretty(&report).unwrap_or_default()
     }
 
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        std::fs::write(path, format!("{:#}\n", self.to_json()))
+        std::fs::write(path, self.to_json() + "\n")
     }
 }
 
@@ -359,7 +359,8 @@ mod tests {
         assert!(report.holds());
         report.must_be_zero("lost", 2);
         assert!(!report.holds());
-        assert_eq!(report.to_json()["details"]["broken"][0], "lost is 2, must be 0");
+        let read: Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!(read["details"]["broken"][0], "lost is 2, must be 0");
     }
 
     #[test]

@@ -296,3 +296,6 @@ fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
 fn moment(value: &Value) -> Option<u64> {
     from_rfc3339(value.as_str()?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use permit::{InFlight, Permit};
+pub use permit::{Permit, Room};
 pub use work::ReplayWrite;
 
 use crate::{
@@ -409,6 +409,16 @@ impl Engine {
 
     pub async fn row(&self, space: RowSpace, org: OrgId, key: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
         self.with_db(move |db, _| db.get(&keys::row(db.partition_of(org), space, org, &key))).await
+    }
+
+    /// Organisations and their list rows, in order, behind `after`.
+    pub async fn organisations(&self, after: Option<OrgId>, limit: usize) -> Result<Vec<(OrgId, Vec<u8>)>, StoreError> {
+        self.with_db(move |db, _| db.organisations(after, limit)).await
+    }
+
+    /// The first organisation that has this row.
+    pub async fn row_everywhere(&self, space: RowSpace, key: Vec<u8>) -> Result<Option<(OrgId, Vec<u8>)>, StoreError> {
+        self.with_db(move |db, _| db.row_everywhere(space, &key)).await
     }
 
     /// Records of an entity, newest first, before a revision.

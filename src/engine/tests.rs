@@ -486,7 +486,8 @@ fn a_repeated_idempotency_key_is_not_decided_again() {
         let folder = tempfile::tempdir().unwrap();
         let rig = Rig::start(folder.path(), 1, EngineConfig::default()).await;
         let keyed = |body| {
-            let replay = ReplayWrite { key: [9; 32], body_hash: [body; 32], render: |total, _| (201, vec![*total as u8]) };
+            let replay =
+                ReplayWrite { key: [9; 32], body_hash: [body; 32], render: |total, _| (201, vec![*total as u8]) };
             Call { replay: Some(replay), ..call() }
         };
         let to = address(3);

@@ -25,6 +25,8 @@ pub enum RowSpace {
     Conflicts = 7,
     /// org, hash of an enrolment code → box.
     EnrolmentCodes = 8,
+    /// org, key → its long texts.
+    KeyTexts = 9,
 }
 
 impl RowSpace {

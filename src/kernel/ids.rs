@@ -127,7 +127,8 @@ fn to_text(raw: u128) -> String {
     to_digits(raw).iter().map(|digit| char::from(*digit)).collect()
 }
 
-fn from_text(text: &str) -> Option<u128> {
+/// Reads the 26 characters after an id's prefix.
+pub fn from_text(text: &str) -> Option<u128> {
     if text.len() != TEXT_LENGTH || text.as_bytes()[0] > b'7' {
         return None;
     }

@@ -216,6 +216,41 @@ impl Db {
         Ok(rows)
     }
 
+    /// Organisations and their list rows, in order, behind `after`.
+    pub fn organisations(&self, after: Option<OrgId>, limit: usize) -> Result<Vec<(OrgId, Vec<u8>)>, StoreError> {
+        let mut found = Vec::new();
+        for partition in self.partitions.all() {
+            let after = after.map(|after| keys::row(partition, RowSpace::Organisations, after, &[]));
+            let prefix = keys::row_space(partition, RowSpace::Organisations);
+            for (key, row) in self.scan(&prefix, after.as_deref(), limit)? {
+                let org = key.get(keys::ROW_PREFIX - 16..).and_then(OrgId::from_bytes);
+                let org = org.ok_or(StoreError::Corrupt { what: "organisation's row", why: "its key".to_owned() })?;
+                found.push((org, row));
+            }
+        }
+        found.sort_unstable_by_key(|(org, _)| *org);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The first organisation that has this row.
+    pub fn row_everywhere(&self, space: RowSpace, key: &[u8]) -> Result<Option<(OrgId, Vec<u8>)>, StoreError> {
+        const PAGE: usize = 1000;
+        let mut after = None;
+        loop {
+            let page = self.organisations(after, PAGE)?;
+            for (org, _) in &page {
+                if let Some(row) = self.get(&keys::row(self.partition_of(*org), space, *org, key))? {
+                    return Ok(Some((*org, row)));
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => after = Some(*last),
+                _ => return Ok(None),
+            }
+        }
+    }
+
     pub fn claim_holder(
         &self,
         space: ClaimSpace,

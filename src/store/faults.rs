@@ -36,6 +36,11 @@ impl CommitLog for FaultyLog {
         if *broken {
             return Appended::Broken;
         }
+        // What an unclear offer has written is durable: no later offer may say that it was rejected.
+        let written = self.inner.tail(batch.partition).is_ok_and(|tail| tail.batch_id == batch.id.to_be_bytes());
+        if written {
+            return Appended::Durable { position: batch.position };
+        }
         let draw = self.chance.below(1000);
         let before_write = self.chance.below(2) == 0;
         let Faults { rejected_per_mille, unknown_per_mille, broken_per_mille } = self.faults;

@@ -81,6 +81,11 @@ pub fn row(partition: u8, space: RowSpace, org: OrgId, rest: &[u8]) -> Vec<u8> {
     key(partition, KeyKind::Row, &[&[space as u8], &org.to_bytes(), rest])
 }
 
+/// The prefix of all organisations' rows of one space.
+pub fn row_space(partition: u8, space: RowSpace) -> Vec<u8> {
+    key(partition, KeyKind::Row, &[&[space as u8]])
+}
+
 /// Length of what stands before the caller's own part in a row key.
 pub const ROW_PREFIX: usize = 2 + 1 + 16;
 

@@ -18,7 +18,8 @@ pub type Secret = Zeroizing<[u8; 32]>;
 /// The master key and the pepper that it seals. The pepper never changes, so that what was hashed stays comparable.
 pub struct Keyring {
     master: Secret,
-    pepper: Secret,
+    /// Keyed with the pepper, ready to be cloned for each use.
+    mac: Hmac<Sha256>,
     chance: Chance,
 }
 
@@ -51,8 +52,8 @@ impl Keyring {
     /// Draws and stores the pepper of a new data folder.
     pub fn init(db: &Db, master: Secret, chance: Chance) -> Result<Self, StoreError> {
         let pepper = Zeroizing::new(chance.bytes());
-        let ring = Self { master, pepper, chance };
-        let sealed = ring.seal_with(&ring.master, PEPPER.as_bytes(), &*ring.pepper);
+        let ring = Self { master, mac: keyed(&*pepper)?, chance };
+        let sealed = ring.seal_with(&ring.master, PEPPER.as_bytes(), &*pepper);
         db.put_global(PEPPER, &sealed)?;
         Ok(ring)
     }
@@ -62,8 +63,7 @@ impl Keyring {
             .get(&keys::global(PEPPER))?
             .ok_or(StoreError::Corrupt { what: "pepper", why: "there is none".to_owned() })?;
         let pepper = open_with(&master, PEPPER.as_bytes(), &sealed).ok_or(StoreError::WrongMasterKey)?;
-        let pepper = pepper.as_slice().try_into().map(Zeroizing::new).map_err(|_| StoreError::WrongMasterKey)?;
-        Ok(Self { master, pepper, chance })
+        Ok(Self { master, mac: keyed(&pepper)?, chance })
     }
 
     fn seal_with(&self, key: &Secret, context: &[u8], plaintext: &[u8]) -> Vec<u8> {
@@ -106,13 +106,17 @@ impl Keyring {
 impl KeyedHash for Keyring {
     /// HMAC-SHA256 over the purpose and the parts, each with its length before it.
     fn keyed_hash(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = <Hmac<Sha256> as Mac>::new(self.pepper.as_ref().into());
+        let mut mac = self.mac.clone();
         for part in std::iter::once(&purpose.as_bytes()).chain(parts) {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
     }
+}
+
+fn keyed(pepper: &[u8]) -> Result<Hmac<Sha256>, StoreError> {
+    <Hmac<Sha256> as Mac>::new_from_slice(pepper).map_err(|_| StoreError::WrongMasterKey)
 }
 
 fn context(subject: Address, field: VaultField) -> Vec<u8> {

@@ -2,7 +2,7 @@
 //! words speak of nothing that is not there.
 
 use crate::{File, files, hold, read, root};
-use castellan::{config::Config, kernel::invariants, metrics};
+use castellan::{config::Config, http::routes::ROUTES, kernel::invariants, metrics};
 use std::collections::BTreeSet;
 
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
@@ -49,6 +49,13 @@ fn keys(table: &toml::Table) -> BTreeSet<String> {
         None => vec![name.clone()],
     };
     table.iter().flat_map(under).collect()
+}
+
+/// Paths that a page does not name.
+fn unwritten<'a>(page: &str, paths: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let named =
+        |path: &str| page.match_indices(path).any(|(at, _)| page[at + path.len()..].starts_with(['`', ',', ' ', '?']));
+    paths.into_iter().filter(|path| !named(path)).collect()
 }
 
 /// Whole lines that a page must have and has not.
@@ -164,6 +171,17 @@ fn every_problem_has_a_page() {
         }
     }
     hold(complaints);
+}
+
+#[test]
+fn every_route_is_written_down() {
+    assert_eq!(unwritten("`GET /people/{person}` …", ["/people", "/people/{person}"]), ["/people"]);
+
+    let (api, boxes) = (read("docs/api.md"), read("docs/box-protocol.md"));
+    let paths = |prefix: &'static str| ROUTES.iter().filter_map(move |route| route.path.strip_prefix(prefix));
+    let mut missing = unwritten(&api, paths("/api/v1"));
+    missing.extend(unwritten(&boxes, ROUTES.iter().map(|route| route.path).filter(|path| path.starts_with("/box/"))));
+    hold(missing.into_iter().map(|path| format!("the route {path} is in no document")).collect());
 }
 
 #[test]

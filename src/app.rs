@@ -1,0 +1,166 @@
+//! How the rooms are put together: the program, its tests and its benches all start from here.
+
+use crate::{
+    config::Config,
+    engine::{Call, Engine, EngineConfig, Failure, Kinds, Permit},
+    http::server::Listeners,
+    kernel::{Chance, Clock, OrgId, Principal, TokenId},
+    orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
+    store::{CommitLog, Db, Keyring, Options, RocksLog, StoreError},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{folder} is not empty: choose another folder, or use what is there")]
+    NotEmpty { folder: PathBuf },
+    #[error("the first token could not be written: {0}")]
+    FirstToken(String),
+}
+
+/// Every kind of entity there is.
+pub fn kinds(workers: usize) -> Kinds {
+    Kinds::new(workers).with::<Organisation>().with::<Person>().with::<ApiToken>()
+}
+
+fn database_folder(data: &Path) -> PathBuf {
+    data.join("db")
+}
+
+fn options(config: &Config) -> Options {
+    Options {
+        partitions: config.store.partitions,
+        max_total_wal_mib: config.store.max_total_wal_mib,
+        block_cache_mib: config.store.block_cache_mib,
+        write_buffer_mib: config.store.write_buffer_mib,
+    }
+}
+
+/// Makes a data folder, its master key, and the operator's first token, which is returned.
+pub async fn init(config: &Config, chance: Chance) -> Result<String, StartError> {
+    let data = &config.store.data_dir;
+    if data.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(StartError::NotEmpty { folder: data.clone() });
+    }
+    std::fs::create_dir_all(data)?;
+    let key_file = config.master_key_file();
+    if !key_file.exists() {
+        Keyring::create_master_key(&key_file, &chance)?;
+    }
+    let db = Db::open(&database_folder(data), options(config), true)?;
+    let keys = Keyring::init(&db, Keyring::read_master_key(&key_file)?, chance.clone())?;
+    let one_worker = EngineConfig { workers: 1, ..engine_config(config, || {}) };
+    let log = Arc::new(RocksLog::new(db.clone()));
+    let engine = Engine::start(one_worker, kinds(1), db, log, Arc::new(keys), Clock::system(), chance)?;
+    engine.attach_worker();
+    let token = first_token(&engine).await;
+    engine.stop().await;
+    token
+}
+
+async fn first_token(engine: &Engine) -> Result<String, StartError> {
+    let (id, secret) = (TokenId(engine.chance().id()), engine.chance().bytes());
+    let scopes = [Scope::Operator].into_iter().collect();
+    let call =
+        Call { by: Principal::Server, from: None, now: engine.clock().now(), permit: Permit::internal(), replay: None };
+    let command = tokens::issued(&secret, "first operator token", scopes, None);
+    let told = engine.ask::<ApiToken>(id.at(OrgId::SYSTEM), command, call).await;
+    told.map_err(|failure: Failure<token::Refusal>| StartError::FirstToken(format!("{failure:?}")))?;
+    Ok(tokens::text(OrgId::SYSTEM, id, &secret))
+}
+
+fn engine_config(config: &Config, on_broken_log: fn()) -> EngineConfig {
+    EngineConfig {
+        workers: config.workers(),
+        readers: config.engine.reader_threads,
+        awake_entities_max: config.engine.awake_entities_max,
+        mailbox_capacity: config.engine.mailbox_capacity,
+        idle_before_sleep_s: config.engine.idle_before_sleep_s,
+        snapshot_every_events: config.engine.snapshot_every_events,
+        disk_low_watermark_mib: config.store.disk_low_watermark_mib,
+        on_broken_log,
+    }
+}
+
+/// Opens a data folder and starts the engine on it.
+pub fn open(config: &Config, clock: Clock, chance: Chance) -> Result<Engine, StartError> {
+    let db = Db::open(&database_folder(&config.store.data_dir), options(config), false)?;
+    let log = Arc::new(RocksLog::new(db.clone()));
+    open_with_log(config, db, log, clock, chance)
+}
+
+/// The same with another commit log, such as one that fails when a test says so.
+pub fn open_with_log(
+    config: &Config,
+    db: Db,
+    log: Arc<dyn CommitLog>,
+    clock: Clock,
+    chance: Chance,
+) -> Result<Engine, StartError> {
+    let master = Keyring::read_master_key(&config.master_key_file())?;
+    let keys = Keyring::open(&db, master, chance.clone())?;
+    let config = engine_config(config, end_the_process);
+    let workers = config.workers;
+    Ok(Engine::start(config, kinds(workers), db, log, Arc::new(keys), clock, chance)?)
+}
+
+/// Looks at a data folder as it is, whatever number of partitions it was made with.
+pub fn open_to_verify(data: &Path) -> Result<Db, StoreError> {
+    let folder = database_folder(data);
+    match Db::open(&folder, Options::default(), false) {
+        Err(StoreError::Partitions { found, .. }) => {
+            Db::open(&folder, Options { partitions: found, ..Options::default() }, false)
+        }
+        other => other,
+    }
+}
+
+/// How long those who wait may take to hear that their outcome is unknown.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+fn end_the_process() {
+    std::thread::spawn(|| {
+        std::thread::sleep(LAST_WORDS);
+        std::process::exit(1);
+    });
+}
+
+/// Serves until told to stop (SIGINT, SIGTERM), then finishes what was admitted.
+pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHandle>) -> Result<(), StartError> {
+    let listeners = Listeners::bind(config)?;
+    let (api, observability) = (listeners.api_address()?, listeners.observability_address()?);
+    let (api_server, observability_server) = listeners.serve(&engine, config, metrics)?;
+    let handle = api_server.handle();
+    actix_rt::spawn(observability_server);
+    let serving = actix_rt::spawn(api_server);
+    while !engine.is_ready() {
+        actix_rt::time::sleep(Duration::from_millis(5)).await;
+    }
+    tracing::info!(%api, %observability, workers = config.workers(), "ready");
+    told_to_stop().await?;
+    tracing::info!("stopping: finishing what was admitted");
+    handle.stop(true).await;
+    let _ = serving.await;
+    engine.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn told_to_stop() -> io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}

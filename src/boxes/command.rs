@@ -1,0 +1,352 @@
+//! What may be asked of a SmartBox, what it answers, and why it may refuse. Whatever is random in a command was minted
+//! at the door.
+
+use super::{
+    messages::{BoxMessage, Sighting},
+    rows::{Conflict, KeyTexts},
+    words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Verifier},
+};
+use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
+use minicbor::{Decode, Encode};
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    Create(Creation),
+    /// Fields left out keep their value.
+    Describe {
+        name: Option<Box<str>>,
+        location: Option<Box<str>>,
+        zone: Option<Box<str>>,
+    },
+    /// A code that works once. `stolen` suspends the box until it is enrolled anew.
+    MakeEnrolmentCode {
+        code_hash: SecretHash,
+        expires: UnixMillis,
+        stolen: bool,
+    },
+    Enrol {
+        code_hash: SecretHash,
+        token_hash: SecretHash,
+    },
+    Sync {
+        token_hash: SecretHash,
+        request: SyncRequest,
+    },
+    /// The box has stored the state of this cursor.
+    Confirm {
+        token_hash: SecretHash,
+        cursor: Cursor,
+    },
+    SetBinState {
+        bin: Label,
+        state: BinState,
+    },
+    /// An administrator has looked: this fob is in the bin, or nothing is.
+    CorrectBin {
+        bin: Label,
+        fob: Option<Fob>,
+    },
+    /// What the server believes of this bin is right.
+    ConfirmBin {
+        bin: Label,
+    },
+    AddKey {
+        key: KeyRecord,
+        /// Where it is; else its place is unknown.
+        bin: Option<Label>,
+        texts: Option<KeyTexts>,
+    },
+    /// Fields left out keep their value. `texts` are all three, merged at the door.
+    ChangeKey {
+        key: KeyId,
+        name: Option<Box<str>>,
+        roaming: Option<bool>,
+        groups: Option<Box<[GroupId]>>,
+        texts: Option<KeyTexts>,
+    },
+    RemoveKey {
+        key: KeyId,
+    },
+    /// All or none.
+    Grant {
+        accesses: Box<[AccessRecord]>,
+    },
+    Revoke {
+        access: AccessId,
+    },
+    /// `conflict` is the kept row, as it is read at the door.
+    ResolveConflict {
+        conflict: Box<Conflict>,
+        accept: Accept,
+    },
+    /// A deadline has come.
+    Tick,
+    /// A message that carries no secret.
+    Heard {
+        from: BoxOrOther,
+        message: BoxMessage,
+    },
+    /// Our own question about a fob came back: nobody holds it.
+    Unclaimed {
+        sighting: Sighting,
+    },
+    /// A person's verifiers, made from the opened secret on arrival.
+    Credentials {
+        person: PersonId,
+        revision: u64,
+        generation: u32,
+        code: Option<Verifier>,
+        badges: Box<[Verifier]>,
+    },
+}
+
+/// Who sent a message, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoxOrOther {
+    Box(BoxId),
+    Other,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Creation {
+    pub name: Box<str>,
+    pub model: Model,
+    pub plan: Plan,
+    pub location: Box<str>,
+    /// IANA name.
+    pub zone: Box<str>,
+    /// Each label once; at most `MAX_BINS`.
+    pub bins: Box<[Label]>,
+}
+
+/// A key as it moves between boxes and stands in events.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct KeyRecord {
+    #[n(0)]
+    pub id: KeyId,
+    #[n(1)]
+    pub name: Box<str>,
+    #[n(2)]
+    pub fob: Fob,
+    /// May be dropped anywhere in the organisation, else only at home.
+    #[n(3)]
+    pub roaming: bool,
+    #[n(4)]
+    pub groups: Box<[GroupId]>,
+}
+
+/// What an access opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Scope {
+    #[n(0)]
+    Key(#[n(0)] KeyId),
+    /// Every key of this group that is at home in the box.
+    #[n(1)]
+    Group(#[n(0)] GroupId),
+    /// Every key in the box.
+    #[n(2)]
+    Box,
+}
+
+/// A grant. No times: for ever. The end stops pick-ups, never drop-offs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct AccessRecord {
+    #[n(0)]
+    pub id: AccessId,
+    #[n(1)]
+    pub person: PersonId,
+    #[n(2)]
+    pub scope: Scope,
+    #[n(3)]
+    pub from: Option<UnixMillis>,
+    /// The first moment at which it no longer holds.
+    #[n(4)]
+    pub until: Option<UnixMillis>,
+}
+
+/// How a conflict ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Accept {
+    /// What the box said happened.
+    #[n(0)]
+    Box,
+    /// The administrator corrects the bins.
+    #[n(1)]
+    ByHand,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SyncRequest {
+    pub cursor: Option<Cursor>,
+    /// The last sequence number that the box has ever written.
+    pub head: u64,
+    /// There are further unsent entries.
+    pub more: bool,
+    pub entries: Box<[Entry]>,
+    /// The box's clock when it sent this.
+    pub clock: UnixMillis,
+    pub health: Health,
+}
+
+/// One line of a box's journal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    Read(JournalEntry),
+    /// A line whose number can be read and nothing else; `text` is what it says and what is wrong with it.
+    Unreadable {
+        seq: u64,
+        text: Box<str>,
+    },
+}
+
+impl Entry {
+    pub fn seq(&self) -> u64 {
+        match self {
+            Self::Read(entry) => entry.seq,
+            Self::Unreadable { seq, .. } => *seq,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JournalEntry {
+    pub seq: u64,
+    /// By the box's clock.
+    pub at: UnixMillis,
+    /// The state in force when it happened.
+    pub cursor: Option<Cursor>,
+    pub act: Act,
+    pub bin: Label,
+    /// `None`: anonymous.
+    pub person: Option<PersonId>,
+}
+
+/// What happened at a bin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Act {
+    #[n(0)]
+    PickUp(#[n(0)] Fob),
+    #[n(1)]
+    DropOff(#[n(0)] Fob),
+    /// By an offline code: nobody knows what was done.
+    #[n(2)]
+    Opened,
+}
+
+impl Act {
+    pub fn fob(self) -> Option<Fob> {
+        match self {
+            Self::PickUp(fob) | Self::DropOff(fob) => Some(fob),
+            Self::Opened => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The entity's revision after the change (or as it was, for a replay).
+    Done {
+        revision: u64,
+    },
+    Enrolled {
+        model: Model,
+        generation: u32,
+        revision: u64,
+    },
+    Synced(Box<SyncAnswer>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SyncAnswer {
+    pub receipts: Vec<Receipt>,
+    pub resume_at: u64,
+    /// `None` when the box was noticed as cloned in this very request and had no state.
+    pub cursor: Option<Cursor>,
+    pub changes: Changes,
+    /// Come again after so many seconds.
+    pub next_sync_s: u32,
+    /// When the guarantee for what this box has not confirmed runs out: what the ticket says.
+    pub due_by: Option<UnixMillis>,
+    pub plan: Plan,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    pub seq: u64,
+    pub outcome: Outcome,
+}
+
+/// The latest state of each item that changed, or of all items.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// Forget everything and store these.
+    pub full: bool,
+    pub bins: Vec<BinChange>,
+    pub keys: Vec<KeyChange>,
+    pub accesses: Vec<AccessRecord>,
+    pub people: Vec<PersonChange>,
+    pub removed: Vec<RemovedItem>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct BinChange {
+    pub bin: Label,
+    pub state: BinState,
+    pub fob: Option<Fob>,
+    pub confirmed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyChange {
+    pub key: KeyId,
+    pub fob: Fob,
+    pub roaming: bool,
+    pub groups: Box<[GroupId]>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PersonChange {
+    pub person: PersonId,
+    pub code: Option<Verifier>,
+    pub badges: Box<[Verifier]>,
+}
+
+/// An item that a box has to forget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum RemovedItem {
+    #[n(0)]
+    Key(#[n(0)] KeyId),
+    #[n(1)]
+    Access(#[n(0)] AccessId),
+    #[n(2)]
+    Person(#[n(0)] PersonId),
+}
+
+/// In order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// This box does not exist.
+    NotFound,
+    /// The token is not the one of the last enrolment.
+    TokenInvalid,
+    /// Noticed as cloned, or stolen: needs enrolment.
+    Suspended,
+    /// Not a code of this box, used, or expired.
+    EnrolmentCodeInvalid,
+    /// The id is in use with other content.
+    AlreadyExists,
+    BinNotFound,
+    KeyNotFound,
+    AccessNotFound,
+    /// Unknown, or resolved before.
+    ConflictNotFound,
+    /// There is no version of the box's that could be taken over: resolve it by hand.
+    CannotAccept,
+    /// The bin holds another fob.
+    BinOccupied,
+    /// The key cannot be added: its fob is in another bin than the one named.
+    FobInOtherBin,
+    /// More bins, keys or accesses than one box may have.
+    LimitReached,
+}

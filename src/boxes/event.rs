@@ -1,0 +1,398 @@
+//! What has happened to a SmartBox. Stored for ever: numbers are append-only, golden bytes in the tests. People stand
+//! here by id alone; long texts stand in rows.
+
+use super::{
+    command::{Accept, AccessRecord, Act, KeyRecord},
+    messages::Sighting,
+    rows::ServerVersion,
+    words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Verifier},
+};
+use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
+use minicbor::{Decode, Encode};
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum Event {
+    #[n(0)]
+    Created(#[n(0)] Box<Created>),
+    /// All three, whichever changed.
+    #[n(1)]
+    Described {
+        #[n(0)]
+        name: Box<str>,
+        #[n(1)]
+        location: Box<str>,
+        #[n(2)]
+        zone: Box<str>,
+    },
+    #[n(2)]
+    PlanSet {
+        #[n(0)]
+        plan: Plan,
+    },
+    #[n(3)]
+    EnrolmentCodeMade {
+        #[n(0)]
+        code_hash: SecretHash,
+        #[n(1)]
+        expires: UnixMillis,
+    },
+    /// Expired, or replaced by a newer one.
+    #[n(4)]
+    EnrolmentCodeDropped {
+        #[n(0)]
+        code_hash: SecretHash,
+    },
+    #[n(5)]
+    Enrolled {
+        #[n(0)]
+        code_hash: SecretHash,
+        #[n(1)]
+        token_hash: SecretHash,
+        #[n(2)]
+        generation: u32,
+    },
+    #[n(6)]
+    Suspended {
+        #[n(0)]
+        why: Suspicion,
+    },
+    /// The first journal of a new enrolment does not continue the old one: it counts from here.
+    #[n(7)]
+    JournalRestarted {
+        #[n(0)]
+        next: u64,
+    },
+    #[n(8)]
+    EntryJudged(#[n(0)] Judged),
+    /// A complete journal did not bring the pick-up that another box's drop-off had announced.
+    #[n(9)]
+    LatePickUpMissing {
+        #[n(0)]
+        number: u64,
+        #[n(1)]
+        bin: Label,
+        #[n(2)]
+        fob: Fob,
+        #[n(3)]
+        key: Option<KeyId>,
+    },
+    #[n(10)]
+    Synced(#[n(0)] Synced),
+    /// The box has stored the state of this revision.
+    #[n(11)]
+    Confirmed {
+        #[n(0)]
+        revision: u64,
+    },
+    #[n(12)]
+    WentOffline,
+    /// The server itself was away: the next contact is due later.
+    #[n(13)]
+    ContactAwaited {
+        #[n(0)]
+        due: UnixMillis,
+    },
+    #[n(14)]
+    GuaranteeBroken {
+        #[n(0)]
+        pending_since: UnixMillis,
+    },
+    #[n(15)]
+    GuaranteeKeptAgain,
+    #[n(16)]
+    BinStateSet {
+        #[n(0)]
+        bin: Label,
+        #[n(1)]
+        state: BinState,
+    },
+    #[n(17)]
+    BinCorrected {
+        #[n(0)]
+        bin: Label,
+        #[n(1)]
+        fob: Option<Fob>,
+        /// The key on this fob, if it is at home here.
+        #[n(2)]
+        key: Option<KeyId>,
+    },
+    #[n(18)]
+    BinConfirmed {
+        #[n(0)]
+        bin: Label,
+    },
+    #[n(19)]
+    KeyAdded {
+        #[n(0)]
+        key: KeyRecord,
+        #[n(1)]
+        bin: Option<Label>,
+    },
+    /// All fields, whichever changed. Texts stand in their row.
+    #[n(20)]
+    KeyChanged {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        name: Box<str>,
+        #[n(2)]
+        roaming: bool,
+        #[n(3)]
+        groups: Box<[GroupId]>,
+    },
+    #[n(21)]
+    KeyRemoved {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        fob: Fob,
+    },
+    #[n(22)]
+    AccessGranted(#[n(0)] AccessRecord),
+    #[n(23)]
+    AccessRevoked {
+        #[n(0)]
+        access: AccessId,
+        #[n(1)]
+        person: PersonId,
+    },
+    #[n(24)]
+    ConflictResolved {
+        #[n(0)]
+        number: u64,
+        #[n(1)]
+        accept: Accept,
+        #[n(2)]
+        person: Option<PersonId>,
+    },
+    /// The key is in another box: its record goes there.
+    #[n(25)]
+    KeyDeparted(#[n(0)] Box<Departure>),
+    #[n(26)]
+    KeyArrived(#[n(0)] Box<Arrival>),
+    /// What another box was told about a fob that it saw.
+    #[n(27)]
+    SightingAnswered {
+        #[n(0)]
+        sighting: Sighting,
+        #[n(1)]
+        answer: SightingAnswer,
+    },
+    /// Nobody in the organisation knows this fob: the bin holds an unknown one.
+    #[n(28)]
+    VisitorUnknown {
+        #[n(0)]
+        fob: Fob,
+        /// Where it is.
+        #[n(1)]
+        bin: Label,
+        #[n(2)]
+        person: Option<PersonId>,
+    },
+    /// The question about a fob is settled and there is nothing to hold here any more.
+    #[n(29)]
+    VisitorForgotten {
+        #[n(0)]
+        fob: Fob,
+    },
+    /// It has been elsewhere since: the bin is empty by now, and its pick-up is still to come.
+    #[n(30)]
+    VisitorMovedOn {
+        #[n(0)]
+        fob: Fob,
+        #[n(1)]
+        key: KeyId,
+    },
+    /// The same unknown fob is said to be in another box.
+    #[n(31)]
+    VisitorDoubled {
+        #[n(0)]
+        number: u64,
+        #[n(1)]
+        fob: Fob,
+        #[n(2)]
+        bin: Label,
+        #[n(3)]
+        elsewhere: BoxId,
+    },
+    /// No answer has come, or a later sighting has to be told.
+    #[n(32)]
+    VisitorAskedAgain {
+        #[n(0)]
+        fob: Fob,
+    },
+    /// An unknown fob has left: its claim is given back.
+    #[n(33)]
+    FobReleased {
+        #[n(0)]
+        fob: Fob,
+    },
+    #[n(34)]
+    CredentialsAsked {
+        #[n(0)]
+        person: PersonId,
+    },
+    #[n(35)]
+    CredentialsSet {
+        #[n(0)]
+        person: PersonId,
+        #[n(1)]
+        revision: u64,
+        #[n(2)]
+        code: Option<Verifier>,
+        #[n(3)]
+        badges: Box<[Verifier]>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Created {
+    #[n(0)]
+    pub name: Box<str>,
+    #[n(1)]
+    pub model: Model,
+    #[n(2)]
+    pub plan: Plan,
+    #[n(3)]
+    pub location: Box<str>,
+    #[n(4)]
+    pub zone: Box<str>,
+    #[n(5)]
+    pub bins: Box<[Label]>,
+}
+
+/// Why a box is suspended until it is enrolled anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Suspicion {
+    #[n(0)]
+    Stolen,
+    /// An entry's number came again with other content.
+    #[n(1)]
+    SequenceReused {
+        #[n(0)]
+        seq: u64,
+    },
+    /// The journal ends, or starts, behind what was receipted.
+    #[n(2)]
+    BehindReceipts {
+        #[n(0)]
+        seq: u64,
+    },
+}
+
+/// One journal entry, judged: whole, so that history and conflicts need nothing else.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Judged {
+    #[n(0)]
+    pub seq: u64,
+    /// Of the entry's content, to know it when it comes again.
+    #[n(1)]
+    pub content: u32,
+    #[n(2)]
+    pub outcome: Outcome,
+    /// `None`: unreadable.
+    #[n(3)]
+    pub act: Option<Act>,
+    #[n(4)]
+    pub bin: Option<Label>,
+    #[n(5)]
+    pub person: Option<PersonId>,
+    /// By the box's clock.
+    #[n(6)]
+    pub box_time: Option<UnixMillis>,
+    /// Corrected by the measured skew; when it was received, if `estimated`.
+    #[n(7)]
+    pub at: UnixMillis,
+    #[n(8)]
+    pub estimated: bool,
+    #[n(9)]
+    pub cursor: Option<Cursor>,
+    /// The key on the fob, if it is (or was, for a late pick-up) at home here.
+    #[n(10)]
+    pub key: Option<KeyId>,
+    /// The pick-up that another box's drop-off had announced.
+    #[n(11)]
+    pub late: bool,
+    /// What the server knew, with what is ignored or rejected.
+    #[n(12)]
+    pub found: Option<Box<ServerVersion>>,
+    /// What cannot be read.
+    #[n(13)]
+    pub text: Option<Box<str>>,
+}
+
+/// The end of a sync: contact, and what it says of the box itself.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Synced {
+    /// The stored state that the box showed, if it is one of ours.
+    #[n(0)]
+    pub confirmed: Option<u64>,
+    /// Server minus box clock.
+    #[n(1)]
+    pub skew_ms: i64,
+    /// Only when it changed.
+    #[n(2)]
+    pub health: Option<Box<Health>>,
+    /// No entry is without a receipt.
+    #[n(3)]
+    pub drained: bool,
+    #[n(4)]
+    pub next_sync_s: u32,
+    /// New entries in it.
+    #[n(5)]
+    pub entries: u32,
+    /// It had been offline.
+    #[n(6)]
+    pub back: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Departure {
+    #[n(0)]
+    pub key: KeyRecord,
+    #[n(1)]
+    pub accesses: Box<[AccessRecord]>,
+    #[n(2)]
+    pub sighting: Sighting,
+    /// The bin that was believed to hold it.
+    #[n(3)]
+    pub bin: Option<Label>,
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Arrival {
+    #[n(0)]
+    pub key: KeyRecord,
+    #[n(1)]
+    pub accesses: Box<[AccessRecord]>,
+    #[n(2)]
+    pub from: BoxId,
+    #[n(3)]
+    pub at: UnixMillis,
+    /// It may not be dropped here.
+    #[n(4)]
+    pub flagged: bool,
+    #[n(5)]
+    pub bin: Option<Label>,
+    /// Who took it out meanwhile.
+    #[n(6)]
+    pub person: Option<PersonId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum SightingAnswer {
+    /// The key has left for this box, which is asked instead.
+    #[n(0)]
+    PassedOn(#[n(0)] BoxId),
+    /// Asked anew of whoever holds the fob now.
+    #[n(1)]
+    AskedAround,
+    /// The key has been here, or with somebody, since.
+    #[n(2)]
+    MovedOn(#[n(0)] KeyId),
+    /// The same unknown fob lies here.
+    #[n(3)]
+    HeldHere,
+    #[n(4)]
+    Unclaimed,
+}

@@ -1,0 +1,127 @@
+//! What boxes say to each other and hear from organisations and people. Stored in the outbox: numbers are append-only.
+
+use super::{
+    command::{AccessRecord, KeyRecord},
+    words::{Fob, Plan},
+};
+use crate::kernel::{BoxId, KeyId, PersonId, UnixMillis};
+use minicbor::{Decode, Encode};
+
+/// What a SmartBox receives.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum BoxMessage {
+    /// From the organisation.
+    #[n(0)]
+    PlanChanged {
+        #[n(0)]
+        plan: Plan,
+    },
+    /// From another box, to whoever holds the fob's claim: it is here now.
+    #[n(1)]
+    FobSeen(#[n(0)] Sighting),
+    /// From the key's home to the box that saw it: its record is yours.
+    #[n(2)]
+    KeyMoved {
+        #[n(0)]
+        key: KeyRecord,
+        #[n(1)]
+        accesses: Box<[AccessRecord]>,
+        /// The sighting that this answers.
+        #[n(2)]
+        sighting: Sighting,
+    },
+    /// From the key's home: it has been elsewhere since.
+    #[n(3)]
+    FobMovedOn {
+        #[n(0)]
+        sighting: Sighting,
+        #[n(1)]
+        key: KeyId,
+    },
+    /// From a box that holds the same unknown fob.
+    #[n(4)]
+    FobHeldElsewhere {
+        #[n(0)]
+        sighting: Sighting,
+    },
+    /// A question that was passed on came back: nobody holds this fob.
+    #[n(5)]
+    FobUnclaimed {
+        #[n(0)]
+        sighting: Sighting,
+    },
+    /// From this box to itself: an unknown fob has left, its claim can be given back.
+    #[n(6)]
+    FobLeft {
+        #[n(0)]
+        fob: Fob,
+    },
+    /// From a person, to one box that asked. Its secret is the sealed `Credentials` row, `CredentialsPlain`.
+    #[n(7)]
+    PersonCredentials {
+        #[n(0)]
+        person: PersonId,
+        #[n(1)]
+        revision: u64,
+        /// Echoes `CredentialsWanted`.
+        #[n(2)]
+        generation: u32,
+    },
+    /// From a person, to every box under `RowSpace::PersonBoxes`: ask again.
+    #[n(8)]
+    PersonChanged {
+        #[n(0)]
+        person: PersonId,
+        #[n(1)]
+        revision: u64,
+    },
+    /// From a person who is erased, to every box under `RowSpace::PersonBoxes`.
+    #[n(9)]
+    PersonGone {
+        #[n(0)]
+        person: PersonId,
+    },
+}
+
+/// What a person receives from a SmartBox.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum PersonMessage {
+    /// Answered by `BoxMessage::PersonCredentials` with the same generation; an unknown person answers `PersonGone`.
+    #[n(0)]
+    CredentialsWanted {
+        #[n(0)]
+        to: BoxId,
+        #[n(1)]
+        generation: u32,
+    },
+}
+
+/// A fob that is not at home where it was dropped off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Sighting {
+    #[n(0)]
+    pub fob: Fob,
+    /// Who saw it.
+    #[n(1)]
+    pub by: BoxId,
+    #[n(2)]
+    pub at: UnixMillis,
+    /// The box's clock was wrong: `at` is when the server heard of it.
+    #[n(3)]
+    pub estimated: bool,
+    /// An administrator's word, which explains itself: no late pick-up is expected.
+    #[n(4)]
+    pub corrected: bool,
+    /// How often it was passed on.
+    #[n(5)]
+    pub hops: u8,
+}
+
+/// The plaintext of a person's sealed `Credentials` row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct CredentialsPlain {
+    #[n(0)]
+    pub code: Option<String>,
+    #[n(1)]
+    pub badges: Vec<String>,
+}

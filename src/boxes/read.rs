@@ -1,0 +1,288 @@
+//! What can be seen of a SmartBox: pure functions for reads, and the history folded from events.
+
+use super::{
+    command::{AccessRecord, Act, Scope},
+    event::Event,
+    state::{Place, SmartBox},
+    words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan},
+};
+use crate::kernel::{BoxId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
+
+/// One box, with what time has changed since its last event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overview {
+    pub id: BoxId,
+    pub revision: u64,
+    pub name: Box<str>,
+    pub model: Model,
+    pub plan: Plan,
+    pub location: Box<str>,
+    pub zone: Box<str>,
+    pub enrolled: bool,
+    pub generation: u32,
+    pub suspended: bool,
+    pub offline: bool,
+    /// Entries are without a receipt.
+    pub reconciling: bool,
+    pub last_contact: Option<UnixMillis>,
+    /// When the next contact counts as missed.
+    pub contact_due: Option<UnixMillis>,
+    /// The state that the box has stored.
+    pub confirmed: Option<Cursor>,
+    pub journal_next: u64,
+    pub skew_ms: i64,
+    pub health: Health,
+    /// Since when the box has been missing a change that it did not make itself.
+    pub pending_since: Option<UnixMillis>,
+    pub due_by: Option<UnixMillis>,
+    /// The plan's guarantee is broken.
+    pub late: bool,
+    pub visitors_unresolved: u32,
+    pub late_pick_ups: u32,
+    pub open_conflicts: u32,
+    /// The oldest ones; see `MAX_OPEN_CONFLICTS`.
+    pub conflicts: Vec<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inventory {
+    pub revision: u64,
+    pub bins: Vec<BinView>,
+    pub keys: Vec<KeyView>,
+    pub accesses: Vec<AccessRecord>,
+    pub people: Vec<PersonId>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct BinView {
+    pub bin: Label,
+    pub state: BinState,
+    pub fob: Option<Fob>,
+    pub key: Option<KeyId>,
+    pub confirmed: bool,
+    pub expects_late_pick_up: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyView {
+    pub key: KeyId,
+    pub name: Box<str>,
+    pub fob: Fob,
+    pub roaming: bool,
+    pub groups: Box<[GroupId]>,
+    pub place: KeyPlace,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum KeyPlace {
+    Bin {
+        bin: Label,
+        since: UnixMillis,
+    },
+    /// `None`: somebody anonymous.
+    Person {
+        person: Option<PersonId>,
+        since: UnixMillis,
+    },
+    Unknown {
+        since: UnixMillis,
+    },
+}
+
+/// One line of a box's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryItem {
+    pub revision: u64,
+    /// When it happened.
+    pub at: UnixMillis,
+    /// When the server heard of it.
+    pub heard: UnixMillis,
+    pub kind: HistoryKind,
+    pub seq: Option<u64>,
+    pub bin: Option<Label>,
+    pub fob: Option<Fob>,
+    pub key: Option<KeyId>,
+    pub person: Option<PersonId>,
+    pub offline: bool,
+    /// Ignored and rejected entries are told too: leave them out unless everything is wanted.
+    pub outcome: Outcome,
+    pub box_time: Option<UnixMillis>,
+    pub estimated: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryKind {
+    PickUp,
+    DropOff,
+    Opened,
+    Corrected,
+    MovedIn,
+    MovedOut,
+    /// A fob that was dropped off turned out to be nobody's.
+    UnknownFob,
+    /// An entry that could not be read.
+    Unreadable,
+}
+
+impl HistoryKind {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PickUp => "pick_up",
+            Self::DropOff => "drop_off",
+            Self::Opened => "opened",
+            Self::Corrected => "corrected",
+            Self::MovedIn => "moved_in",
+            Self::MovedOut => "moved_out",
+            Self::UnknownFob => "unknown_fob",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl SmartBox {
+    /// `up_since`: the server's own downtime is not the box's absence.
+    pub fn overview(&self, now: UnixMillis, up_since: UnixMillis) -> Overview {
+        let missed = |due| now > due && now > up_since.plus(self.contact_grace());
+        Overview {
+            id: self.id(),
+            revision: self.revision,
+            name: self.name.clone(),
+            model: self.model,
+            plan: self.plan,
+            location: self.location.clone(),
+            zone: self.zone.clone(),
+            enrolled: self.token_hash.is_some(),
+            generation: self.generation,
+            suspended: self.suspended,
+            offline: self.sync.offline || (!self.suspended && self.sync.contact_due.is_some_and(missed)),
+            reconciling: !self.sync.drained,
+            last_contact: self.sync.last_contact,
+            contact_due: self.sync.contact_due,
+            confirmed: (self.sync.confirmed > 0).then_some(Cursor { epoch: self.epoch, revision: self.sync.confirmed }),
+            journal_next: self.journal.next,
+            skew_ms: self.sync.skew_ms,
+            health: self.sync.health.clone(),
+            pending_since: self.pending_since(),
+            due_by: self.due_by(),
+            late: self.sync.breached || self.due_by().is_some_and(|due| now > due),
+            visitors_unresolved: self.visitors.iter().map(|visitor| u32::from(visitor.asked.is_some())).sum(),
+            late_pick_ups: u32::try_from(self.late.len()).unwrap_or(u32::MAX),
+            open_conflicts: self.open_conflicts(),
+            conflicts: self.conflicts.open.clone(),
+        }
+    }
+
+    pub fn inventory(&self) -> Inventory {
+        let bins = self.bins.iter().enumerate().map(|(index, bin)| BinView {
+            bin: bin.label,
+            state: bin.state,
+            fob: bin.fob,
+            key: bin.fob.as_ref().and_then(|fob| self.key_on(fob)).map(|key| key.id),
+            confirmed: bin.confirmed,
+            expects_late_pick_up: self.late.iter().any(|late| usize::from(late.bin) == index),
+        });
+        let keys = self.keys.iter().map(|key| KeyView {
+            key: key.id,
+            name: key.name.clone(),
+            fob: key.fob,
+            roaming: key.roaming,
+            groups: key.groups.clone(),
+            place: match key.place {
+                Place::Bin(bin) => KeyPlace::Bin { bin: self.bins[usize::from(bin)].label, since: key.since },
+                Place::Out(person) => KeyPlace::Person { person, since: key.since },
+                Place::Unknown => KeyPlace::Unknown { since: key.since },
+            },
+        });
+        Inventory {
+            revision: self.revision,
+            bins: bins.collect(),
+            keys: keys.collect(),
+            accesses: self.accesses.iter().map(|access| access.record).collect(),
+            people: self.people.iter().map(|person| person.id).collect(),
+        }
+    }
+
+    pub fn open_conflicts(&self) -> u32 {
+        u32::try_from(self.conflicts.open.len()).unwrap_or(u32::MAX).saturating_add(self.conflicts.unlisted)
+    }
+
+    /// Whether an access of this scope may be granted here.
+    pub fn knows(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Key(key) => self.key(key).is_some(),
+            Scope::Group(_) | Scope::Box => true,
+        }
+    }
+}
+
+/// The line that an event adds to its box's history, if it adds one.
+pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
+    let blank = HistoryItem {
+        revision: stamp.revision,
+        at: stamp.at,
+        heard: stamp.at,
+        kind: HistoryKind::Corrected,
+        seq: None,
+        bin: None,
+        fob: None,
+        key: None,
+        person: None,
+        offline: false,
+        outcome: Outcome::Applied,
+        box_time: None,
+        estimated: false,
+    };
+    Some(match event {
+        Event::EntryJudged(judged) => HistoryItem {
+            at: judged.at,
+            kind: match judged.act {
+                Some(Act::PickUp(_)) => HistoryKind::PickUp,
+                Some(Act::DropOff(_)) => HistoryKind::DropOff,
+                Some(Act::Opened) => HistoryKind::Opened,
+                None => HistoryKind::Unreadable,
+            },
+            seq: Some(judged.seq),
+            bin: judged.bin,
+            fob: judged.act.and_then(Act::fob),
+            key: judged.key,
+            person: judged.person,
+            offline: true,
+            outcome: judged.outcome,
+            box_time: judged.box_time,
+            estimated: judged.estimated,
+            ..blank
+        },
+        Event::BinCorrected { bin, fob, key } => HistoryItem { bin: Some(*bin), fob: *fob, key: *key, ..blank },
+        Event::KeyArrived(arrival) => HistoryItem {
+            at: arrival.at,
+            kind: HistoryKind::MovedIn,
+            bin: arrival.bin,
+            fob: Some(arrival.key.fob),
+            key: Some(arrival.key.id),
+            person: arrival.person,
+            outcome: match arrival.flagged {
+                true => Outcome::Flagged(super::words::Flag::MayNotBeDroppedHere),
+                false => Outcome::Applied,
+            },
+            ..blank
+        },
+        Event::KeyDeparted(departure) => HistoryItem {
+            at: departure.sighting.at,
+            kind: HistoryKind::MovedOut,
+            bin: departure.bin,
+            fob: Some(departure.key.fob),
+            key: Some(departure.key.id),
+            ..blank
+        },
+        Event::VisitorUnknown { fob, bin, person } => HistoryItem {
+            kind: HistoryKind::UnknownFob,
+            bin: Some(*bin),
+            fob: Some(*fob),
+            person: *person,
+            outcome: Outcome::Flagged(super::words::Flag::UnknownFob),
+            ..blank
+        },
+        _ => return None,
+    })
+}

@@ -1,0 +1,325 @@
+//! The small words of this context: labels, fobs, cursors, models, plans, outcomes. Spelled once, for wire and store.
+
+use minicbor::{Decode, Decoder, Encode, Encoder};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, num::NonZeroU8, str::FromStr, time::Duration};
+
+/// A short text without heap memory: 1 to `N` bytes of UTF-8, no control characters, no blanks at its ends.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Short<const N: usize> {
+    len: NonZeroU8,
+    bytes: [u8; N],
+}
+
+/// A bin's label, such as `A-1`.
+pub type Label = Short<15>;
+/// A fob's serial, as the reader gives it.
+pub type Fob = Short<31>;
+
+impl<const N: usize> Short<N> {
+    /// `None` if the text is empty, too long, or not clean.
+    pub fn new(text: &str) -> Option<Self> {
+        let len = NonZeroU8::new(u8::try_from(text.len()).ok()?)?;
+        if text.len() > N || text.trim().len() != text.len() || text.contains(char::is_control) {
+            return None;
+        }
+        let mut bytes = [0; N];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        Some(Self { len, bytes })
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len.get())]
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> fmt::Debug for Short<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl<const N: usize> fmt::Display for Short<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl<const N: usize> FromStr for Short<N> {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::new(text).ok_or_else(|| format!("expected 1 to {N} bytes without control characters or outer blanks"))
+    }
+}
+
+impl<const N: usize> Serialize for Short<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Short<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl<C, const N: usize> Encode<C> for Short<N> {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.str(self.as_str())?.ok()
+    }
+}
+
+impl<'b, C, const N: usize> Decode<'b, C> for Short<N> {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        Self::new(d.str()?).ok_or_else(|| minicbor::decode::Error::message("not a short text"))
+    }
+}
+
+/// The state a box has stored and decides by. Written `epoch.revision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Cursor {
+    /// Raised by a restore from backup.
+    #[n(0)]
+    pub epoch: u32,
+    #[n(1)]
+    pub revision: u64,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.revision)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "expected `epoch.revision`, two whole numbers";
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let (epoch, revision) = text.split_once('.').ok_or(WRONG)?;
+        if !digits(epoch) || !digits(revision) {
+            return Err(WRONG);
+        }
+        Ok(Self { epoch: epoch.parse().map_err(|_| WRONG)?, revision: revision.parse().map_err(|_| WRONG)? })
+    }
+}
+
+/// SHA-256 of a token or an enrolment code.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct SecretHash(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 32]);
+
+impl SecretHash {
+    /// Takes the same time wherever the difference is.
+    pub fn matches(&self, other: &Self) -> bool {
+        subtle::ConstantTimeEq::ct_eq(&self.0[..], &other.0[..]).into()
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash")
+    }
+}
+
+/// The first 16 bytes of a keyed hash over an access code or badge, by which a box checks it.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Verifier(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier")
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+pub enum Model {
+    #[n(3)]
+    MS3,
+    #[n(4)]
+    MS4,
+    #[n(5)]
+    MS5,
+}
+
+impl Model {
+    /// `MS3` has no offline exchange: it gets no offline permissions.
+    pub fn exchanges_offline(self) -> bool {
+        self != Self::MS3
+    }
+}
+
+/// What an organisation has booked; it guarantees how soon a change reaches a box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum Plan {
+    #[n(0)]
+    Lite,
+    #[n(1)]
+    Premium,
+    #[n(2)]
+    BusinessPro,
+}
+
+impl Plan {
+    pub fn guarantee(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Lite => 6 * 3600,
+            Self::Premium => 2 * 3600,
+            Self::BusinessPro => 15 * 60,
+        })
+    }
+}
+
+/// Protected and disabled bins are never opened for a drop-off, and a key in them cannot be picked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum BinState {
+    #[n(0)]
+    Enabled,
+    #[n(1)]
+    Protected,
+    #[n(2)]
+    Disabled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    #[n(0)]
+    Ethernet,
+    #[n(1)]
+    Wifi,
+    #[n(2)]
+    Cellular,
+}
+
+/// What a box says of itself. A field that it leaves out keeps its last value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Health {
+    #[n(0)]
+    pub battery_percent: Option<u8>,
+    #[n(1)]
+    pub mains: Option<bool>,
+    #[n(2)]
+    pub link: Option<Link>,
+    #[n(3)]
+    pub firmware: Option<Box<str>>,
+}
+
+/// An applied entry that administrators are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Flag {
+    #[n(0)]
+    NotPermitted,
+    #[n(1)]
+    OtherHolder,
+    #[n(2)]
+    MayNotBeDroppedHere,
+    #[n(3)]
+    UnknownFob,
+}
+
+/// Why an entry does not fit what the server knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Clash {
+    #[n(0)]
+    BinOccupied,
+    #[n(1)]
+    KeyElsewhere,
+    #[n(2)]
+    KeyNotInBin,
+    /// Never in a receipt: a pick-up that another box's drop-off announced has not come.
+    #[n(3)]
+    LatePickUpMissing,
+    /// Never in a receipt: an unknown fob is said to be in two boxes.
+    #[n(4)]
+    FobInTwoBoxes,
+}
+
+/// Why an entry cannot be taken at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Fault {
+    #[n(0)]
+    Unreadable,
+    #[n(1)]
+    UnknownBin,
+    #[n(2)]
+    SequenceReused,
+    #[n(3)]
+    BehindReceipts,
+}
+
+/// What became of a journal entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Outcome {
+    #[n(0)]
+    Applied,
+    #[n(1)]
+    Flagged(#[n(0)] Flag),
+    /// A conflict: kept, not in the history.
+    #[n(2)]
+    Ignored(#[n(0)] Clash),
+    /// Kept as a conflict too, and counted.
+    #[n(3)]
+    Rejected(#[n(0)] Fault),
+    /// Receipted before; only in answers.
+    #[n(4)]
+    Duplicate,
+}
+
+impl Outcome {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Flagged(_) => "flagged",
+            Self::Ignored(_) => "ignored",
+            Self::Rejected(_) => "rejected",
+            Self::Duplicate => "duplicate",
+        }
+    }
+
+    /// As on the wire; stands with all but `applied` and `duplicate`.
+    pub fn reason(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Applied | Self::Duplicate => return None,
+            Self::Flagged(Flag::NotPermitted) => "not_permitted",
+            Self::Flagged(Flag::OtherHolder) => "other_holder",
+            Self::Flagged(Flag::MayNotBeDroppedHere) => "may_not_be_dropped_here",
+            Self::Flagged(Flag::UnknownFob) => "unknown_fob",
+            Self::Ignored(Clash::BinOccupied) => "bin_occupied",
+            Self::Ignored(Clash::KeyElsewhere) => "key_elsewhere",
+            Self::Ignored(Clash::KeyNotInBin) => "key_not_in_bin",
+            Self::Ignored(Clash::LatePickUpMissing) => "late_pick_up_missing",
+            Self::Ignored(Clash::FobInTwoBoxes) => "fob_in_two_boxes",
+            Self::Rejected(Fault::Unreadable) => "unreadable",
+            Self::Rejected(Fault::UnknownBin) => "unknown_bin",
+            Self::Rejected(Fault::SequenceReused) => "sequence_reused",
+            Self::Rejected(Fault::BehindReceipts) => "behind_receipts",
+        })
+    }
+
+    /// Whether the entry changed bins and keys as it says.
+    pub fn took_place(self) -> bool {
+        matches!(self, Self::Applied | Self::Flagged(_))
+    }
+}

@@ -1,0 +1,321 @@
+//! The configuration: typed, read once, checked once. `config/castellan.toml` shows every key with its default.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $(pub $key: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+    };
+}
+
+section! {
+    /// Everything. What each key means stands in `config/castellan.toml`.
+    Config {
+        public: Public = Public::default(),
+        http: Http = Http::default(),
+        observability: Observability = Observability::default(),
+        store: Store = Store::default(),
+        engine: Engine = Engine::default(),
+        admission: Admission = Admission::default(),
+        limits: Limits = Limits::default(),
+        secrets: Secrets = Secrets::default(),
+        log: Log = Log::default(),
+    }
+}
+
+section! {
+    Public {
+        base_url: String = "http://127.0.0.1:8080".to_owned(),
+    }
+}
+
+section! {
+    Http {
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+        workers: usize = 0,
+        backlog: u32 = 8192,
+        max_connections: usize = 25_000,
+        body_limit_bytes: usize = 1 << 20,
+        decompressed_limit_bytes: usize = 4 << 20,
+        client_timeout_ms: u64 = 10_000,
+        keep_alive_s: u64 = 600,
+        shutdown_timeout_s: u64 = 20,
+    }
+}
+
+section! {
+    Observability {
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9090)),
+    }
+}
+
+section! {
+    Store {
+        data_dir: PathBuf = PathBuf::from("data"),
+        partitions: u8 = 1,
+        max_total_wal_mib: u64 = 256,
+        block_cache_mib: usize = 256,
+        write_buffer_mib: usize = 64,
+        disk_low_watermark_mib: u64 = 512,
+    }
+}
+
+section! {
+    Engine {
+        awake_entities_max: usize = 200_000,
+        mailbox_capacity: usize = 64,
+        idle_before_sleep_s: u32 = 900,
+        snapshot_every_events: u32 = 64,
+        reader_threads: usize = 2,
+    }
+}
+
+section! {
+    Admission {
+        records_in_flight_max: usize = 4096,
+        bytes_in_flight_max: usize = 64 << 20,
+        waiting_max: usize = 8192,
+        waiting_ms_max: u64 = 2000,
+    }
+}
+
+section! {
+    Limits {
+        failed_authentications_per_minute: u32 = 60,
+    }
+}
+
+section! {
+    Secrets {
+        master_key_file: PathBuf = PathBuf::new(),
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+section! {
+    Log {
+        format: LogFormat = LogFormat::Human,
+        level: String = "info".to_owned(),
+    }
+}
+
+/// What is wrong with a configuration, said with file, line and key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{path}: {reason}")]
+    Unreadable { path: PathBuf, reason: std::io::Error },
+    #[error("{path}: {reason}")]
+    Toml { path: PathBuf, reason: toml::de::Error },
+    #[error("{variable}: {reason}")]
+    Variable { variable: String, reason: String },
+    #[error("{key}: {reason}")]
+    Value { key: &'static str, reason: String },
+}
+
+pub const VARIABLE_PREFIX: &str = "CASTELLAN__";
+
+impl Config {
+    /// Reads a file and the environment's overrides, and checks the whole.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|reason| ConfigError::Unreadable { path: path.to_owned(), reason })?;
+        let variables = std::env::vars().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX));
+        Self::read(path, &text, variables)
+    }
+
+    /// Reads the text of a file, then overrides such as `CASTELLAN__HTTP__WORKERS=2`.
+    pub fn read(
+        path: &Path,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let toml_error = |reason| ConfigError::Toml { path: path.to_owned(), reason };
+        // Typed first: only then do errors know their line.
+        let mut config: Self = toml::from_str(text).map_err(toml_error)?;
+        for (variable, value) in variables {
+            config = config.overridden(&variable, &value)?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn overridden(&self, variable: &str, value: &str) -> Result<Self, ConfigError> {
+        let wrong = |reason: String| ConfigError::Variable { variable: variable.to_owned(), reason };
+        let name = variable.strip_prefix(VARIABLE_PREFIX).unwrap_or(variable).to_lowercase();
+        let (section, key) =
+            name.split_once("__").ok_or_else(|| wrong(format!("expected {VARIABLE_PREFIX}SECTION__KEY")))?;
+        let mut table = toml::Table::try_from(self).map_err(|error| wrong(error.to_string()))?;
+        let entry = table
+            .get_mut(section)
+            .and_then(toml::Value::as_table_mut)
+            .and_then(|section| section.get_mut(key))
+            .ok_or_else(|| wrong(format!("there is no key `{key}` in section [{section}]")))?;
+        *entry = match entry {
+            toml::Value::Integer(_) => value
+                .replace('_', "")
+                .parse()
+                .map(toml::Value::Integer)
+                .map_err(|_| wrong(format!("expected a whole number, got `{value}`")))?,
+            toml::Value::Boolean(_) => value
+                .parse()
+                .map(toml::Value::Boolean)
+                .map_err(|_| wrong(format!("expected true or false, got `{value}`")))?,
+            _ => toml::Value::String(value.to_owned()),
+        };
+        table.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let at_least = |key: &'static str, value: u64, least: u64| {
+            if value >= least {
+                return Ok(());
+            }
+            Err(ConfigError::Value { key, reason: format!("must be at least {least}, is {value}") })
+        };
+        at_least("http.backlog", self.http.backlog.into(), 1)?;
+        at_least("http.max_connections", self.http.max_connections as u64, 1)?;
+        at_least("http.body_limit_bytes", self.http.body_limit_bytes as u64, 64 << 10)?;
+        at_least(
+            "http.decompressed_limit_bytes",
+            self.http.decompressed_limit_bytes as u64,
+            self.http.body_limit_bytes as u64,
+        )?;
+        at_least("http.client_timeout_ms", self.http.client_timeout_ms, 100)?;
+        at_least("http.keep_alive_s", self.http.keep_alive_s, 1)?;
+        at_least("store.partitions", self.store.partitions.into(), 1)?;
+        at_least("store.max_total_wal_mib", self.store.max_total_wal_mib, 1)?;
+        at_least("store.block_cache_mib", self.store.block_cache_mib as u64, 1)?;
+        at_least("store.write_buffer_mib", self.store.write_buffer_mib as u64, 1)?;
+        at_least("engine.awake_entities_max", self.engine.awake_entities_max as u64, 16)?;
+        at_least("engine.mailbox_capacity", self.engine.mailbox_capacity as u64, 1)?;
+        at_least("engine.idle_before_sleep_s", self.engine.idle_before_sleep_s.into(), 1)?;
+        at_least("engine.snapshot_every_events", self.engine.snapshot_every_events.into(), 1)?;
+        at_least("engine.reader_threads", self.engine.reader_threads as u64, 1)?;
+        at_least("admission.records_in_flight_max", self.admission.records_in_flight_max as u64, 1)?;
+        at_least("admission.bytes_in_flight_max", self.admission.bytes_in_flight_max as u64, 64 << 10)?;
+        at_least("admission.waiting_ms_max", self.admission.waiting_ms_max, 1)?;
+        at_least("limits.failed_authentications_per_minute", self.limits.failed_authentications_per_minute.into(), 1)?;
+        if self.http.workers > 256 {
+            return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
+        }
+        if self.http.listen == self.observability.listen && self.http.listen.port() != 0 {
+            let reason = format!("http.listen is {} too", self.http.listen);
+            return Err(ConfigError::Value { key: "observability.listen", reason });
+        }
+        if !self.public.base_url.starts_with("http://") && !self.public.base_url.starts_with("https://") {
+            let reason = "must begin with http:// or https://".to_owned();
+            return Err(ConfigError::Value { key: "public.base_url", reason });
+        }
+        let level = self.log.level.parse::<tracing_subscriber::EnvFilter>();
+        level.map(drop).map_err(|error| ConfigError::Value { key: "log.level", reason: error.to_string() })
+    }
+
+    /// The file of the master key; beside the data if not set.
+    pub fn master_key_file(&self) -> PathBuf {
+        if self.secrets.master_key_file.as_os_str().is_empty() {
+            return self.store.data_dir.join("master.key");
+        }
+        self.secrets.master_key_file.clone()
+    }
+
+    /// Worker threads: as configured, or one a core.
+    pub fn workers(&self) -> usize {
+        match self.http.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHOWN: &str = include_str!("../config/castellan.toml");
+
+    fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::read(Path::new("castellan.toml"), text, variables)
+    }
+
+    #[test]
+    fn the_shown_file_is_the_defaults_and_shows_every_key() {
+        assert_eq!(read(SHOWN, &[]).unwrap(), Config::default());
+        let shown: toml::Table = SHOWN.parse().unwrap();
+        let all = toml::Table::try_from(Config::default()).unwrap();
+        let keys = |table: &toml::Table| {
+            let section = |(name, section): (&String, &toml::Value)| {
+                let keys = section.as_table().unwrap().keys();
+                keys.map(|key| format!("{name}.{key}")).collect::<Vec<_>>()
+            };
+            table.iter().flat_map(section).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(keys(&shown), keys(&all));
+    }
+
+    #[test]
+    fn every_shown_key_has_a_sentence() {
+        let mut explained = false;
+        for line in SHOWN.lines() {
+            match line.chars().next() {
+                Some('#') => explained = true,
+                Some('a'..='z') => {
+                    assert!(explained, "no comment above: {line}");
+                    explained = false;
+                }
+                _ => explained = false,
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = read("[http]\nworkers = 2\nlisen = \"127.0.0.1:1\"\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn variables_override_and_are_checked() {
+        let config = read("", &[("CASTELLAN__HTTP__WORKERS", "3"), ("CASTELLAN__LOG__FORMAT", "json")]).unwrap();
+        assert_eq!((config.http.workers, config.log.format), (3, LogFormat::Json));
+        for (name, value) in [
+            ("CASTELLAN__HTTP__WORKRES", "3"),
+            ("CASTELLAN__HTTP", "3"),
+            ("CASTELLAN__HTTP__WORKERS", "many"),
+            ("CASTELLAN__HTTP__LISTEN", "here"),
+            ("CASTELLAN__LOG__FORMAT", "xml"),
+        ] {
+            let error = read("", &[(name, value)]).unwrap_err().to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let error = read("[store]\npartitions = 0\n", &[]).unwrap_err().to_string();
+        assert!(error.starts_with("store.partitions"), "{error}");
+        assert!(read("[log]\nlevel = \"castellan=loud=x\"\n", &[]).is_err());
+    }
+}

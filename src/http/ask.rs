@@ -1,0 +1,199 @@
+//! A request as the contexts see it, and what they reply. The wire's own types stay behind.
+
+use super::{
+    admission::{Class, Urgency},
+    auth::Caller,
+    body,
+    codes::Code,
+    idempotency::Idempotency,
+    problem::Problem,
+    server::Worker,
+    ticket::{self, Ticket},
+};
+use crate::{
+    engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
+    kernel::{Address, Machine, OrgId, Principal, UnixMillis},
+};
+use actix_web::{HttpRequest, http::header, web::Bytes};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{net::IpAddr, rc::Rc, str::FromStr};
+
+/// One authenticated request with its body read.
+pub struct Ask {
+    pub engine: Engine,
+    pub caller: Caller,
+    pub from: Option<IpAddr>,
+    pub(super) idempotency: Option<Idempotency>,
+    pub(super) worker: Rc<Worker>,
+    pub(super) class: Class,
+    pub(super) request: HttpRequest,
+    pub(super) body: Bytes,
+}
+
+/// What is told on success.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub json: Vec<u8>,
+}
+
+impl Reply {
+    pub fn new(status: u16, body: &impl Serialize) -> Result<Self, Problem> {
+        let json = serde_json::to_vec(body).map_err(|error| Problem::detailed(Code::Internal, error.to_string()))?;
+        Ok(Self { status, json })
+    }
+
+    pub fn ok(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::new(200, body)
+    }
+
+    pub fn created(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::new(201, body)
+    }
+
+    pub fn no_content() -> Self {
+        Self { status: 204, json: Vec::new() }
+    }
+}
+
+/// The answer to a change.
+#[derive(Debug, Serialize)]
+pub struct Changed {
+    pub revision: u64,
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// What to give as `after` for the next page; `null` at the end.
+    pub next: Option<String>,
+}
+
+/// Which page is wanted.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+impl PageQuery {
+    pub const LIMIT_MAX: usize = 200;
+    const LIMIT: usize = 50;
+
+    pub fn limit(&self) -> Result<usize, Problem> {
+        limit_of(self.limit)
+    }
+
+    /// Where the page before ended.
+    pub fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let read = |text: &String| {
+            text.parse().map_err(|_| Problem::detailed(Code::Invalid, "`after` is not the `next` of a page"))
+        };
+        self.after.as_ref().map(read).transpose()
+    }
+}
+
+pub fn limit_of(limit: Option<usize>) -> Result<usize, Problem> {
+    match limit {
+        None => Ok(PageQuery::LIMIT),
+        Some(limit @ 1..=PageQuery::LIMIT_MAX) => Ok(limit),
+        Some(_) => Err(Problem::detailed(Code::Invalid, format!("`limit` must be 1 to {}", PageQuery::LIMIT_MAX))),
+    }
+}
+
+impl Ask {
+    pub fn now(&self) -> UnixMillis {
+        self.engine.clock().now()
+    }
+
+    /// The organisation of the caller's token.
+    pub fn org(&self) -> OrgId {
+        match self.caller {
+            Caller::Nobody => OrgId::SYSTEM,
+            Caller::Token { org, .. } => org,
+            Caller::Box(token) => token.org,
+        }
+    }
+
+    pub fn principal(&self) -> Principal {
+        self.caller.principal()
+    }
+
+    /// A part of the path that names an object. What cannot be read names nothing.
+    pub fn path<T: FromStr>(&self, name: &str) -> Result<T, Problem> {
+        let text = self.request.match_info().get(name).unwrap_or_default();
+        text.parse().map_err(|_| Code::NotFound.into())
+    }
+
+    pub fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        actix_web::web::Query::from_query(self.request.query_string())
+            .map(actix_web::web::Query::into_inner)
+            .map_err(|error| Problem::detailed(Code::Malformed, error.to_string()))
+    }
+
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
+        body::from_json(&self.body)
+    }
+
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Sends a command to an entity, with the room for its record that is free or becomes free in time.
+    pub async fn tell<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+        refused: fn(M::Refusal) -> Problem,
+    ) -> Result<Committed<M::Answer>, Problem> {
+        let told = self.engine.ask::<M>(to, command, self.call(None).await?).await;
+        told.map_err(|failure| Problem::of(failure, refused))
+    }
+
+    /// The last or only command of a request, by which a repeat of the request is recognised: then the revision is the
+    /// one of the first time.
+    pub async fn tell_once<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+        refused: fn(M::Refusal) -> Problem,
+    ) -> Result<u64, Problem> {
+        if let Some(revision) = self.done_before(to.org).await? {
+            return Ok(revision);
+        }
+        let told = self.engine.ask::<M>(to, command, self.call(self.to_replay()).await?).await;
+        match told {
+            Ok(committed) => Ok(committed.revision),
+            // Its twin came first by a moment.
+            Err(Failure::Replayed) => self.done_before(to.org).await?.ok_or_else(|| Code::InProgress.into()),
+            Err(failure) => Err(Problem::of(failure, refused)),
+        }
+    }
+
+    async fn call<M: Machine>(&self, replay: Option<ReplayWrite<M>>) -> Result<Call<M>, Problem> {
+        let permit = self.permit().await?;
+        Ok(Call { by: self.principal(), from: self.from, now: self.now(), permit, replay })
+    }
+
+    async fn permit(&self) -> Result<Permit, Problem> {
+        let ticket = self.request.headers().get(ticket::HEADER);
+        let class = match (self.class, ticket) {
+            (Class::SyncDefault, Some(_)) => Class::SyncWithTicket,
+            (class, _) => class,
+        };
+        let urgency = || {
+            let Caller::Box(token) = self.caller else { return Urgency::without_ticket(self.class, self.now()) };
+            ticket.and_then(|text| Ticket::verified(text.as_bytes(), token.smart_box, self.engine.keys())).map_or_else(
+                || Urgency::without_ticket(self.class, self.now()),
+                |ticket| Urgency { class, due_by: ticket.due_by },
+            )
+        };
+        self.worker.admission.enter(self.body.len(), class, || self.now(), urgency).await
+    }
+
+    pub(super) fn header<'a>(request: &'a HttpRequest, name: &header::HeaderName) -> Option<&'a [u8]> {
+        request.headers().get(name).map(header::HeaderValue::as_bytes)
+    }
+}

@@ -1,0 +1,95 @@
+//! Every problem code: stable, dotted, with its status, its title and whether a repeat is safe. Each has a page in
+//! `docs/problems/`, which the server itself serves under `/problems/<code>`.
+
+/// Whether the same request may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It would fail again in the same way.
+    Pointless,
+    /// Nothing happened; later it may succeed.
+    Safe,
+    /// It may have happened: repeat it with the same `Idempotency-Key` (a box: the same journal entries).
+    WithSameKey,
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $status:literal, $retry:ident, $title:literal;)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($name,)*
+        }
+
+        impl Code {
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            pub fn status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)*
+                }
+            }
+
+            pub fn retry(self) -> Retry {
+                match self {
+                    $(Self::$name => Retry::$retry,)*
+                }
+            }
+
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                }
+            }
+
+            /// What to do about it, in Markdown.
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Self::$name => include_str!(concat!("../../docs/problems/", $code, ".md")),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    Malformed = "request.malformed", 400, Pointless, "The request cannot be read";
+    Invalid = "request.invalid", 400, Pointless, "A value is not allowed";
+    Timeout = "request.timeout", 408, Safe, "The request came too slowly";
+    TooLarge = "request.too_large", 413, Pointless, "The request is too large";
+    UnsupportedType = "request.unsupported_type", 415, Pointless, "The body is not JSON";
+    UnsupportedEncoding = "request.unsupported_encoding", 415, Pointless, "The content encoding is not known";
+    RouteUnknown = "route.unknown", 404, Pointless, "There is nothing under this path";
+    MethodNotAllowed = "route.method_not_allowed", 405, Pointless, "This path does not know the method";
+    NotFound = "object.not_found", 404, Pointless, "There is no such object";
+    AlreadyExists = "object.already_exists", 409, Pointless, "The id is in use with other content";
+    AuthMissing = "auth.missing", 401, Pointless, "No token was sent";
+    AuthInvalid = "auth.invalid", 401, Pointless, "The token is not valid";
+    Forbidden = "auth.forbidden", 403, Pointless, "The token does not allow this";
+    TooManyFailures = "auth.too_many_failures", 429, Safe, "Too many failed attempts";
+    OtherBody = "idempotency.other_body", 422, Pointless, "The idempotency key was used with another request";
+    InProgress = "idempotency.in_progress", 409, Safe, "The same request is being worked on";
+    EmailTaken = "people.email_taken", 409, Pointless, "Another person has this e-mail address";
+    AccessCodeTaken = "people.access_code_taken", 409, Pointless, "Another person has this access code";
+    BadgeTaken = "people.badge_taken", 409, Pointless, "Another person has this badge";
+    ChangedMeanwhile = "people.changed_meanwhile", 409, Safe, "The person was changed at the same moment";
+    IsOwner = "people.is_owner", 409, Pointless, "The owner of an organisation cannot be erased";
+    BoxTokenInvalid = "boxes.token_invalid", 401, Pointless, "The box's token is not the one of its last enrolment";
+    BoxSuspended = "boxes.suspended", 403, Pointless, "The box is suspended until it is enrolled anew";
+    EnrolmentCodeInvalid = "boxes.enrolment_code_invalid", 401, Pointless, "The enrolment code is not valid";
+    CannotAccept = "boxes.cannot_accept", 409, Pointless, "There is no box's version that could be taken over";
+    BinOccupied = "boxes.bin_occupied", 409, Pointless, "The bin holds another fob";
+    FobInOtherBin = "boxes.fob_in_other_bin", 409, Pointless, "The fob is in another bin than the one named";
+    LimitReached = "boxes.limit_reached", 409, Pointless, "The box has as many of these as it may have";
+    FobTaken = "keys.fob_taken", 409, Pointless, "Another key has this fob";
+    Busy = "server.busy", 503, Safe, "The server has more to do than it can finish in time";
+    ReadOnly = "server.read_only", 503, Safe, "The server takes no changes at the moment";
+    Stopping = "server.stopping", 503, Safe, "The server is being stopped";
+    Quarantined = "server.quarantined", 503, Safe, "This object is out of service";
+    OutcomeUnknown = "server.outcome_unknown", 503, WithSameKey, "It is not known whether the change was made";
+    Internal = "server.internal", 500, WithSameKey, "The server failed";
+}

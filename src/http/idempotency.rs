@@ -1,0 +1,96 @@
+//! The same request twice is one change: its answer is stored in the record that made the change.
+
+use super::{ask::Ask, codes::Code, problem::Problem};
+use crate::{
+    engine::ReplayWrite,
+    kernel::{KeyedHash, Machine, OrgId},
+};
+use sha2::{Digest, Sha256};
+
+/// The longest `Idempotency-Key`.
+const KEY_BYTES_MAX: usize = 255;
+
+/// What a request's `Idempotency-Key` comes to: caller, method, path and key in one hash, and the body's hash beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Idempotency {
+    pub key: [u8; 32],
+    pub body_hash: [u8; 32],
+}
+
+impl Idempotency {
+    pub fn of(header: &[u8], principal: &[u8], method: &str, path: &str, body: &[u8]) -> Result<Self, Problem> {
+        if header.is_empty() || header.len() > KEY_BYTES_MAX {
+            let detail = format!("Idempotency-Key must have 1 to {KEY_BYTES_MAX} bytes");
+            return Err(Problem::detailed(Code::Malformed, detail));
+        }
+        let mut key = Sha256::new();
+        for part in [principal, method.as_bytes(), path.as_bytes(), header] {
+            key.update((part.len() as u64).to_be_bytes());
+            key.update(part);
+        }
+        Ok(Self { key: key.finalize().into(), body_hash: Sha256::digest(body).into() })
+    }
+}
+
+impl Ask {
+    /// The revision that this request led to before, if it was answered before. All else in an answer follows from the
+    /// request and its key, so that no secret is stored.
+    pub async fn done_before(&self, org: OrgId) -> Result<Option<u64>, Problem> {
+        let Some(idempotency) = &self.idempotency else { return Ok(None) };
+        match self.engine.replay(org, idempotency.key).await? {
+            None => Ok(None),
+            Some(stored) if stored.body_hash != idempotency.body_hash => Err(Code::OtherBody.into()),
+            Some(stored) => match <[u8; 8]>::try_from(&stored.body[..]) {
+                Ok(revision) => Ok(Some(u64::from_be_bytes(revision))),
+                Err(_) => Err(Code::Internal.into()),
+            },
+        }
+    }
+
+    pub(super) fn to_replay<M: Machine>(&self) -> Option<ReplayWrite<M>> {
+        let Idempotency { key, body_hash } = self.idempotency?;
+        Some(ReplayWrite { key, body_hash, render: |_, revision| (200, revision.to_be_bytes().to_vec()) })
+    }
+
+    /// An id for something that this request creates. A repeated request gets the same one.
+    pub fn mint_id(&self, what: &str, row: usize) -> u128 {
+        let bytes = self.mint_secret(what, row);
+        bytes[..16].iter().fold(0, |id, byte| id << 8 | u128::from(*byte))
+    }
+
+    /// A secret that only this server can make; a repeated request gets the same one.
+    pub fn mint_secret(&self, what: &str, row: usize) -> [u8; 32] {
+        match &self.idempotency {
+            None => self.engine.chance().bytes(),
+            Some(idempotency) => {
+                let row = (row as u64).to_be_bytes();
+                self.engine.keys().keyed_hash("http.mint", &[what.as_bytes(), &idempotency.key, &row])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_counts_and_none_runs_into_the_next() {
+        let of = |header: &str, principal: &str, method, path| {
+            Idempotency::of(header.as_bytes(), principal.as_bytes(), method, path, b"{}").unwrap().key
+        };
+        let key = of("k", "p", "POST", "/a");
+        assert_eq!(key, of("k", "p", "POST", "/a"));
+        for other in [
+            of("x", "p", "POST", "/a"),
+            of("k", "x", "POST", "/a"),
+            of("k", "p", "PUT", "/a"),
+            of("k", "p", "POST", "/x"),
+            of("ak", "p", "POST", "/"),
+        ] {
+            assert_ne!(key, other);
+        }
+        assert!(Idempotency::of(b"", b"p", "POST", "/", b"").is_err());
+        assert!(Idempotency::of(&[b'x'; 256], b"p", "POST", "/", b"").is_err());
+    }
+}

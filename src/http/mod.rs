@@ -1,0 +1,20 @@
+//! The door: who is it, may it, is there room. The only room that knows actix-web.
+
+pub mod admission;
+mod ask;
+pub mod auth;
+pub mod body;
+mod codes;
+mod idempotency;
+mod problem;
+pub mod routes;
+pub mod server;
+mod service;
+pub mod ticket;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use ask::{Ask, Changed, Page, PageQuery, Reply, limit_of};
+pub use codes::{Code, Retry};
+pub use problem::{FieldError, Problem};

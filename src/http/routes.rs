@@ -1,0 +1,140 @@
+//! Every route: method, path, who may, class at the door, handler. Tests walk it.
+
+use super::{
+    admission::Class,
+    ask::{Ask, Reply},
+    codes::Code,
+    problem::Problem,
+    service,
+};
+use crate::orgs::{
+    Scope,
+    api::{organisations, people, tokens},
+};
+use actix_web::{HttpRequest, HttpResponse, http::Method, web};
+use std::{pin::Pin, rc::Rc};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy)]
+pub enum Guard {
+    Nobody,
+    /// An API token with one of these scopes; any token if none is named.
+    Token(&'static [Scope]),
+    /// A SmartBox's token.
+    Box,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Reply, Problem>>>>;
+
+pub struct Route {
+    pub method: Method,
+    pub path: &'static str,
+    pub guard: Guard,
+    pub class: Class,
+    /// For metrics and logs.
+    pub name: &'static str,
+    pub(super) handler: fn(Ask) -> Answer,
+}
+
+const OPERATOR: Guard = Guard::Token(&[Scope::Operator]);
+const ANY_TOKEN: Guard = Guard::Token(&[]);
+const ORG_ADMIN: Guard = Guard::Token(&[Scope::OrgAdmin]);
+const TOKEN_ADMIN: Guard = Guard::Token(&[Scope::OrgAdmin, Scope::Operator]);
+const BOXES_READ: Guard = Guard::Token(&[Scope::BoxesRead]);
+const BOXES_WRITE: Guard = Guard::Token(&[Scope::BoxesWrite]);
+
+macro_rules! routes {
+    ($($method:ident $path:literal, $guard:expr, $class:ident, $name:literal, $handler:path;)*) => {
+        /// In order of matching: a fixed path stands before one with a parameter in its place.
+        pub static ROUTES: &[Route] = &[$(Route {
+            method: Method::$method,
+            path: $path,
+            guard: $guard,
+            class: Class::$class,
+            name: $name,
+            handler: |ask| Box::pin($handler(ask)),
+        }),*];
+    };
+}
+
+routes! {
+
+    POST "/api/v1/organisations", OPERATOR, Admin, "organisations.create", organisations::create;
+    GET "/api/v1/organisations", ANY_TOKEN, Admin, "organisations.list", organisations::list;
+    GET "/api/v1/organisations/{organisation}", ANY_TOKEN, Admin, "organisations.show", organisations::show;
+    PATCH "/api/v1/organisations/{organisation}", OPERATOR, Admin, "organisations.change", organisations::change;
+
+    POST "/api/v1/people", ORG_ADMIN, Admin, "people.create", people::create;
+    GET "/api/v1/people", ORG_ADMIN, Admin, "people.list", people::list;
+    GET "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.show", people::show;
+    PATCH "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.change", people::change;
+    DELETE "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.erase", people::erase;
+
+    POST "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.create", tokens::create;
+    GET "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.list", tokens::list;
+    DELETE "/api/v1/tokens/{token_id}", TOKEN_ADMIN, Admin, "tokens.revoke", tokens::revoke;
+
+}
+
+/// Registers the table, the pages of the problem codes, and problems for all else.
+pub fn register(app: &mut web::ServiceConfig) {
+    let mut seen: Vec<&'static str> = Vec::new();
+    for first in ROUTES {
+        if seen.contains(&first.path) {
+            continue;
+        }
+        seen.push(first.path);
+        let methods: Rc<str> = methods_of(first.path).into();
+        let mut resource = web::resource(first.path);
+        for (number, route) in ROUTES.iter().enumerate().filter(|(_, route)| route.path == first.path) {
+            let handler =
+                move |request: HttpRequest, payload: web::Payload| service::serve(route, number, request, payload);
+            resource = resource.route(web::method(route.method.clone()).to(handler));
+        }
+        let refuse = move |request: HttpRequest| {
+            let refused = service::method_not_allowed(&request, &methods);
+            async move { refused }
+        };
+        app.service(resource.default_service(web::to(refuse)));
+    }
+    app.service(web::resource("/problems/{code}").route(web::get().to(problem_page)));
+    app.default_service(web::to(service::unknown));
+}
+
+/// As `Allow` says it.
+fn methods_of(path: &str) -> String {
+    let methods: Vec<_> = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.as_str()).collect();
+    methods.join(", ")
+}
+
+async fn problem_page(request: HttpRequest) -> HttpResponse {
+    let wanted = request.match_info().get("code").unwrap_or_default();
+    match Code::ALL.iter().find(|code| code.as_str() == wanted) {
+        Some(code) => HttpResponse::Ok().content_type("text/markdown; charset=utf-8").body(code.page()),
+        None => service::unknown(request).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_method_path_pairs_are_unique() {
+        let mut names: Vec<_> = ROUTES.iter().map(|route| route.name).collect();
+        let mut pairs: Vec<_> = ROUTES.iter().map(|route| (route.path, route.method.as_str())).collect();
+        names.sort_unstable();
+        names.dedup();
+        pairs.sort_unstable();
+        pairs.dedup();
+        assert_eq!((names.len(), pairs.len()), (ROUTES.len(), ROUTES.len()));
+    }
+
+    #[test]
+    fn every_api_route_wants_a_token_and_every_change_a_scope() {
+        for route in ROUTES.iter().filter(|route| route.path.starts_with("/api/")) {
+            let Guard::Token(scopes) = route.guard else { panic!("{} is open", route.name) };
+            assert!(!scopes.is_empty() || route.method == Method::GET, "{} wants no scope", route.name);
+        }
+    }
+}

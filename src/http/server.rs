@@ -1,0 +1,211 @@
+//! The listeners: the API and the box protocol on one, metrics and health on the other.
+
+use super::{
+    admission::{Admission, Class},
+    auth::FailureLimit,
+    body, routes,
+    routes::ROUTES,
+};
+use crate::{
+    config::Config,
+    engine::Engine,
+    metrics::{self, AdmissionMetrics, RouteMetrics},
+};
+use ::metrics::Counter;
+use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    cell::Cell,
+    io,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// What one worker thread needs to serve requests: looked up once.
+pub(super) struct Worker {
+    pub engine: Engine,
+    pub admission: Rc<Admission>,
+    pub failures: Arc<FailureLimit>,
+    pub authentication_failures: Counter,
+    pub metrics: Vec<RouteMetrics>,
+    pub body_limits: body::Limits,
+    request_prefix: [u8; 8],
+    request_number: Cell<u32>,
+}
+
+impl Worker {
+    fn new(engine: &Engine, config: &Config, failures: &Arc<FailureLimit>, number: usize) -> Rc<Self> {
+        let metrics = AdmissionMetrics::of(Class::NAMES, number);
+        let admission = Admission::new(&config.admission, config.workers(), engine.chance().clone(), metrics);
+        actix_web::rt::spawn(Rc::clone(&admission).run());
+        let random = engine.chance().bytes();
+        let mut request_prefix = [0; 8];
+        hex(&random[..4], &mut request_prefix);
+        Rc::new(Self {
+            engine: engine.clone(),
+            admission,
+            failures: Arc::clone(failures),
+            authentication_failures: ::metrics::counter!(metrics::AUTH_FAILURES),
+            metrics: ROUTES.iter().map(|route| RouteMetrics::of(route.name)).collect(),
+            body_limits: body::Limits {
+                packed_bytes: config.http.body_limit_bytes,
+                unpacked_bytes: config.http.decompressed_limit_bytes,
+                within: Duration::from_millis(config.http.client_timeout_ms),
+            },
+            request_prefix,
+            request_number: Cell::new(0),
+        })
+    }
+
+    /// The caller's own id if it is a decent one, else a new one.
+    pub fn request_id(&self, given: Option<&HeaderValue>) -> HeaderValue {
+        let decent = |id: &&HeaderValue| {
+            let id = id.as_bytes();
+            let clean = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+            (1..=64).contains(&id.len()) && id.iter().all(clean)
+        };
+        if let Some(given) = given.filter(decent) {
+            return given.clone();
+        }
+        let number = self.request_number.get().wrapping_add(1);
+        self.request_number.set(number);
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.request_prefix);
+        hex(&number.to_be_bytes(), &mut id[8..]);
+        HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    }
+}
+
+fn hex(bytes: &[u8], text: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+}
+
+/// Both listeners, bound but not yet served.
+pub struct Listeners {
+    api: TcpListener,
+    observability: TcpListener,
+}
+
+impl Listeners {
+    pub fn bind(config: &Config) -> io::Result<Self> {
+        if let Some(allowed) = somaxconn().filter(|allowed| *allowed < config.http.backlog) {
+            tracing::warn!(
+                allowed,
+                backlog = config.http.backlog,
+                "net.core.somaxconn is smaller than http.backlog: when many boxes return at once, connections are dropped"
+            );
+        }
+        Ok(Self {
+            api: listen(config.http.listen, config.http.backlog)?,
+            observability: listen(config.observability.listen, 128)?,
+        })
+    }
+
+    /// Where the API listens, with the port that was chosen if 0 was configured.
+    pub fn api_address(&self) -> io::Result<SocketAddr> {
+        self.api.local_addr()
+    }
+
+    pub fn observability_address(&self) -> io::Result<SocketAddr> {
+        self.observability.local_addr()
+    }
+
+    /// Starts serving. The API's worker threads are the engine's: each attaches itself first.
+    pub fn serve(
+        self,
+        engine: &Engine,
+        config: &Config,
+        metrics: Option<PrometheusHandle>,
+    ) -> io::Result<(Server, Server)> {
+        let failures = Arc::new(FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since()));
+        let number = Arc::new(AtomicUsize::new(0));
+        let api = {
+            let (engine, config, failures) = (engine.clone(), config.clone(), Arc::clone(&failures));
+            HttpServer::new(move || {
+                engine.attach_worker();
+                let worker = Worker::new(&engine, &config, &failures, number.fetch_add(1, Ordering::Relaxed));
+                App::new().app_data(worker).configure(routes::register)
+            })
+        };
+        let api = api
+            .workers(config.workers())
+            .max_connections(config.http.max_connections)
+            .keep_alive(Duration::from_secs(config.http.keep_alive_s))
+            .client_request_timeout(Duration::from_millis(config.http.client_timeout_ms))
+            .client_disconnect_timeout(Duration::from_secs(1))
+            .shutdown_timeout(config.http.shutdown_timeout_s)
+            .disable_signals()
+            .listen(self.api)?
+            .run();
+        actix_web::rt::spawn(upkeep(metrics.clone(), failures));
+        let state = Observed { engine: engine.clone(), metrics };
+        let observability =
+            HttpServer::new(move || App::new().app_data(web::Data::new(state.clone())).configure(observe))
+                .workers(1)
+                .disable_signals()
+                .shutdown_timeout(1)
+                .listen(self.observability)?
+                .run();
+        Ok((api, observability))
+    }
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into()).map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+fn somaxconn() -> Option<u32> {
+    std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
+}
+
+#[derive(Clone)]
+struct Observed {
+    engine: Engine,
+    metrics: Option<PrometheusHandle>,
+}
+
+/// Histograms gather what was recorded, quiet addresses are forgotten: as long as the server runs.
+async fn upkeep(metrics: Option<PrometheusHandle>, failures: Arc<FailureLimit>) {
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        every.tick().await;
+        if let Some(metrics) = &metrics {
+            metrics.run_upkeep();
+        }
+        failures.tidy();
+    }
+}
+
+fn observe(app: &mut web::ServiceConfig) {
+    app.route("/healthz", web::get().to(async || HttpResponse::Ok().body("alive\n")))
+        .route("/readyz", web::get().to(ready))
+        .route("/metrics", web::get().to(scrape));
+}
+
+async fn ready(state: web::Data<Observed>) -> HttpResponse {
+    match (state.engine.is_ready(), state.engine.is_read_only()) {
+        (false, _) => HttpResponse::ServiceUnavailable().body("starting\n"),
+        (true, true) => HttpResponse::ServiceUnavailable().body("read-only: the disk is nearly full\n"),
+        (true, false) => HttpResponse::Ok().body("ready\n"),
+    }
+}
+
+async fn scrape(state: web::Data<Observed>) -> HttpResponse {
+    let Some(metrics) = &state.metrics else { return HttpResponse::NotFound().finish() };
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics.render())
+}

@@ -1,0 +1,179 @@
+//! From an HTTP request to its answer: request id, authentication, body, handler, problem, measurement.
+
+use super::{
+    ask::{Ask, Reply},
+    auth::{self, BoxToken, Caller},
+    body::{self, Encoding},
+    codes::Code,
+    idempotency::Idempotency,
+    problem::Problem,
+    routes::{Guard, Route},
+    server::Worker,
+};
+use crate::{
+    kernel::{Codec, time},
+    metrics,
+};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    web::{Bytes, Payload},
+};
+use std::{net::IpAddr, rc::Rc, time::Duration};
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Longer requests are logged.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Serves one request of a known route.
+pub(super) async fn serve(
+    route: &'static Route,
+    number: usize,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let started = time::instant();
+    let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    let request_id = worker.request_id(request.headers().get(REQUEST_ID));
+    let result = handle(route, &worker, request, payload).await;
+    let (status, response) = match result {
+        Ok(reply) => (reply.status, success(reply, request_id.clone())),
+        Err(problem) => (problem.status(), failure(&problem, request_id.clone())),
+    };
+    let took = started.elapsed();
+    worker.metrics[number].record(status, took.as_secs_f64());
+    if took > SLOW || status >= 500 {
+        let id = request_id.to_str().unwrap_or_default();
+        tracing::info!(
+            route = route.name,
+            status,
+            took_ms = took.as_millis() as u64,
+            request_id = id,
+            "slow or failed"
+        );
+    }
+    response
+}
+
+async fn handle(
+    route: &'static Route,
+    worker: &Rc<Worker>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Reply, Problem> {
+    let from = request.peer_addr().map(|address| address.ip());
+    let caller = match authenticate(route, worker, &request).await {
+        Ok(caller) => caller,
+        Err(problem) => return Err(count_failure(worker, from, problem)),
+    };
+    let body = if route.method == Method::GET { Bytes::new() } else { read_body(worker, &request, payload).await? };
+    let idempotency = match Ask::header(&request, &IDEMPOTENCY_KEY) {
+        Some(key) if route.method == Method::POST => {
+            let principal = caller.principal().to_bytes();
+            Some(Idempotency::of(key, &principal, request.method().as_str(), request.path(), &body)?)
+        }
+        _ => None,
+    };
+    let ask = Ask {
+        engine: worker.engine.clone(),
+        caller,
+        from,
+        idempotency,
+        worker: Rc::clone(worker),
+        class: route.class,
+        request,
+        body,
+    };
+    (route.handler)(ask).await.map_err(|problem| count_failure(worker, from, problem))
+}
+
+async fn authenticate(route: &Route, worker: &Worker, request: &HttpRequest) -> Result<Caller, Problem> {
+    let header = Ask::header(request, &header::AUTHORIZATION);
+    match route.guard {
+        Guard::Nobody => Ok(Caller::Nobody),
+        Guard::Box => {
+            let token = auth::bearer(header).ok().and_then(BoxToken::parse);
+            token.map(Caller::Box).ok_or_else(|| Code::BoxTokenInvalid.into())
+        }
+        Guard::Token(wanted) => {
+            let caller = auth::caller(&worker.engine, auth::bearer(header)?).await?;
+            if let Caller::Token { scopes, .. } = caller {
+                auth::allow(scopes, wanted)?;
+            }
+            Ok(caller)
+        }
+    }
+}
+
+fn count_failure(worker: &Worker, from: Option<IpAddr>, problem: Problem) -> Problem {
+    if !problem.is_failed_authentication() {
+        return problem;
+    }
+    worker.authentication_failures.increment(1);
+    worker.failures.failed(from, problem, worker.engine.clock().now())
+}
+
+async fn read_body(worker: &Worker, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
+    body::check_content_type(Ask::header(request, &header::CONTENT_TYPE))?;
+    let encoding = Encoding::of(Ask::header(request, &header::CONTENT_ENCODING))?;
+    let announced = Ask::header(request, &header::CONTENT_LENGTH)
+        .and_then(|length| std::str::from_utf8(length).ok())
+        .and_then(|length| length.parse().ok());
+    body::read(payload, announced, encoding, worker.body_limits).await
+}
+
+/// For what no route knows.
+pub(super) async fn unknown(request: HttpRequest) -> HttpResponse {
+    refused(&request, Code::RouteUnknown.into())
+}
+
+/// For a path that is known, with a method that is not.
+pub(super) fn method_not_allowed(request: &HttpRequest, methods: &str) -> HttpResponse {
+    refused(request, Problem::from(Code::MethodNotAllowed).allow(methods.to_owned()))
+}
+
+fn refused(request: &HttpRequest, problem: Problem) -> HttpResponse {
+    let Some(worker) = request.app_data::<Rc<Worker>>() else { return HttpResponse::InternalServerError().finish() };
+    let request_id = worker.request_id(request.headers().get(REQUEST_ID));
+    failure(&problem, request_id)
+}
+
+fn success(reply: Reply, request_id: HeaderValue) -> HttpResponse {
+    let mut response = HttpResponse::build(status(reply.status));
+    response.insert_header((REQUEST_ID, request_id));
+    if reply.json.is_empty() {
+        return response.finish();
+    }
+    response.insert_header((header::CONTENT_TYPE, JSON)).body(reply.json)
+}
+
+#[cold]
+fn failure(problem: &Problem, request_id: HeaderValue) -> HttpResponse {
+    ::metrics::counter!(metrics::HTTP_PROBLEMS, "code" => problem.code().as_str()).increment(1);
+    let json = problem.to_json(request_id.to_str().unwrap_or_default());
+    let mut response = HttpResponse::build(status(problem.status()));
+    response.insert_header((REQUEST_ID, request_id)).insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
+    if let Some(seconds) = problem.retry_after() {
+        response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+    }
+    if let Some(methods) = problem.allowed() {
+        response.insert_header((header::ALLOW, methods));
+    }
+    if problem.status() == 401 {
+        response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+    }
+    response.body(json)
+}
+
+fn status(number: u16) -> StatusCode {
+    StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

@@ -1,0 +1,179 @@
+//! Every metric of the server: name, unit, labels, and a sentence. Handles are looked up once for each worker.
+
+use ::metrics::{Counter, Gauge, Histogram, Unit};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// A line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub unit: Unit,
+    pub labels: &'static [&'static str],
+    pub says: &'static str,
+}
+
+macro_rules! table {
+    ($($constant:ident = $kind:ident $name:literal, $unit:ident, [$($label:literal),*], $says:literal;)*) => {
+        $(
+            #[doc = $says]
+            pub const $constant: &str = $name;
+        )*
+        pub const ALL: &[Metric] = &[$(Metric {
+            name: $name,
+            kind: Kind::$kind,
+            unit: Unit::$unit,
+            labels: &[$($label),*],
+            says: $says,
+        }),*];
+    };
+}
+
+table! {
+    HTTP_REQUEST_SECONDS = Histogram "castellan_http_request_seconds", Seconds, ["route", "class"],
+        "How long requests took, by route and class of status.";
+    HTTP_PROBLEMS = Counter "castellan_http_problems_total", Count, ["code"],
+        "Requests answered with a problem, by its code.";
+    AUTH_FAILURES = Counter "castellan_auth_failures_total", Count, [],
+        "Tokens and codes that were not valid.";
+    ADMITTED = Counter "castellan_admission_total", Count, ["class", "decision"],
+        "Requests at the door, by class: admitted at once, after waiting, or deferred with a 503.";
+    ADMISSION_WAITING = Gauge "castellan_admission_waiting", Count, ["worker"],
+        "Requests that wait at the door now.";
+    ADMISSION_WAIT_SECONDS = Histogram "castellan_admission_wait_seconds", Seconds, [],
+        "How long requests waited at the door that had to.";
+    SYNC_OUTCOMES = Counter "castellan_sync_entries_total", Count, ["outcome"],
+        "Journal entries of SmartBoxes, by what became of them.";
+    SYNC_FULL = Counter "castellan_sync_snapshots_total", Count, [],
+        "Syncs answered with the whole state of the box instead of what changed.";
+    ACTORS_AWAKE = Gauge "castellan_actors_awake", Count, [],
+        "Entities held in memory.";
+    ACTIVATIONS = Counter "castellan_activations_total", Count, ["kind"],
+        "Entities loaded from disk, by kind.";
+    PASSIVATIONS = Counter "castellan_passivations_total", Count, ["kind"],
+        "Entities that went to sleep, by kind.";
+    QUARANTINED = Counter "castellan_quarantined_total", Count, ["kind"],
+        "Entities set apart because handling them failed in a way that must not happen.";
+    MAILBOX_FULL = Counter "castellan_mailbox_full_total", Count, [],
+        "Commands refused because too many waited for the same entity.";
+    COMMIT_RECORDS = Histogram "castellan_commit_batch_records", Count, [],
+        "Records written with one fsync.";
+    COMMIT_BYTES = Counter "castellan_commit_bytes_total", Bytes, [],
+        "Bytes of records written.";
+    COMMIT_FSYNC_SECONDS = Histogram "castellan_commit_fsync_seconds", Seconds, [],
+        "How long writing and syncing one batch took.";
+    COMMIT_QUEUE = Gauge "castellan_commit_queue_records", Count, ["partition"],
+        "Records that wait for the committer.";
+    OUTBOX_ITEMS = Gauge "castellan_outbox_items", Count, ["partition"],
+        "Messages between entities that are not yet delivered.";
+    TIMERS_FIRED = Counter "castellan_timers_fired_total", Count, ["kind"],
+        "Deadlines that came, by kind of entity.";
+    READ_ONLY = Gauge "castellan_read_only", Count, [],
+        "1 while the disk is below its watermark and no changes are taken.";
+    INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
+        "Invariants found broken in production. Must stay 0.";
+}
+
+/// Bounds of latency buckets, in seconds.
+const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const RECORDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
+
+/// Makes this process record metrics; the handle renders them.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), RECORDS)?
+        .install_recorder()?;
+    describe();
+    for invariant in crate::kernel::invariants::ALL {
+        ::metrics::counter!(INVARIANT_VIOLATIONS, "id" => invariant.id).absolute(0);
+    }
+    Ok(handle)
+}
+
+fn describe() {
+    for metric in ALL {
+        match metric.kind {
+            Kind::Counter => ::metrics::describe_counter!(metric.name, metric.unit, metric.says),
+            Kind::Gauge => ::metrics::describe_gauge!(metric.name, metric.unit, metric.says),
+            Kind::Histogram => ::metrics::describe_histogram!(metric.name, metric.unit, metric.says),
+        }
+    }
+}
+
+/// Latency of one route, by class of status.
+#[derive(Clone)]
+pub struct RouteMetrics([Histogram; 4]);
+
+impl RouteMetrics {
+    pub fn of(route: &'static str) -> Self {
+        Self(
+            ["2xx", "3xx", "4xx", "5xx"]
+                .map(|class| ::metrics::histogram!(HTTP_REQUEST_SECONDS, "route" => route, "class" => class)),
+        )
+    }
+
+    pub fn record(&self, status: u16, seconds: f64) {
+        let class = usize::from(status / 100).clamp(2, 5) - 2;
+        self.0[class].record(seconds);
+    }
+}
+
+/// What happens at the door of one worker.
+#[derive(Clone)]
+pub struct AdmissionMetrics {
+    decisions: [[Counter; 3]; 5],
+    pub waiting: Gauge,
+    pub wait: Histogram,
+}
+
+impl AdmissionMetrics {
+    pub fn of(classes: [&'static str; 5], worker: usize) -> Self {
+        let decisions = classes.map(|class| {
+            ["at_once", "after_waiting", "deferred"]
+                .map(|decision| ::metrics::counter!(ADMITTED, "class" => class, "decision" => decision))
+        });
+        Self {
+            decisions,
+            waiting: ::metrics::gauge!(ADMISSION_WAITING, "worker" => worker.to_string()),
+            wait: ::metrics::histogram!(ADMISSION_WAIT_SECONDS),
+        }
+    }
+
+    pub fn at_once(&self, class: usize) {
+        self.decisions[class][0].increment(1);
+    }
+
+    pub fn after_waiting(&self, class: usize) {
+        self.decisions[class][1].increment(1);
+    }
+
+    pub fn deferred(&self, class: usize) {
+        self.decisions[class][2].increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rules_of_prometheus() {
+        for metric in ALL {
+            assert!(metric.name.starts_with("castellan_"), "{}", metric.name);
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert!(metric.says.ends_with('.'), "{}", metric.name);
+        }
+        let mut names: Vec<_> = ALL.iter().map(|metric| metric.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

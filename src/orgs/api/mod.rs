@@ -1,0 +1,8 @@
+//! The wire of organisations, people and tokens.
+
+pub mod organisations;
+pub mod people;
+pub mod tokens;
+mod values;
+
+pub use values::{Wrong, checked_zone, text};

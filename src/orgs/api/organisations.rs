@@ -1,0 +1,191 @@
+//! Organisations: made and changed by the operator, seen by their own tokens.
+
+use super::{
+    people::{self, CredentialsPlain},
+    tokens,
+    values::{self, Wrong},
+};
+use crate::{
+    boxes::Plan,
+    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply, auth::Caller},
+    kernel::{Codec, OrgId, PersonId, TokenId},
+    orgs::{
+        Language, Organisation, OrganisationRow, ProfilePlain, Role, Scope, Scopes,
+        organisation::{Command, Refusal},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    name: String,
+    plan: Plan,
+    language: Language,
+    zone: String,
+    owner: Owner,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owner {
+    name: String,
+    email: String,
+}
+
+#[derive(Serialize)]
+struct Created {
+    organisation: OrgId,
+    owner: PersonId,
+    /// Shown once.
+    token: String,
+    revision: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    plan: Option<Plan>,
+    name: Option<String>,
+    language: Option<Language>,
+    zone: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    organisation: OrgId,
+    name: &'a str,
+    plan: Plan,
+    language: Language,
+    zone: &'a str,
+    owner: PersonId,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
+}
+
+const NAME_MAX: usize = 120;
+
+pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
+    let body: Create = ask.json()?;
+    let mut wrong = Wrong::default();
+    values::text(&mut wrong, "/name", &body.name, NAME_MAX);
+    values::checked_zone(&mut wrong, "/zone", &body.zone);
+    values::text(&mut wrong, "/owner/name", &body.owner.name, people::NAME_MAX);
+    wrong.unless(values::is_email(&body.owner.email), "/owner/email", people::EMAIL_EXPECTED);
+    wrong.check()?;
+
+    let organisation = OrgId(ask.mint_id("organisation", 0));
+    let owner = PersonId(ask.mint_id("person", 0));
+    let token = TokenId(ask.mint_id("token", 0));
+    let secret = ask.mint_secret("token secret", 0);
+    let revision = match ask.done_before(organisation).await? {
+        Some(revision) => revision,
+        None => {
+            let profile = ProfilePlain { name: body.owner.name, email: Some(body.owner.email), mobile: None };
+            let person = people::creation(&ask, organisation, Role::Owner, &profile, &CredentialsPlain::default());
+            people::tell(&ask, owner.at(organisation), person).await?;
+            let scopes = Scopes::of_organisation();
+            tokens::issue(&ask, organisation, token, &secret, "first token", scopes, None).await?;
+            // Last: a request that is repeated after a crash in between meets all three again.
+            let command = Command::Create {
+                name: body.name.into(),
+                plan: body.plan,
+                language: body.language,
+                zone: body.zone.into(),
+                owner,
+            };
+            tell(&ask, organisation, command).await?
+        }
+    };
+    let token = tokens::text(organisation, token, &secret);
+    Reply::created(&Created { organisation, owner, token, revision })
+}
+
+pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
+    let organisation: OrgId = ask.path("organisation")?;
+    let body: Change = ask.json()?;
+    let mut wrong = Wrong::default();
+    if let Some(name) = &body.name {
+        values::text(&mut wrong, "/name", name, NAME_MAX);
+    }
+    if let Some(zone) = &body.zone {
+        values::checked_zone(&mut wrong, "/zone", zone);
+    }
+    wrong.check()?;
+    let command = Command::Change {
+        name: body.name.map(Into::into),
+        plan: body.plan,
+        language: body.language,
+        zone: body.zone.map(Into::into),
+    };
+    let revision = tell(&ask, organisation, command).await?;
+    Reply::ok(&Changed { revision })
+}
+
+pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
+    let organisation: OrgId = ask.path("organisation")?;
+    if !is_operator(&ask) && organisation != ask.org() {
+        return Err(Code::NotFound.into());
+    }
+    let read = |state: &Organisation, stamp: crate::kernel::Stamp| (state.known.clone(), stamp.revision);
+    let (known, revision) = ask.engine.read(organisation.at(organisation), read).await?;
+    let known = known.ok_or(Code::NotFound)?;
+    Reply::ok(&Shown {
+        organisation,
+        name: &known.name,
+        plan: known.plan,
+        language: known.language,
+        zone: &known.zone,
+        owner: known.owner,
+        created_at: known.created.to_rfc3339(),
+        revision: Some(revision),
+    })
+}
+
+pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    let query: PageQuery = ask.query()?;
+    let limit = query.limit()?;
+    let after: Option<OrgId> = query.after()?;
+    let rows = if is_operator(&ask) {
+        ask.engine.organisations(after, limit).await?
+    } else {
+        let own = ask.engine.row(crate::kernel::RowSpace::Organisations, ask.org(), Vec::new()).await?;
+        own.into_iter().filter(|_| after.is_none_or(|after| after < ask.org())).map(|row| (ask.org(), row)).collect()
+    };
+    let read = |(organisation, bytes): &(OrgId, Vec<u8>)| {
+        OrganisationRow::decode_from(bytes)
+            .map(|row| (*organisation, row))
+            .map_err(|error| Problem::detailed(Code::Internal, error))
+    };
+    let rows = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let shown = |(organisation, row): &(OrgId, OrganisationRow)| -> serde_json::Value {
+        serde_json::json!(Shown {
+            organisation: *organisation,
+            name: &row.name,
+            plan: row.plan,
+            language: row.language,
+            zone: &row.zone,
+            owner: row.owner,
+            created_at: row.created.to_rfc3339(),
+            revision: None,
+        })
+    };
+    let next = rows.last().filter(|_| rows.len() == limit).map(|(organisation, _)| organisation.to_string());
+    Reply::ok(&Page { items: rows.iter().map(shown).collect(), next })
+}
+
+fn is_operator(ask: &Ask) -> bool {
+    matches!(ask.caller, Caller::Token { org: OrgId::SYSTEM, scopes, .. } if scopes.has(Scope::Operator))
+}
+
+async fn tell(ask: &Ask, organisation: OrgId, command: Command) -> Result<u64, Problem> {
+    ask.tell_once::<Organisation>(organisation.at(organisation), command, refused).await
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NotFound => Code::NotFound.into(),
+        Refusal::AlreadyExists => Code::AlreadyExists.into(),
+    }
+}

@@ -1,0 +1,256 @@
+//! People: made, shown, changed and erased by administrators. Access codes are written, never shown.
+
+use super::values::{self, Wrong, or_null};
+use crate::{
+    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply},
+    kernel::{Address, Codec, OrgId, PersonId, RowSpace, VaultField},
+    orgs::{
+        Mark, Person, PersonRow, ProfilePlain, Role,
+        person::{Command, Credentials, Profile, Refusal},
+    },
+};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+pub(super) use crate::boxes::CredentialsPlain;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    name: String,
+    email: Option<String>,
+    mobile: Option<String>,
+    role: Option<Role>,
+    access_code: Option<String>,
+    #[serde(default)]
+    badges: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Created {
+    person: PersonId,
+    revision: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    name: Option<String>,
+    #[serde(default, deserialize_with = "or_null")]
+    email: Option<Option<String>>,
+    #[serde(default, deserialize_with = "or_null")]
+    mobile: Option<Option<String>>,
+    role: Option<Role>,
+    #[serde(default, deserialize_with = "or_null")]
+    access_code: Option<Option<String>>,
+    badges: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    person: PersonId,
+    name: String,
+    email: Option<String>,
+    mobile: Option<String>,
+    role: Role,
+    #[serde(flatten)]
+    details: Option<Details>,
+    created_at: String,
+}
+
+#[derive(Serialize)]
+struct Details {
+    has_access_code: bool,
+    badges: Vec<String>,
+    revision: u64,
+}
+
+pub(super) const NAME_MAX: usize = 120;
+pub(super) const EMAIL_EXPECTED: &str = "expected an e-mail address";
+const BADGE_MAX: usize = 64;
+const BADGES_MAX: usize = 16;
+const ATTEMPTS: usize = 3;
+
+pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
+    let body: Create = ask.json()?;
+    let role = body.role.unwrap_or(Role::User);
+    let profile = ProfilePlain { name: body.name, email: body.email, mobile: body.mobile };
+    let credentials = CredentialsPlain { code: body.access_code, badges: body.badges };
+    let mut wrong = Wrong::default();
+    check_role(&mut wrong, role);
+    check_profile(&mut wrong, &profile);
+    check_credentials(&mut wrong, &credentials);
+    wrong.check()?;
+    let person = PersonId(ask.mint_id("person", 0));
+    let command = creation(&ask, ask.org(), role, &profile, &credentials);
+    let revision = ask.tell_once::<Person>(person.at(ask.org()), command, refused).await?;
+    Reply::created(&Created { person, revision })
+}
+
+pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
+    let person: PersonId = ask.path("person")?;
+    let address = person.at(ask.org());
+    let read = |state: &Person, stamp: crate::kernel::Stamp| {
+        state.known().map(|known| (known.role, known.created, known.access_code.is_some(), stamp.revision))
+    };
+    let (role, created, has_access_code, revision) = ask.engine.read(address, read).await?.ok_or(Code::NotFound)?;
+    let profile: ProfilePlain = open(&ask, address, VaultField::Profile).await?;
+    let credentials: CredentialsPlain = open(&ask, address, VaultField::Credentials).await?;
+    Reply::ok(&Shown {
+        person,
+        name: profile.name,
+        email: profile.email,
+        mobile: profile.mobile,
+        role,
+        details: Some(Details { has_access_code, badges: credentials.badges, revision }),
+        created_at: created.to_rfc3339(),
+    })
+}
+
+pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    let query: PageQuery = ask.query()?;
+    let limit = query.limit()?;
+    let after = query.after::<PersonId>()?.map(|after| after.to_bytes().to_vec());
+    let rows = ask.engine.rows(RowSpace::People, ask.org(), Vec::new(), after, limit).await?;
+    let mut items = Vec::with_capacity(rows.len());
+    for (key, bytes) in &rows {
+        let person = PersonId::from_bytes(key).ok_or(Code::Internal)?;
+        let row = PersonRow::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))?;
+        let profile: ProfilePlain = open(&ask, person.at(ask.org()), VaultField::Profile).await?;
+        items.push(Shown {
+            person,
+            name: profile.name,
+            email: profile.email,
+            mobile: profile.mobile,
+            role: row.role,
+            details: None,
+            created_at: row.created.to_rfc3339(),
+        });
+    }
+    let next = items.last().filter(|_| items.len() == limit).map(|last| last.person.to_string());
+    Reply::ok(&Page { items, next })
+}
+
+pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
+    let address = ask.path::<PersonId>("person")?.at(ask.org());
+    let body: Change = ask.json()?;
+    let mut wrong = Wrong::default();
+    if let Some(role) = body.role {
+        check_role(&mut wrong, role);
+    }
+    wrong.check()?;
+    for _ in 0..ATTEMPTS {
+        let read = |state: &Person, _| state.known().map(|known| known.changed);
+        let base = ask.engine.read(address, read).await?.ok_or(Code::NotFound)?;
+        let command = merged(&ask, address, base, &body).await?;
+        match ask.tell_once::<Person>(address, command, refused).await {
+            Ok(revision) => return Reply::ok(&Changed { revision }),
+            Err(problem) if problem.code() == Code::ChangedMeanwhile => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    Err(Code::ChangedMeanwhile.into())
+}
+
+pub(crate) async fn erase(ask: Ask) -> Result<Reply, Problem> {
+    let person: PersonId = ask.path("person")?;
+    let revision = ask.tell_once::<Person>(person.at(ask.org()), Command::Erase, refused).await?;
+    Reply::ok(&Changed { revision })
+}
+
+/// What is sealed and what the body says, made one.
+async fn merged(ask: &Ask, address: Address, base: u64, body: &Change) -> Result<Command, Problem> {
+    let mut wrong = Wrong::default();
+    let mut profile = None;
+    if body.name.is_some() || body.email.is_some() || body.mobile.is_some() {
+        let mut plain: ProfilePlain = open(ask, address, VaultField::Profile).await?;
+        plain.name = body.name.clone().unwrap_or(plain.name);
+        plain.email = body.email.clone().unwrap_or(plain.email);
+        plain.mobile = body.mobile.clone().unwrap_or(plain.mobile);
+        check_profile(&mut wrong, &plain);
+        profile = Some(sealed_profile(ask, address.org, &plain));
+    }
+    let mut credentials = None;
+    if body.access_code.is_some() || body.badges.is_some() {
+        let mut plain: CredentialsPlain = open(ask, address, VaultField::Credentials).await?;
+        plain.code = body.access_code.clone().unwrap_or(plain.code);
+        plain.badges = body.badges.clone().unwrap_or(plain.badges);
+        check_credentials(&mut wrong, &plain);
+        credentials = Some(sealed_credentials(ask, address.org, &plain));
+    }
+    wrong.check()?;
+    Ok(Command::Change { base, role: body.role, profile, credentials })
+}
+
+/// The command that makes a person.
+pub(super) fn creation(
+    ask: &Ask,
+    org: OrgId,
+    role: Role,
+    profile: &ProfilePlain,
+    credentials: &CredentialsPlain,
+) -> Command {
+    Command::Create {
+        role,
+        profile: sealed_profile(ask, org, profile),
+        credentials: sealed_credentials(ask, org, credentials),
+    }
+}
+
+/// Makes a person as part of a larger request.
+pub(super) async fn tell(ask: &Ask, address: Address, command: Command) -> Result<(), Problem> {
+    ask.tell::<Person>(address, command, refused).await.map(drop)
+}
+
+fn sealed_profile(ask: &Ask, org: OrgId, profile: &ProfilePlain) -> Profile {
+    let mark = |email: &String| Mark::of(ask.engine.keys(), "orgs.email", org, &email.to_lowercase());
+    Profile { email: profile.email.as_ref().map(mark), plain: Zeroizing::new(profile.to_bytes()) }
+}
+
+fn sealed_credentials(ask: &Ask, org: OrgId, credentials: &CredentialsPlain) -> Credentials {
+    let code = |code: &String| Mark::of(ask.engine.keys(), "orgs.access_code", org, code);
+    let badge = |badge: &String| Mark::of(ask.engine.keys(), "orgs.badge", org, badge);
+    Credentials {
+        access_code: credentials.code.as_ref().map(code),
+        badges: credentials.badges.iter().map(badge).collect(),
+        plain: Zeroizing::new(credentials.to_bytes()),
+    }
+}
+
+async fn open<T: Codec + Default>(ask: &Ask, subject: Address, field: VaultField) -> Result<T, Problem> {
+    // Nothing sealed: erased a moment ago.
+    let Some(plain) = ask.engine.open_vault(subject, field).await? else { return Ok(T::default()) };
+    T::decode_from(&plain).map_err(|error| Problem::detailed(Code::Internal, error))
+}
+
+fn check_role(wrong: &mut Wrong, role: Role) {
+    wrong.unless(role != Role::Owner, "/role", "an organisation has exactly one owner, named when it is made");
+}
+
+fn check_profile(wrong: &mut Wrong, profile: &ProfilePlain) {
+    values::text(wrong, "/name", &profile.name, NAME_MAX);
+    let email = profile.email.as_deref().is_none_or(values::is_email);
+    wrong.unless(email, "/email", EMAIL_EXPECTED);
+    let mobile = profile.mobile.as_deref().is_none_or(values::is_mobile);
+    wrong.unless(mobile, "/mobile", "expected a number as E.164 writes it, such as +390212345678");
+}
+
+fn check_credentials(wrong: &mut Wrong, credentials: &CredentialsPlain) {
+    let code = credentials.code.as_deref().is_none_or(values::is_access_code);
+    wrong.unless(code, "/access_code", "expected 6 to 12 digits");
+    wrong.unless(credentials.badges.len() <= BADGES_MAX, "/badges", "expected at most 16 badges");
+    for (at, badge) in credentials.badges.iter().enumerate().take(BADGES_MAX) {
+        let pointer = format!("/badges/{at}");
+        values::text(wrong, &pointer, badge, BADGE_MAX);
+        wrong.unless(!credentials.badges[..at].contains(badge), &pointer, "stands here twice");
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NotFound => Code::NotFound.into(),
+        Refusal::AlreadyExists => Code::AlreadyExists.into(),
+        Refusal::ChangedMeanwhile => Code::ChangedMeanwhile.into(),
+        Refusal::IsOwner => Code::IsOwner.into(),
+    }
+}

@@ -1,0 +1,128 @@
+//! Tokens of programs: shown once, stored as a hash.
+
+use super::values::{self, Wrong};
+use crate::{
+    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply, auth},
+    kernel::{Codec, OrgId, RowSpace, TokenId, UnixMillis},
+    orgs::{
+        ApiToken, Scope, Scopes, TokenRow,
+        token::{Command, Issue, Refusal},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    label: String,
+    scopes: Vec<Scope>,
+    expires_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Created {
+    token_id: TokenId,
+    /// Shown once.
+    token: String,
+    revision: u64,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    token_id: TokenId,
+    /// How the token begins, to recognise it by.
+    prefix: String,
+    label: Box<str>,
+    scopes: Vec<Scope>,
+    expires_at: Option<String>,
+    created_at: String,
+}
+
+const LABEL_MAX: usize = 80;
+
+pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
+    let body: Create = ask.json()?;
+    let scopes: Scopes = body.scopes.iter().copied().collect();
+    let expires_at = body.expires_at.as_deref().map(UnixMillis::from_rfc3339);
+    let mut wrong = Wrong::default();
+    values::text(&mut wrong, "/label", &body.label, LABEL_MAX);
+    wrong.unless(!scopes.is_empty(), "/scopes", "expected at least one scope");
+    for (at, scope) in body.scopes.iter().enumerate() {
+        if (*scope == Scope::Operator) != (ask.org() == OrgId::SYSTEM) {
+            let detail = "the operator's tokens have the scope `operator`, an organisation's tokens the others";
+            wrong.add(format!("/scopes/{at}"), detail);
+        }
+    }
+    match expires_at {
+        None => {}
+        Some(None) => wrong.add("/expires_at", "expected a time as RFC 3339 writes it"),
+        Some(Some(at)) => wrong.unless(at > ask.now(), "/expires_at", "expected a time to come"),
+    }
+    wrong.check()?;
+
+    let token_id = TokenId(ask.mint_id("token", 0));
+    let secret = ask.mint_secret("token secret", 0);
+    let command = issued(&secret, &body.label, scopes, expires_at.flatten());
+    let revision = ask.tell_once::<ApiToken>(token_id.at(ask.org()), command, refused).await?;
+    Reply::created(&Created { token_id, token: text(ask.org(), token_id, &secret), revision })
+}
+
+pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    let query: PageQuery = ask.query()?;
+    let limit = query.limit()?;
+    let after = query.after::<TokenId>()?.map(|after| after.to_bytes().to_vec());
+    let rows = ask.engine.rows(RowSpace::Tokens, ask.org(), Vec::new(), after, limit).await?;
+    let shown = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
+        let token_id = TokenId::from_bytes(key).ok_or(Code::Internal)?;
+        let row = TokenRow::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))?;
+        let mut prefix = text(ask.org(), token_id, &[0; 32]);
+        prefix.truncate(auth::PUBLIC_TEXT);
+        Ok(Shown {
+            token_id,
+            prefix,
+            label: row.label,
+            scopes: row.scopes.list(),
+            expires_at: row.expires_at.map(UnixMillis::to_rfc3339),
+            created_at: row.created.to_rfc3339(),
+        })
+    };
+    let items = rows.iter().map(shown).collect::<Result<Vec<_>, Problem>>()?;
+    let next = items.last().filter(|_| items.len() == limit).map(|last| last.token_id.to_string());
+    Reply::ok(&Page { items, next })
+}
+
+pub(crate) async fn revoke(ask: Ask) -> Result<Reply, Problem> {
+    let token_id: TokenId = ask.path("token_id")?;
+    let revision = ask.tell_once::<ApiToken>(token_id.at(ask.org()), Command::Revoke, refused).await?;
+    Reply::ok(&Changed { revision })
+}
+
+/// Issues a token as part of a larger request.
+pub(super) async fn issue(
+    ask: &Ask,
+    org: OrgId,
+    token: TokenId,
+    secret: &[u8; 32],
+    label: &str,
+    scopes: Scopes,
+    expires_at: Option<UnixMillis>,
+) -> Result<(), Problem> {
+    ask.tell::<ApiToken>(token.at(org), issued(secret, label, scopes, expires_at), refused).await.map(drop)
+}
+
+/// The command that makes a token.
+pub fn issued(secret: &[u8; 32], label: &str, scopes: Scopes, expires_at: Option<UnixMillis>) -> Command {
+    Command::Create(Issue { label: label.into(), scopes, expires_at, hash: auth::hash_of(secret) })
+}
+
+/// A token as its owner sees it.
+pub fn text(org: OrgId, token: TokenId, secret: &[u8; 32]) -> String {
+    auth::token_text(auth::API_PREFIX, org, token, secret)
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NotFound => Code::NotFound.into(),
+        Refusal::AlreadyExists => Code::AlreadyExists.into(),
+    }
+}

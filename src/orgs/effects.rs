@@ -1,0 +1,101 @@
+//! What follows from a change: list rows, sealed rows, word to the boxes. Pure.
+
+use super::{
+    rows::{OrganisationRow, PersonRow, TokenRow},
+    state::{
+        organisation::{self, Organisation},
+        person::{self, Command, Person},
+        token::{self, ApiToken, Standing},
+    },
+};
+use crate::{
+    boxes::BoxMessage,
+    kernel::{Codec, Effects, EntityKind, MessageTarget, PersonId, RowSpace, VaultField},
+};
+
+pub fn of_organisation(state: &Organisation, events: &[organisation::Event], effects: &mut Effects) {
+    let Some(known) = state.known.as_ref().filter(|_| !events.is_empty()) else { return };
+    let row = OrganisationRow {
+        name: known.name.clone(),
+        plan: known.plan,
+        language: known.language,
+        zone: known.zone.clone(),
+        owner: known.owner,
+        created: known.created,
+    };
+    effects.put(RowSpace::Organisations, state.address.org, &[], row.to_bytes());
+    for event in events {
+        if let organisation::Event::PlanChanged { plan } = event {
+            let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
+            effects.send(boxes, &BoxMessage::PlanChanged { plan: *plan });
+        }
+    }
+}
+
+pub fn of_token(state: &ApiToken, events: &[token::Event], effects: &mut Effects) {
+    let (org, key) = (state.address.org, state.address.entity.raw.to_be_bytes());
+    match &state.standing {
+        Standing::Valid { issue, created } if !events.is_empty() => {
+            let row = TokenRow {
+                label: issue.label.clone(),
+                scopes: issue.scopes,
+                expires_at: issue.expires_at,
+                created: *created,
+            };
+            effects.put(RowSpace::Tokens, org, &key, row.to_bytes());
+        }
+        Standing::Revoked { .. } if !events.is_empty() => effects.delete(RowSpace::Tokens, org, &key),
+        Standing::Unknown | Standing::Valid { .. } | Standing::Revoked { .. } => {}
+    }
+}
+
+pub fn of_person(state: &Person, command: &Command, events: &[person::Event], effects: &mut Effects) {
+    use person::Event;
+    let id = PersonId(state.address.entity.raw);
+    let org = state.address.org;
+    let needed_by = || MessageTarget::Index {
+        space: RowSpace::PersonBoxes,
+        prefix: id.to_bytes().to_vec(),
+        kind: EntityKind::SmartBox,
+    };
+    for event in events {
+        match event {
+            Event::Created { .. } | Event::RoleChanged { .. } => {
+                if let Some(known) = state.known() {
+                    let row = PersonRow { role: known.role, created: known.created };
+                    effects.put(RowSpace::People, org, &id.to_bytes(), row.to_bytes());
+                }
+            }
+            Event::ProfileSealed { .. } => {
+                if let Command::Create { profile, .. } | Command::Change { profile: Some(profile), .. } = command {
+                    effects.seal(VaultField::Profile, profile.plain.to_vec());
+                }
+            }
+            Event::CredentialsSealed { .. } => match command {
+                Command::Create { credentials, .. } => {
+                    effects.seal(VaultField::Credentials, credentials.plain.to_vec());
+                }
+                Command::Change { credentials: Some(credentials), .. } => {
+                    effects.seal(VaultField::Credentials, credentials.plain.to_vec());
+                    effects.send(needed_by(), &BoxMessage::PersonChanged { person: id, revision: state.revision });
+                }
+                Command::Change { credentials: None, .. } | Command::Erase | Command::GiveCredentials { .. } => {}
+            },
+            Event::Erased => {
+                effects.erase();
+                effects.delete(RowSpace::People, org, &id.to_bytes());
+                effects.send(needed_by(), &BoxMessage::PersonGone { person: id });
+            }
+            Event::CredentialsGiven { to, generation } => {
+                let asking = MessageTarget::Entity(to.at(org));
+                if state.known().is_some() {
+                    let message =
+                        BoxMessage::PersonCredentials { person: id, revision: state.revision, generation: *generation };
+                    effects.send_with_secret(asking, &message, state.address, VaultField::Credentials);
+                } else {
+                    effects.send(asking, &BoxMessage::PersonGone { person: id });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Organisations, their people, and the tokens of programs: three entities.
+//!
+//! Unique within an organisation: e-mail address, access code, badge (ENG-4). What is personal or secret stands in the
+//! person's vault rows; events and states know it only as keyed hashes ("marks"), so that it can be claimed and given
+//! back. Whoever is erased leaves ids and marks in the history, nothing else.
+
+pub mod api;
+mod effects;
+mod rows;
+mod state;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use rows::{OrganisationRow, PersonRow, ProfilePlain, TokenRow};
+pub use state::{
+    organisation::{self, Organisation, OrganisationView},
+    person::{self, Person},
+    token::{self, ApiToken, TokenView},
+};
+pub use words::{Language, Mark, Role, Scope, Scopes};

@@ -1,0 +1,5 @@
+//! What happens to organisations, people and tokens. Pure.
+
+pub mod organisation;
+pub mod person;
+pub mod token;

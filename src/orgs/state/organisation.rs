@@ -1,0 +1,191 @@
+//! An organisation: who it is and what it has booked. Others read it by its view, without a hop through its actor.
+
+use crate::{
+    boxes::Plan,
+    kernel::{Address, Codec, Context, Effects, EntityKind, Machine, PersonId, Progress, Stamp, UnixMillis},
+    orgs::{effects, words::Language},
+};
+use minicbor::{Decode, Encode};
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Organisation {
+    #[n(0)]
+    pub address: Address,
+    #[n(1)]
+    pub known: Option<Details>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Details {
+    #[n(0)]
+    pub name: Box<str>,
+    #[n(1)]
+    pub plan: Plan,
+    #[n(2)]
+    pub language: Language,
+    /// IANA name.
+    #[n(3)]
+    pub zone: Box<str>,
+    /// Gets the mails about conflicts.
+    #[n(4)]
+    pub owner: PersonId,
+    #[n(5)]
+    pub created: UnixMillis,
+}
+
+pub type OrganisationView = Details;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    Create {
+        name: Box<str>,
+        plan: Plan,
+        language: Language,
+        zone: Box<str>,
+        owner: PersonId,
+    },
+    /// Fields left out keep their value.
+    Change {
+        name: Option<Box<str>>,
+        plan: Option<Plan>,
+        language: Option<Language>,
+        zone: Option<Box<str>>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Event {
+    #[n(0)]
+    Created {
+        #[n(0)]
+        name: Box<str>,
+        #[n(1)]
+        plan: Plan,
+        #[n(2)]
+        language: Language,
+        #[n(3)]
+        zone: Box<str>,
+        #[n(4)]
+        owner: PersonId,
+    },
+    #[n(1)]
+    Renamed {
+        #[n(0)]
+        name: Box<str>,
+    },
+    #[n(2)]
+    PlanChanged {
+        #[n(0)]
+        plan: Plan,
+    },
+    #[n(3)]
+    LanguageChanged {
+        #[n(0)]
+        language: Language,
+    },
+    #[n(4)]
+    ZoneChanged {
+        #[n(0)]
+        zone: Box<str>,
+    },
+}
+
+/// In order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    NotFound,
+    AlreadyExists,
+}
+
+impl Machine for Organisation {
+    const KIND: EntityKind = EntityKind::Organisation;
+    const EVOLVE_VERSION: u16 = 1;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+    type Answer = ();
+    type View = OrganisationView;
+
+    fn blank(address: Address) -> Self {
+        Self { address, known: None }
+    }
+
+    fn decide(&self, command: &Command, _: usize, _: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
+        match (command, &self.known) {
+            (Command::Create { name, plan, language, zone, owner }, None) => events.push(Event::Created {
+                name: name.clone(),
+                plan: *plan,
+                language: *language,
+                zone: zone.clone(),
+                owner: *owner,
+            }),
+            (Command::Create { name, plan, language, zone, owner }, Some(known)) => {
+                let same = (&known.name, known.plan, known.language, &known.zone, known.owner)
+                    == (name, *plan, *language, zone, *owner);
+                if !same {
+                    return Err(Refusal::AlreadyExists);
+                }
+            }
+            (Command::Change { .. }, None) => return Err(Refusal::NotFound),
+            (Command::Change { name, plan, language, zone }, Some(known)) => {
+                if let Some(name) = name.clone().filter(|name| *name != known.name) {
+                    events.push(Event::Renamed { name });
+                }
+                if let Some(plan) = plan.filter(|plan| *plan != known.plan) {
+                    events.push(Event::PlanChanged { plan });
+                }
+                if let Some(language) = language.filter(|language| *language != known.language) {
+                    events.push(Event::LanguageChanged { language });
+                }
+                if let Some(zone) = zone.clone().filter(|zone| *zone != known.zone) {
+                    events.push(Event::ZoneChanged { zone });
+                }
+            }
+        }
+        Ok(Progress::Done)
+    }
+
+    fn evolve(&mut self, event: &Event, stamp: Stamp) {
+        match (event, &mut self.known) {
+            (Event::Created { name, plan, language, zone, owner }, known) => {
+                *known = Some(Details {
+                    name: name.clone(),
+                    plan: *plan,
+                    language: *language,
+                    zone: zone.clone(),
+                    owner: *owner,
+                    created: stamp.at,
+                });
+            }
+            (Event::Renamed { name }, Some(known)) => known.name = name.clone(),
+            (Event::PlanChanged { plan }, Some(known)) => known.plan = *plan,
+            (Event::LanguageChanged { language }, Some(known)) => known.language = *language,
+            (Event::ZoneChanged { zone }, Some(known)) => known.zone = zone.clone(),
+            (
+                Event::Renamed { .. }
+                | Event::PlanChanged { .. }
+                | Event::LanguageChanged { .. }
+                | Event::ZoneChanged { .. },
+                None,
+            ) => {}
+        }
+    }
+
+    fn answer(&self, _: &Command, _: &[Event], _: u64, _: &Context) {}
+
+    fn effects(&self, _: &Command, events: &[Event], _: &Context, effects: &mut Effects) {
+        effects::of_organisation(self, events, effects);
+    }
+
+    fn view(&self) -> Option<OrganisationView> {
+        self.known.clone()
+    }
+
+    fn to_snapshot(&self, bytes: &mut Vec<u8>) {
+        self.encode_into(bytes);
+    }
+
+    fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
+        Codec::decode_from(bytes)
+    }
+}

@@ -1,0 +1,304 @@
+//! A person: a role, and credentials that boxes are told of. Names and codes are in the vault; here stand marks only.
+
+use crate::{
+    boxes::PersonMessage,
+    kernel::{
+        Address, BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, EntityKind, Incoming, Machine, Progress, Stamp,
+        UnixMillis,
+    },
+    orgs::{
+        effects,
+        words::{Mark, Role},
+    },
+};
+use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Person {
+    #[n(0)]
+    pub address: Address,
+    #[n(1)]
+    pub standing: Standing,
+    /// Of the last event.
+    #[n(2)]
+    pub revision: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum Standing {
+    #[n(0)]
+    Unknown,
+    #[n(1)]
+    Known(#[n(0)] Known),
+    #[n(2)]
+    Erased,
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Known {
+    #[n(0)]
+    pub role: Role,
+    #[n(1)]
+    pub email: Option<Mark>,
+    #[n(2)]
+    pub access_code: Option<Mark>,
+    #[n(3)]
+    pub badges: Vec<Mark>,
+    #[n(4)]
+    pub created: UnixMillis,
+    /// Of the last change of role, profile or credentials.
+    #[n(5)]
+    pub changed: u64,
+}
+
+/// A profile to seal, and what of it must be unique.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    pub email: Option<Mark>,
+    /// `ProfilePlain`.
+    pub plain: Zeroizing<Vec<u8>>,
+}
+
+/// Credentials to seal, and what of them must be unique.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Credentials {
+    pub access_code: Option<Mark>,
+    pub badges: Vec<Mark>,
+    /// `CredentialsPlain`.
+    pub plain: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    Create {
+        role: Role,
+        profile: Profile,
+        credentials: Credentials,
+    },
+    /// What is left out stays. `base`: the revision of the last change that profile and credentials were merged with.
+    Change {
+        base: u64,
+        role: Option<Role>,
+        profile: Option<Profile>,
+        credentials: Option<Credentials>,
+    },
+    Erase,
+    /// A box asks by what it shall know this person.
+    GiveCredentials {
+        to: BoxId,
+        generation: u32,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum Event {
+    #[n(0)]
+    Created {
+        #[n(0)]
+        role: Role,
+    },
+    #[n(1)]
+    ProfileSealed {
+        #[n(0)]
+        email: Option<Mark>,
+    },
+    #[n(2)]
+    CredentialsSealed {
+        #[n(0)]
+        access_code: Option<Mark>,
+        #[n(1)]
+        badges: Vec<Mark>,
+    },
+    #[n(3)]
+    RoleChanged {
+        #[n(0)]
+        role: Role,
+    },
+    #[n(4)]
+    Erased,
+    /// A box was told the credentials, or that there are none any more.
+    #[n(5)]
+    CredentialsGiven {
+        #[n(0)]
+        to: BoxId,
+        #[n(1)]
+        generation: u32,
+    },
+}
+
+/// In order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    NotFound,
+    AlreadyExists,
+    /// Changed since `base`.
+    ChangedMeanwhile,
+    /// The owner can neither be erased nor have another role.
+    IsOwner,
+}
+
+impl Person {
+    pub fn known(&self) -> Option<&Known> {
+        match &self.standing {
+            Standing::Known(known) => Some(known),
+            Standing::Unknown | Standing::Erased => None,
+        }
+    }
+}
+
+fn sealed(credentials: &Credentials) -> Event {
+    Event::CredentialsSealed { access_code: credentials.access_code, badges: credentials.badges.clone() }
+}
+
+impl Machine for Person {
+    const KIND: EntityKind = EntityKind::Person;
+    const EVOLVE_VERSION: u16 = 1;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+    type Answer = ();
+    type View = ();
+
+    fn blank(address: Address) -> Self {
+        Self { address, standing: Standing::Unknown, revision: 0 }
+    }
+
+    fn decide(&self, command: &Command, _: usize, _: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
+        match (command, &self.standing) {
+            (Command::Create { role, profile, credentials }, Standing::Unknown) => {
+                events.push(Event::Created { role: *role });
+                events.push(Event::ProfileSealed { email: profile.email });
+                events.push(sealed(credentials));
+            }
+            (Command::Create { role, profile, credentials }, Standing::Known(known)) => {
+                let same = (*role, profile.email, credentials.access_code, &credentials.badges)
+                    == (known.role, known.email, known.access_code, &known.badges);
+                if !same {
+                    return Err(Refusal::AlreadyExists);
+                }
+            }
+            (Command::Create { .. }, Standing::Erased) => return Err(Refusal::AlreadyExists),
+            (Command::Change { .. } | Command::Erase, Standing::Unknown) => return Err(Refusal::NotFound),
+            (Command::Change { .. }, Standing::Erased) => return Err(Refusal::NotFound),
+            (Command::Erase, Standing::Erased) => {}
+            (Command::Change { base, role, profile, credentials }, Standing::Known(known)) => {
+                if *base != known.changed {
+                    return Err(Refusal::ChangedMeanwhile);
+                }
+                if let Some(role) = role.filter(|role| *role != known.role) {
+                    if known.role == Role::Owner {
+                        return Err(Refusal::IsOwner);
+                    }
+                    events.push(Event::RoleChanged { role });
+                }
+                events.extend(profile.as_ref().map(|profile| Event::ProfileSealed { email: profile.email }));
+                events.extend(credentials.as_ref().map(sealed));
+            }
+            (Command::Erase, Standing::Known(known)) => {
+                if known.role == Role::Owner {
+                    return Err(Refusal::IsOwner);
+                }
+                events.push(Event::Erased);
+            }
+            (Command::GiveCredentials { to, generation }, _) => {
+                events.push(Event::CredentialsGiven { to: *to, generation: *generation });
+            }
+        }
+        Ok(Progress::Done)
+    }
+
+    fn evolve(&mut self, event: &Event, stamp: Stamp) {
+        self.revision = stamp.revision;
+        match (event, &mut self.standing) {
+            (Event::Created { role }, standing) => {
+                *standing = Standing::Known(Known {
+                    role: *role,
+                    email: None,
+                    access_code: None,
+                    badges: Vec::new(),
+                    created: stamp.at,
+                    changed: stamp.revision,
+                });
+            }
+            (Event::Erased, standing) => *standing = Standing::Erased,
+            (Event::CredentialsGiven { .. }, _) => {}
+            (event, Standing::Known(known)) => {
+                known.changed = stamp.revision;
+                known.apply(event);
+            }
+            (
+                Event::ProfileSealed { .. } | Event::CredentialsSealed { .. } | Event::RoleChanged { .. },
+                Standing::Unknown | Standing::Erased,
+            ) => {}
+        }
+    }
+
+    fn claims(&self, _: &Command, events: &[Event], claims: &mut Vec<ClaimOp>) {
+        let known = self.known();
+        for event in events {
+            match event {
+                Event::ProfileSealed { email } => {
+                    let before = known.and_then(|known| known.email);
+                    exchange(ClaimSpace::Email, before.as_slice(), email.as_slice(), claims);
+                }
+                Event::CredentialsSealed { access_code, badges } => {
+                    let before = known.and_then(|known| known.access_code);
+                    exchange(ClaimSpace::AccessCode, before.as_slice(), access_code.as_slice(), claims);
+                    let before = known.map(|known| &known.badges[..]).unwrap_or_default();
+                    exchange(ClaimSpace::Badge, before, badges, claims);
+                }
+                Event::Erased => {
+                    let Some(known) = known else { continue };
+                    exchange(ClaimSpace::Email, known.email.as_slice(), &[], claims);
+                    exchange(ClaimSpace::AccessCode, known.access_code.as_slice(), &[], claims);
+                    exchange(ClaimSpace::Badge, &known.badges, &[], claims);
+                }
+                Event::Created { .. } | Event::RoleChanged { .. } | Event::CredentialsGiven { .. } => {}
+            }
+        }
+    }
+
+    fn answer(&self, _: &Command, _: &[Event], _: u64, _: &Context) {}
+
+    fn effects(&self, command: &Command, events: &[Event], _: &Context, effects: &mut Effects) {
+        effects::of_person(self, command, events, effects);
+    }
+
+    fn message(message: Incoming<'_>) -> Result<Command, String> {
+        match PersonMessage::decode_from(message.body)? {
+            PersonMessage::CredentialsWanted { to, generation } => Ok(Command::GiveCredentials { to, generation }),
+        }
+    }
+
+    fn to_snapshot(&self, bytes: &mut Vec<u8>) {
+        self.encode_into(bytes);
+    }
+
+    fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
+        Codec::decode_from(bytes)
+    }
+}
+
+impl Known {
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::ProfileSealed { email } => self.email = *email,
+            Event::CredentialsSealed { access_code, badges } => {
+                self.access_code = *access_code;
+                self.badges = badges.clone();
+            }
+            Event::RoleChanged { role } => self.role = *role,
+            Event::Created { .. } | Event::Erased | Event::CredentialsGiven { .. } => {}
+        }
+    }
+}
+
+/// Takes what is new and gives back what is no longer there.
+fn exchange(space: ClaimSpace, before: &[Mark], after: &[Mark], claims: &mut Vec<ClaimOp>) {
+    let value = |mark: &Mark| mark.0.to_vec();
+    let taken = after.iter().filter(|mark| !before.contains(mark));
+    claims.extend(taken.map(|mark| ClaimOp::Take { space, value: value(mark) }));
+    let left = before.iter().filter(|mark| !after.contains(mark));
+    claims.extend(left.map(|mark| ClaimOp::Release { space, value: value(mark) }));
+}

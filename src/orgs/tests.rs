@@ -1,0 +1,302 @@
+//! Stories on the pure core.
+
+use super::{
+    ApiToken, Language, Mark, Organisation, Person, Role, Scope, Scopes, organisation, person,
+    state::person::{Credentials, Profile},
+    token,
+};
+use crate::http::testing::TestKeys;
+use crate::{
+    boxes::{BoxMessage, PersonMessage, Plan},
+    kernel::{
+        BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, EntityKind, Incoming, Machine, MessageTarget, OrgId,
+        PersonId, Principal, RowSpace, Stamp, TokenId, UnixMillis, VaultField, VaultOp,
+    },
+};
+
+const ORG: OrgId = OrgId(7);
+
+/// One entity and what it did last.
+struct Story<M: Machine> {
+    state: M,
+    revision: u64,
+    claims: Vec<ClaimOp>,
+    effects: Effects,
+}
+
+impl<M: Machine + Clone + PartialEq + std::fmt::Debug> Story<M> {
+    fn of(address: crate::kernel::Address) -> Self {
+        Self { state: M::blank(address), revision: 0, claims: Vec::new(), effects: Effects::default() }
+    }
+
+    /// Decides, evolves, and checks that events and snapshot survive their bytes.
+    fn tell(&mut self, command: M::Command) -> Result<usize, M::Refusal> {
+        let now = UnixMillis(1_790_000_000_000 + self.revision);
+        let cx = Context { org: ORG, now, up_since: UnixMillis(0), by: Principal::Server, from: None };
+        let mut events = Vec::new();
+        self.state.decide(&command, 0, &cx, &mut events)?;
+        self.claims.clear();
+        self.state.claims(&command, &events, &mut self.claims);
+        let mut reread = self.state.clone();
+        for event in &events {
+            self.revision += 1;
+            let stamp = Stamp { at: now, revision: self.revision };
+            self.state.evolve(event, stamp);
+            reread.evolve(&M::Event::decode_from(&event.to_bytes()).unwrap(), stamp);
+        }
+        assert_eq!(reread, self.state);
+        let mut snapshot = Vec::new();
+        self.state.to_snapshot(&mut snapshot);
+        assert_eq!(M::from_snapshot(&snapshot).unwrap(), self.state);
+        self.effects = Effects::default();
+        self.state.effects(&command, &events, &cx, &mut self.effects);
+        Ok(events.len())
+    }
+
+    fn row(&self, space: RowSpace) -> Option<bool> {
+        self.effects.rows.iter().find(|row| row.space == space).map(|row| row.value.is_some())
+    }
+}
+
+fn create_organisation() -> organisation::Command {
+    organisation::Command::Create {
+        name: "Rossi".into(),
+        plan: Plan::Lite,
+        language: Language::It,
+        zone: "Europe/Rome".into(),
+        owner: PersonId(1),
+    }
+}
+
+fn change_plan(plan: Plan) -> organisation::Command {
+    organisation::Command::Change { name: None, plan: Some(plan), language: None, zone: None }
+}
+
+#[test]
+fn a_new_plan_is_told_to_every_box_once() {
+    let mut story = Story::<Organisation>::of(ORG.at(ORG));
+    assert_eq!(story.tell(change_plan(Plan::Lite)), Err(organisation::Refusal::NotFound));
+    assert_eq!(story.tell(create_organisation()), Ok(1));
+    assert!(story.effects.messages.is_empty());
+    assert_eq!(story.tell(change_plan(Plan::BusinessPro)), Ok(1));
+    let [message] = &story.effects.messages[..] else { panic!("one fan-out") };
+    let everyone = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
+    assert_eq!(message.to, everyone);
+    let told = BoxMessage::decode_from(&message.body).unwrap();
+    assert_eq!(told, BoxMessage::PlanChanged { plan: Plan::BusinessPro });
+    assert_eq!(story.state.view().unwrap().plan, Plan::BusinessPro);
+    assert_eq!(story.tell(change_plan(Plan::BusinessPro)), Ok(0), "the same again changes nothing");
+    assert!(story.effects.messages.is_empty() && story.effects.rows.is_empty());
+}
+
+#[test]
+fn making_the_same_again_is_a_replay_and_another_is_refused() {
+    let mut story = Story::<Organisation>::of(ORG.at(ORG));
+    assert_eq!(story.tell(create_organisation()), Ok(1));
+    assert_eq!(story.tell(create_organisation()), Ok(0));
+    let organisation::Command::Create { plan, language, zone, owner, .. } = create_organisation() else { return };
+    let other = organisation::Command::Create { name: "Bianchi".into(), plan, language, zone, owner };
+    assert_eq!(story.tell(other), Err(organisation::Refusal::AlreadyExists));
+}
+
+fn issue() -> token::Issue {
+    token::Issue {
+        label: "erp".into(),
+        scopes: [Scope::BoxesRead].into_iter().collect(),
+        expires_at: None,
+        hash: [7; 32],
+    }
+}
+
+#[test]
+fn a_revoked_token_has_no_view_and_stays_revoked() {
+    let mut story = Story::<ApiToken>::of(TokenId(3).at(ORG));
+    assert!(story.state.view().is_none());
+    assert_eq!(story.tell(token::Command::Revoke), Err(token::Refusal::NotFound));
+    assert_eq!(story.tell(token::Command::Create(issue())), Ok(1));
+    assert_eq!(story.row(RowSpace::Tokens), Some(true));
+    assert!(story.state.view().unwrap().scopes.has(Scope::BoxesRead));
+    assert_eq!(story.tell(token::Command::Revoke), Ok(1));
+    assert_eq!(story.row(RowSpace::Tokens), Some(false));
+    assert!(story.state.view().is_none());
+    assert_eq!(story.tell(token::Command::Revoke), Ok(0));
+    assert_eq!(story.tell(token::Command::Create(issue())), Ok(0), "a late repeat of the request");
+    assert!(story.state.view().is_none(), "does not bring it back");
+    let other = token::Issue { hash: [8; 32], ..issue() };
+    assert_eq!(story.tell(token::Command::Create(other)), Err(token::Refusal::AlreadyExists));
+}
+
+#[test]
+fn scopes_are_their_own_bits() {
+    for scope in Scope::ALL {
+        let only: Scopes = [scope].into_iter().collect();
+        assert_eq!(only.list(), [scope]);
+        assert_eq!(serde_json::to_value(scope).unwrap(), scope.name());
+    }
+    assert!(!Scopes::of_organisation().has(Scope::Operator));
+}
+
+fn mark(value: &str) -> Mark {
+    Mark::of(&TestKeys(1), "test", ORG, value)
+}
+
+fn profile(email: Option<&str>) -> Profile {
+    Profile { email: email.map(mark), plain: b"profile".to_vec().into() }
+}
+
+fn credentials(code: Option<&str>, badges: &[&str]) -> Credentials {
+    Credentials {
+        access_code: code.map(mark),
+        badges: badges.iter().map(|badge| mark(badge)).collect(),
+        plain: b"credentials".to_vec().into(),
+    }
+}
+
+fn create_person(role: Role) -> person::Command {
+    person::Command::Create { role, profile: profile(Some("a@b.it")), credentials: credentials(Some("111111"), &["x"]) }
+}
+
+fn take(space: ClaimSpace, value: &str) -> ClaimOp {
+    ClaimOp::Take { space, value: mark(value).0.to_vec() }
+}
+
+fn release(space: ClaimSpace, value: &str) -> ClaimOp {
+    ClaimOp::Release { space, value: mark(value).0.to_vec() }
+}
+
+fn known_person(role: Role) -> Story<Person> {
+    let mut story = Story::<Person>::of(PersonId(5).at(ORG));
+    assert_eq!(story.tell(create_person(role)), Ok(3));
+    story
+}
+
+#[test]
+fn a_person_claims_what_is_unique_and_seals_the_rest() {
+    let story = known_person(Role::User);
+    let expected =
+        [take(ClaimSpace::Email, "a@b.it"), take(ClaimSpace::AccessCode, "111111"), take(ClaimSpace::Badge, "x")];
+    assert_eq!(story.claims, expected);
+    let sealed = story.effects.vault.iter().map(|op| match op {
+        VaultOp::Seal { field, plaintext } => (*field, plaintext.to_vec()),
+        VaultOp::Erase => panic!("nothing to erase"),
+    });
+    let expected = [(VaultField::Profile, b"profile".to_vec()), (VaultField::Credentials, b"credentials".to_vec())];
+    assert_eq!(sealed.collect::<Vec<_>>(), expected);
+    assert!(story.effects.messages.is_empty(), "no box needs a person who was just made");
+}
+
+#[test]
+fn new_credentials_are_claimed_old_ones_given_back_and_boxes_told() {
+    let mut story = known_person(Role::User);
+    let base = story.state.known().unwrap().changed;
+    let change = |base| person::Command::Change {
+        base,
+        role: None,
+        profile: None,
+        credentials: Some(credentials(Some("222222"), &["x", "y"])),
+    };
+    assert_eq!(story.tell(change(base)), Ok(1));
+    let expected = [
+        take(ClaimSpace::AccessCode, "222222"),
+        release(ClaimSpace::AccessCode, "111111"),
+        take(ClaimSpace::Badge, "y"),
+    ];
+    assert_eq!(story.claims, expected);
+    let [message] = &story.effects.messages[..] else { panic!("one fan-out") };
+    let MessageTarget::Index { space: RowSpace::PersonBoxes, prefix, .. } = &message.to else { panic!("to an index") };
+    assert_eq!(prefix[..], PersonId(5).to_bytes());
+    let told = BoxMessage::decode_from(&message.body).unwrap();
+    assert_eq!(told, BoxMessage::PersonChanged { person: PersonId(5), revision: story.revision });
+    assert_eq!(story.tell(change(base)), Err(person::Refusal::ChangedMeanwhile), "merged with what is no more");
+}
+
+#[test]
+fn a_new_name_concerns_no_box() {
+    let mut story = known_person(Role::User);
+    let base = story.state.known().unwrap().changed;
+    let change = person::Command::Change {
+        base,
+        role: Some(Role::Admin),
+        profile: Some(profile(Some("a@b.it"))),
+        credentials: None,
+    };
+    assert_eq!(story.tell(change), Ok(2));
+    assert!(story.effects.messages.is_empty() && story.claims.is_empty());
+    assert_eq!(story.row(RowSpace::People), Some(true));
+}
+
+#[test]
+fn a_box_that_asks_is_told_by_a_sealed_reference() {
+    let mut story = known_person(Role::User);
+    let body = PersonMessage::CredentialsWanted { to: BoxId(9), generation: 4 }.to_bytes();
+    let message = Incoming {
+        to: PersonId(5).at(ORG),
+        from: BoxId(9).at(ORG),
+        body: &body,
+        secret: None,
+        unclaimed: false,
+        keys: &TestKeys(1),
+    };
+    let before = story.state.known().unwrap().changed;
+    assert_eq!(story.tell(Person::message(message).unwrap()), Ok(1));
+    let [message] = &story.effects.messages[..] else { panic!("one answer") };
+    assert_eq!(message.to, MessageTarget::Entity(BoxId(9).at(ORG)));
+    assert_eq!(message.secret, Some((PersonId(5).at(ORG), VaultField::Credentials)));
+    let told = BoxMessage::decode_from(&message.body).unwrap();
+    assert_eq!(told, BoxMessage::PersonCredentials { person: PersonId(5), revision: story.revision, generation: 4 });
+    assert_eq!(story.state.known().unwrap().changed, before, "an administrator's change is not disturbed");
+}
+
+#[test]
+fn erasing_gives_everything_back_and_leaves_nothing_to_read() {
+    let mut story = known_person(Role::User);
+    assert_eq!(story.tell(person::Command::Erase), Ok(1));
+    let expected = [
+        release(ClaimSpace::Email, "a@b.it"),
+        release(ClaimSpace::AccessCode, "111111"),
+        release(ClaimSpace::Badge, "x"),
+    ];
+    assert_eq!(story.claims, expected);
+    assert_eq!(story.effects.vault, [VaultOp::Erase]);
+    assert_eq!(story.row(RowSpace::People), Some(false));
+    let told = BoxMessage::decode_from(&story.effects.messages[0].body).unwrap();
+    assert_eq!(told, BoxMessage::PersonGone { person: PersonId(5) });
+    assert_eq!(story.tell(person::Command::Erase), Ok(0), "again is a replay");
+    assert_eq!(story.tell(create_person(Role::User)), Err(person::Refusal::AlreadyExists));
+    assert_eq!(story.tell(person::Command::GiveCredentials { to: BoxId(9), generation: 1 }), Ok(1));
+    let told = BoxMessage::decode_from(&story.effects.messages[0].body).unwrap();
+    assert_eq!(told, BoxMessage::PersonGone { person: PersonId(5) });
+}
+
+#[test]
+fn the_owner_stays() {
+    let mut story = known_person(Role::Owner);
+    let base = story.state.known().unwrap().changed;
+    assert_eq!(story.tell(person::Command::Erase), Err(person::Refusal::IsOwner));
+    let change = person::Command::Change { base, role: Some(Role::User), profile: None, credentials: None };
+    assert_eq!(story.tell(change), Err(person::Refusal::IsOwner));
+    let unknown = Story::<Person>::of(PersonId(6).at(ORG)).tell(person::Command::Erase);
+    assert_eq!(unknown, Err(person::Refusal::NotFound));
+}
+
+/// Stored bytes are a contract: what was written once is read for ever.
+#[test]
+fn golden_events() {
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let created = organisation::Event::Created {
+        name: "R".into(),
+        plan: Plan::Premium,
+        language: Language::De,
+        zone: "UTC".into(),
+        owner: PersonId(1),
+    };
+    let golden = [
+        (hex(created.to_bytes()), "820085615201016355544350000000000000000000000000000000 01"),
+        (hex(token::Event::Revoked.to_bytes()), "820180"),
+        (hex(person::Event::RoleChanged { role: Role::Viewer }.to_bytes()), "82038104"),
+        (hex(person::Event::Erased.to_bytes()), "820480"),
+    ];
+    for (bytes, expected) in golden {
+        assert_eq!(bytes, expected.replace(' ', ""));
+    }
+}
