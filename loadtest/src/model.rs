@@ -122,53 +122,19 @@ pub enum KeyPlace {
     Unknown,
 }
 
-/// A moment by the server's clock: exact, or the span in which it decided something.
-pub type Moment = (i64, i64);
-
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     pub home: usize,
     pub place: KeyPlace,
     pub roaming: bool,
-    /// Since when it is there.
-    since: Moment,
-    /// `since` is only when it was heard of.
-    since_estimated: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bin {
     pub key: Option<usize>,
-    /// A conflict or a gap cast doubt on it, and nobody has looked since.
-    doubted: bool,
-    /// Keys that were here and turned up elsewhere: their pick-ups are still to come.
-    pub expects: Vec<Expected>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
-    pub key: usize,
-    /// Nobody has looked into the bin since.
-    doubts: bool,
-}
-
-impl Bin {
-    pub fn confirmed(&self) -> bool {
-        !self.doubted && !self.expects.iter().any(|expected| expected.doubts)
-    }
-}
-
-/// A key in a box that is not its home, until its home has been asked.
-#[derive(Clone, Copy, Debug)]
-struct Visitor {
-    key: usize,
-    place: KeyPlace,
-    since: Moment,
-    /// When it was last put into a bin here.
-    seen: Moment,
-    estimated: bool,
-    /// By an administrator's word.
-    corrected: bool,
+    pub confirmed: bool,
+    /// Keys that came back elsewhere while they were believed here: their pick-ups are still to come.
+    pub expects: Vec<usize>,
 }
 
 /// A key that came back elsewhere, and whose pick-up never came.
@@ -189,15 +155,8 @@ pub struct SmartBox {
     pub moved_in: Vec<Arrival>,
     /// Keys whose records went elsewhere.
     pub moved_out: Vec<usize>,
-    /// What administrators said, where it changed anything: bin and content.
+    /// What administrators said, where it was new: bin and content.
     pub corrected: Vec<(usize, Option<usize>)>,
-    visitors: Vec<Visitor>,
-}
-
-impl SmartBox {
-    fn bin_of(&self, key: usize) -> Option<usize> {
-        self.bins.iter().position(|bin| bin.key == Some(key))
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,28 +198,23 @@ pub struct Model {
     pub boxes: Vec<SmartBox>,
     pub keys: Vec<Key>,
     pub gaps: Vec<Gap>,
-    /// Keys of which two boxes told at the same moment: which was later cannot be said here.
-    pub undecided: u64,
     grants: HashMap<(usize, usize), Vec<Grant>>,
 }
 
 impl Model {
     /// Boxes with so many empty, confirmed bins.
     pub fn new(bins: &[usize]) -> Self {
-        let empty = |&count: &usize| SmartBox { bins: vec![Bin::default(); count], ..SmartBox::default() };
-        Self {
-            boxes: bins.iter().map(empty).collect(),
-            keys: Vec::new(),
-            gaps: Vec::new(),
-            undecided: 0,
-            grants: HashMap::new(),
-        }
+        let empty = |&count: &usize| SmartBox {
+            bins: vec![Bin { confirmed: true, ..Bin::default() }; count],
+            ..SmartBox::default()
+        };
+        Self { boxes: bins.iter().map(empty).collect(), keys: Vec::new(), gaps: Vec::new(), grants: HashMap::new() }
     }
 
     /// A key made by an administrator, standing in a bin. Its number is the next one.
     pub fn add_key(&mut self, home: usize, bin: usize, roaming: bool) -> usize {
         let key = self.keys.len();
-        self.keys.push(Key { home, place: KeyPlace::Bin(bin), roaming, since: (0, 0), since_estimated: false });
+        self.keys.push(Key { home, place: KeyPlace::Bin(bin), roaming });
         self.boxes[home].bins[bin].key = Some(key);
         key
     }
@@ -290,97 +244,46 @@ impl Model {
         if unsure { None } else { Some(false) }
     }
 
-    /// An administrator says what a bin holds: that it is so was decided in the span `decided_ms`.
-    pub fn correct(&mut self, place: usize, bin: usize, key: Option<usize>, decided_ms: Moment) {
-        let before = self.boxes[place].bins[bin].key;
-        if before == key && self.boxes[place].bins[bin].confirmed() {
+    /// An administrator says what a bin holds.
+    pub fn correct(&mut self, place: usize, bin: usize, key: Option<usize>) {
+        let known = &self.boxes[place].bins[bin];
+        if known.key == key && known.confirmed {
             return;
         }
-        if let Some(gone) = before.filter(|_| before != key) {
-            self.set_place(place, gone, KeyPlace::Unknown, decided_ms, false);
+        if let Some(other) = known.key
+            && key != Some(other)
+        {
+            self.keys[other].place = KeyPlace::Unknown;
         }
-        if let Some(key) = key.filter(|key| before != Some(*key)) {
-            if let Some(other) = self.boxes[place].bin_of(key) {
-                self.boxes[place].bins[other].key = None;
+        if let Some(key) = key {
+            let Key { home, place: was, .. } = self.keys[key];
+            if let KeyPlace::Bin(old) = was
+                && (home, old) != (place, bin)
+            {
+                self.leave(home, old, None);
             }
-            // What is there again is no longer waited for.
-            self.boxes[place].bins[bin].expects.retain(|expected| expected.key != key);
-            self.set_place(place, key, KeyPlace::Bin(bin), decided_ms, false);
-            self.boxes[place].visitors.iter_mut().for_each(|visitor| visitor.corrected = true);
+            self.moves(key, place, false);
+            self.keys[key].place = KeyPlace::Bin(bin);
         }
-        let content = &mut self.boxes[place].bins[bin];
-        content.key = key;
-        content.doubted = false;
-        content.expects.iter_mut().for_each(|expected| expected.doubts = false);
+        // Somebody has looked: nothing is waited for any more.
+        self.boxes[place].bins[bin] = Bin { key, confirmed: true, expects: Vec::new() };
         self.boxes[place].corrected.push((bin, key));
-        self.ask_homes(place);
     }
 
-    /// Where a key is, as far as this box is concerned: at home here, or a visitor.
-    fn set_place(&mut self, place: usize, key: usize, to: KeyPlace, since: Moment, estimated: bool) {
-        let home = &mut self.keys[key];
-        if home.home == place {
-            (home.place, home.since, home.since_estimated) = (to, since, estimated);
-            return;
-        }
-        let visitors = &mut self.boxes[place].visitors;
-        let known = visitors.iter().position(|visitor| visitor.key == key);
-        let known = known.unwrap_or_else(|| {
-            visitors.push(Visitor { key, place: to, since, seen: since, estimated, corrected: false });
-            visitors.len() - 1
-        });
-        let visitor = &mut visitors[known];
-        (visitor.place, visitor.since, visitor.estimated) = (to, since, estimated);
-        if let KeyPlace::Bin(_) = to {
-            visitor.seen = since;
-        }
-    }
-
-    fn place_of(&self, place: usize, key: usize) -> Option<KeyPlace> {
-        if self.keys[key].home == place {
-            return Some(self.keys[key].place);
-        }
-        self.boxes[place].visitors.iter().find(|visitor| visitor.key == key).map(|visitor| visitor.place)
-    }
-
-    /// The homes of the visitors say what they know. Where the key has been seen later than here, it has moved on, and
-    /// its pick-up is still to come; else its record comes here.
-    fn ask_homes(&mut self, place: usize) {
-        for visitor in std::mem::take(&mut self.boxes[place].visitors) {
-            let Key { home, place: was, roaming, since, since_estimated } = self.keys[visitor.key];
-            let later = match (visitor.seen, since) {
-                _ if visitor.estimated || since_estimated => false,
-                (seen, since) if seen.1 < since.0 => true,
-                (seen, since) if seen.0 >= since.1 => false,
-                _ => {
-                    self.undecided += 1;
-                    false
-                }
-            };
-            if later {
-                if let KeyPlace::Bin(bin) = visitor.place {
-                    self.leave(place, bin, visitor.key);
-                }
-                continue;
-            }
-            match was {
-                KeyPlace::Bin(bin) if visitor.corrected => self.boxes[home].bins[bin].key = None,
-                KeyPlace::Bin(bin) => self.leave(home, bin, visitor.key),
-                KeyPlace::Person(_) | KeyPlace::Unknown => {}
-            }
-            self.boxes[home].moved_out.push(visitor.key);
-            let flagged = !roaming && !visitor.corrected;
-            self.boxes[place].moved_in.push(Arrival { key: visitor.key, flagged });
-            let Visitor { place: now, since, estimated, .. } = visitor;
-            self.keys[visitor.key] = Key { home: place, place: now, roaming, since, since_estimated: estimated };
+    /// The key's record goes to the box where it is.
+    fn moves(&mut self, key: usize, to: usize, flagged: bool) {
+        let from = std::mem::replace(&mut self.keys[key].home, to);
+        if from != to {
+            self.boxes[from].moved_out.push(key);
+            self.boxes[to].moved_in.push(Arrival { key, flagged });
         }
     }
 
     /// A bin whose key turned up elsewhere: nobody saw it leave.
-    fn leave(&mut self, place: usize, bin: usize, key: usize) {
+    fn leave(&mut self, place: usize, bin: usize, expects: Option<usize>) {
         let bin = &mut self.boxes[place].bins[bin];
-        bin.key = None;
-        bin.expects.push(Expected { key, doubts: true });
+        (bin.key, bin.confirmed) = (None, false);
+        bin.expects.extend(expects);
     }
 
     /// A box brings its journal, or a piece of it.
@@ -406,7 +309,6 @@ impl Model {
         if !sync.more && last < receipts.resume_at {
             self.drained(sync.place);
         }
-        self.ask_homes(sync.place);
         receipts
     }
 
@@ -422,8 +324,7 @@ impl Model {
     /// The whole journal is here: what it has not brought will not come.
     fn drained(&mut self, place: usize) {
         for (bin, content) in self.boxes[place].bins.iter_mut().enumerate() {
-            for Expected { key, doubts } in std::mem::take(&mut content.expects) {
-                content.doubted |= doubts;
+            for key in std::mem::take(&mut content.expects) {
                 self.gaps.push(Gap { place, bin, key });
             }
         }
@@ -448,66 +349,66 @@ impl Model {
         }
         match entry.kind {
             Kind::PickUp => {
+                let late = self.boxes[sync.place].bins[entry.bin].expects.contains(&entry.key);
                 let permitted = self.permitted(sync.place, entry.person, at_ms);
-                let (verdict, late) = self.pick_up(sync.place, &entry, at_ms, estimated, permitted != Some(false));
+                let verdict = self.pick_up(sync.place, &entry, permitted != Some(false));
                 let unsure = permitted.is_none() && verdict.outcome == Outcome::Applied;
-                Judged { unsure, late, ..same(verdict) }
+                Judged { unsure, late: late && verdict.outcome != Outcome::Ignored, ..same(verdict) }
             }
-            Kind::DropOff => same(self.drop_off(sync.place, &entry, at_ms, estimated)),
+            Kind::DropOff => same(self.drop_off(sync.place, &entry)),
         }
     }
 
-    /// The verdict, and whether it closed a gap.
-    fn pick_up(
-        &mut self,
-        place: usize,
-        entry: &Entry,
-        at_ms: i64,
-        estimated: bool,
-        permitted: bool,
-    ) -> (Verdict, bool) {
-        let verdict = if permitted { Verdict::APPLIED } else { Verdict::flagged(Reason::NotPermitted) };
+    fn pick_up(&mut self, place: usize, entry: &Entry, permitted: bool) -> Verdict {
         let bin = &mut self.boxes[place].bins[entry.bin];
-        if let Some(expected) = bin.expects.iter().position(|expected| expected.key == entry.key) {
-            bin.expects.remove(expected);
-            return (verdict, true);
-        }
-        if bin.key != Some(entry.key) {
-            let elsewhere = self.boxes[place].bin_of(entry.key).is_some();
+        if let Some(late) = bin.expects.iter().position(|key| *key == entry.key) {
+            bin.expects.remove(late);
+            bin.confirmed |= bin.expects.is_empty();
+        } else if bin.key == Some(entry.key) {
+            (bin.key, bin.confirmed) = (None, true);
+            self.keys[entry.key].place = KeyPlace::Person(entry.person);
+        } else {
             self.doubt(place, entry);
-            let reason = if elsewhere { Reason::KeyElsewhere } else { Reason::KeyNotInBin };
-            return (Verdict::ignored(reason), false);
+            return Verdict::ignored(Reason::KeyNotInBin);
         }
-        bin.key = None;
-        self.set_place(place, entry.key, KeyPlace::Person(entry.person), (at_ms, at_ms), estimated);
-        (verdict, false)
+        if permitted { Verdict::APPLIED } else { Verdict::flagged(Reason::NotPermitted) }
     }
 
-    fn drop_off(&mut self, place: usize, entry: &Entry, at_ms: i64, estimated: bool) -> Verdict {
+    fn drop_off(&mut self, place: usize, entry: &Entry) -> Verdict {
+        let Key { home, place: was, roaming } = self.keys[entry.key];
         let content = self.boxes[place].bins[entry.bin].key;
         if content.is_some_and(|key| key != entry.key) {
             self.doubt(place, entry);
             return Verdict::ignored(Reason::BinOccupied);
         }
-        if self.boxes[place].bin_of(entry.key).is_some_and(|bin| bin != entry.bin) {
-            self.doubt(place, entry);
-            return Verdict::ignored(Reason::KeyElsewhere);
-        }
-        let was = self.place_of(place, entry.key);
-        self.boxes[place].bins[entry.bin].key = Some(entry.key);
-        self.set_place(place, entry.key, KeyPlace::Bin(entry.bin), (at_ms, at_ms), estimated);
+        let here = home == place;
         match was {
-            Some(KeyPlace::Person(holder)) if holder != entry.person => Verdict::flagged(Reason::OtherHolder),
+            KeyPlace::Bin(old) if here && old != entry.bin => {
+                self.doubt(place, entry);
+                return Verdict::ignored(Reason::KeyElsewhere);
+            }
+            KeyPlace::Bin(old) if !here => self.leave(home, old, Some(entry.key)),
+            KeyPlace::Bin(_) | KeyPlace::Person(_) | KeyPlace::Unknown => {}
+        }
+        let bin = &mut self.boxes[place].bins[entry.bin];
+        bin.key = Some(entry.key);
+        bin.confirmed = true;
+        self.moves(entry.key, place, !here && !roaming);
+        self.keys[entry.key].place = KeyPlace::Bin(entry.bin);
+        match was {
+            KeyPlace::Person(holder) if here && holder != entry.person => Verdict::flagged(Reason::OtherHolder),
             _ => Verdict::APPLIED,
         }
     }
 
-    /// The bins involved in a conflict: the entry's, and where the key is believed to be in the same box. They stay
-    /// unconfirmed until somebody has looked.
+    /// The bins involved in a conflict: the entry's, and where the key is believed to be in the same box.
     fn doubt(&mut self, place: usize, entry: &Entry) {
-        let other = self.boxes[place].bin_of(entry.key);
-        for bin in [Some(entry.bin), other].into_iter().flatten() {
-            self.boxes[place].bins[bin].doubted = true;
+        self.boxes[place].bins[entry.bin].confirmed = false;
+        let Key { home, place: was, .. } = self.keys[entry.key];
+        if let KeyPlace::Bin(bin) = was
+            && home == place
+        {
+            self.boxes[place].bins[bin].confirmed = false;
         }
     }
 

@@ -142,7 +142,6 @@ fn conclude(drive: &Drive, findings: Findings, broken: Option<String>, report: &
         "moments_too_close_to_tell",
         json!({
             "permission_or_pick_up_first": judged.filter(|judged| judged.unsure).count(),
-            "which_box_saw_the_key_last": drive.model.undecided,
         }),
     );
     report.detail("by_cause", details.counted());

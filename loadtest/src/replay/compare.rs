@@ -160,8 +160,8 @@ impl At<'_> {
             if item["fob"].as_str() != fob.as_deref() {
                 self.differs(&format!("bin {label}"), &item["fob"], fob.as_deref().unwrap_or("empty"));
             }
-            if item["confirmed"].as_bool() != Some(bin.confirmed()) {
-                self.differs(&format!("bin {label}: confirmed"), &item["confirmed"], bin.confirmed());
+            if item["confirmed"].as_bool() != Some(bin.confirmed) {
+                self.differs(&format!("bin {label}: confirmed"), &item["confirmed"], bin.confirmed);
             }
             if item["expects_late_pick_up"].as_bool() != Some(!bin.expects.is_empty()) {
                 let what = format!("bin {label}: expects a late pick-up");

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     chance::Chance,
-    model::{Entry, Kind, Model, Outcome, Receipts, SmartBox, Sync, Verdict},
+    model::{Entry, Kind, Model, Outcome, Receipts, SmartBox, Sync},
     wire::MAX_ENTRIES,
 };
 use std::{
@@ -171,7 +171,7 @@ impl Drive {
             for place in 0..self.sides.len() {
                 self.sync(place, MAX_ENTRIES, Fate::Fine).await?;
             }
-            let doubtful = |model: &SmartBox| model.bins.iter().any(|bin| !bin.confirmed());
+            let doubtful = |model: &SmartBox| model.bins.iter().any(|bin| !bin.confirmed);
             let places: Vec<usize> =
                 (0..self.sides.len()).filter(|&place| doubtful(&self.model.boxes[place])).collect();
             if places.is_empty() && self.visits.is_empty() {
@@ -360,21 +360,27 @@ impl Drive {
     }
 
     fn compare(&mut self, place: usize, expected: &Receipts, heard: &HeardReceipts) {
-        let unsure = |seq: u64| self.model.boxes[place].judged.get(seq as usize - 1).is_some_and(|it| it.unsure);
-        let same = |&(seq, verdict): &(u64, Verdict), (heard_seq, outcome, reason): &(u64, String, Option<String>)| {
-            let flagged = outcome == "flagged" && reason.as_deref() == Some("not_permitted");
-            seq == *heard_seq
-                && (outcome == verdict.outcome.name() && reason.as_deref() == verdict.reason.map(|it| it.name())
-                    || flagged && verdict.outcome == Outcome::Applied && unsure(seq))
+        let station = &self.plan.places[place].station;
+        let mut differs = |what: String, heard: String, expected: String| {
+            self.mismatches.push(format!("box {station}: {what}: server {heard}, model {expected}"));
         };
-        let all = expected.receipts.len() == heard.receipts.len()
-            && expected.receipts.iter().zip(&heard.receipts).all(|(expected, heard)| same(expected, heard));
-        if !all || expected.resume_at != heard.resume_at {
-            let station = &self.plan.places[place].station;
-            self.mismatches.push(format!(
-                "box {station}: receipts {:?} and {}, expected {:?} and {}",
-                heard.receipts, heard.resume_at, expected.receipts, expected.resume_at
-            ));
+        for ((seq, verdict), (heard_seq, outcome, reason)) in expected.receipts.iter().zip(&heard.receipts) {
+            let named = verdict.reason.map(|reason| reason.name());
+            let same = seq == heard_seq && outcome == verdict.outcome.name() && reason.as_deref() == named;
+            let flagged = outcome == "flagged" && reason.as_deref() == Some("not_permitted");
+            let judged = self.model.boxes[place].judged.get(*seq as usize - 1);
+            if !(same || flagged && judged.is_some_and(|judged| judged.unsure)) {
+                let said = format!("{heard_seq} {outcome} {}", reason.as_deref().unwrap_or_default());
+                differs(format!("receipt of entry {seq}"), said, format!("{verdict:?}"));
+            }
+        }
+        if (expected.receipts.len(), expected.resume_at) != (heard.receipts.len(), heard.resume_at) {
+            let show = |count: usize, resume_at: u64| format!("{count} receipts, resume at {resume_at}");
+            differs(
+                "answer".to_owned(),
+                show(heard.receipts.len(), heard.resume_at),
+                show(expected.receipts.len(), expected.resume_at),
+            );
         }
     }
 
@@ -400,7 +406,7 @@ impl Drive {
         self.tally.visits += 1;
         let believed = &self.model.boxes[place].bins;
         let wrong = |(bin, real): (usize, &Option<usize>)| {
-            (believed[bin].key != *real || !believed[bin].confirmed()).then_some((bin, *real))
+            (believed[bin].key != *real || !believed[bin].confirmed).then_some((bin, *real))
         };
         let mut wrong: Vec<_> = self.world.bins(place).iter().enumerate().filter_map(wrong).collect();
         wrong.sort_by_key(|&(bin, real)| (real.is_some(), bin));
@@ -413,12 +419,15 @@ impl Drive {
 
     async fn correct(&mut self, spot: Spot, key: Option<usize>) -> Result<(), String> {
         let visitor = key.is_some_and(|key| self.model.keys[key].home != spot.place);
-        let decided = self.decided(async |live| live.correct(spot, key).await).await?;
-        if visitor && let Some(live) = &mut self.live {
-            live.settle(spot.place).await?;
+        let before = self.model.boxes[spot.place].bins[spot.bin].key;
+        if let Some(live) = &mut self.live {
+            live.correct(spot, key).await?;
+            if visitor {
+                live.settle(spot.place).await?;
+            }
         }
-        self.lookback.corrected(spot, key, self.model.boxes[spot.place].bins[spot.bin].key, self.order);
-        self.model.correct(spot.place, spot.bin, key, decided);
+        self.lookback.corrected(spot, key, before, self.order);
+        self.model.correct(spot.place, spot.bin, key);
         Ok(())
     }
 }
