@@ -1,6 +1,7 @@
 //! How the rooms are put together: the program, its tests and its benches all start from here.
 
 use crate::{
+    boxes::SmartBox,
     config::Config,
     engine::{Call, Engine, EngineConfig, Failure, Kinds, Permit},
     http::server::Listeners,
@@ -31,7 +32,7 @@ pub enum StartError {
 
 /// Every kind of entity there is.
 pub fn kinds(workers: usize) -> Kinds {
-    Kinds::new(workers).with::<Organisation>().with::<Person>().with::<ApiToken>()
+    Kinds::new(workers).with::<Organisation>().with::<Person>().with::<ApiToken>().with::<SmartBox>()
 }
 
 fn database_folder(data: &Path) -> PathBuf {

@@ -1,7 +1,12 @@
 //! Every metric of the server: name, unit, labels, and a sentence. Handles are looked up once for each worker.
 
+use crate::{
+    boxes::{Outcome, SyncAnswer},
+    engine::Engine,
+};
 use ::metrics::{Counter, Gauge, Histogram, Unit};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::sync::OnceLock;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -53,28 +58,20 @@ table! {
         "Journal entries of SmartBoxes, by what became of them.";
     SYNC_FULL = Counter "castellan_sync_snapshots_total", Count, [],
         "Syncs answered with the whole state of the box instead of what changed.";
-    ACTORS_AWAKE = Gauge "castellan_actors_awake", Count, [],
-        "Entities held in memory.";
-    ACTIVATIONS = Counter "castellan_activations_total", Count, ["kind"],
-        "Entities loaded from disk, by kind.";
-    PASSIVATIONS = Counter "castellan_passivations_total", Count, ["kind"],
-        "Entities that went to sleep, by kind.";
-    QUARANTINED = Counter "castellan_quarantined_total", Count, ["kind"],
+    ACTORS_AWAKE = Gauge "castellan_actors_awake", Count, ["kind"],
+        "Entities held in memory, by kind.";
+    ACTIVATIONS = Counter "castellan_activations_total", Count, [],
+        "Entities loaded from disk.";
+    QUARANTINED = Counter "castellan_quarantined_total", Count, [],
         "Entities set apart because handling them failed in a way that must not happen.";
-    MAILBOX_FULL = Counter "castellan_mailbox_full_total", Count, [],
-        "Commands refused because too many waited for the same entity.";
+    MESSAGES_REFUSED = Counter "castellan_messages_refused_total", Count, [],
+        "Messages between entities that their receiver could not read or refused.";
     COMMIT_RECORDS = Histogram "castellan_commit_batch_records", Count, [],
         "Records written with one fsync.";
-    COMMIT_BYTES = Counter "castellan_commit_bytes_total", Bytes, [],
-        "Bytes of records written.";
-    COMMIT_FSYNC_SECONDS = Histogram "castellan_commit_fsync_seconds", Seconds, [],
+    COMMIT_SECONDS = Histogram "castellan_commit_append_seconds", Seconds, [],
         "How long writing and syncing one batch took.";
-    COMMIT_QUEUE = Gauge "castellan_commit_queue_records", Count, ["partition"],
-        "Records that wait for the committer.";
-    OUTBOX_ITEMS = Gauge "castellan_outbox_items", Count, ["partition"],
-        "Messages between entities that are not yet delivered.";
-    TIMERS_FIRED = Counter "castellan_timers_fired_total", Count, ["kind"],
-        "Deadlines that came, by kind of entity.";
+    DISK_FREE = Gauge "castellan_disk_free_bytes", Bytes, [],
+        "Free space on the disk of the data folder.";
     READ_ONLY = Gauge "castellan_read_only", Count, [],
         "1 while the disk is below its watermark and no changes are taken.";
     INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
@@ -106,6 +103,14 @@ fn describe() {
             Kind::Histogram => ::metrics::describe_histogram!(metric.name, metric.unit, metric.says),
         }
     }
+}
+
+/// What the engine says of itself when it is asked.
+pub fn observe(engine: &Engine) {
+    for (kind, awake) in engine.awake() {
+        ::metrics::gauge!(ACTORS_AWAKE, "kind" => kind.name()).set(awake as f64);
+    }
+    ::metrics::gauge!(READ_ONLY).set(f64::from(u8::from(engine.is_read_only())));
 }
 
 /// Latency of one route, by class of status.
@@ -157,6 +162,43 @@ impl AdmissionMetrics {
 
     pub fn deferred(&self, class: usize) {
         self.decisions[class][2].increment(1);
+    }
+}
+
+/// What becomes of journal entries.
+pub struct SyncMetrics {
+    outcomes: [Counter; 5],
+    full: Counter,
+}
+
+/// Looked up once for the whole process.
+pub fn sync() -> &'static SyncMetrics {
+    static HANDLES: OnceLock<SyncMetrics> = OnceLock::new();
+    HANDLES.get_or_init(|| SyncMetrics {
+        outcomes: ["applied", "flagged", "ignored", "rejected", "duplicate"]
+            .map(|outcome| ::metrics::counter!(SYNC_OUTCOMES, "outcome" => outcome)),
+        full: ::metrics::counter!(SYNC_FULL),
+    })
+}
+
+impl SyncMetrics {
+    pub fn count(&self, answer: &SyncAnswer) {
+        let mut counts = [0; 5];
+        for receipt in &answer.receipts {
+            counts[match receipt.outcome {
+                Outcome::Applied => 0,
+                Outcome::Flagged(_) => 1,
+                Outcome::Ignored(_) => 2,
+                Outcome::Rejected(_) => 3,
+                Outcome::Duplicate => 4,
+            }] += 1;
+        }
+        for (counter, count) in self.outcomes.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            counter.increment(count);
+        }
+        if answer.changes.full {
+            self.full.increment(1);
+        }
     }
 }
 

@@ -115,7 +115,7 @@ pub struct Creation {
     pub location: Box<str>,
     /// IANA name.
     pub zone: Box<str>,
-    /// Each label once; at most `MAX_BINS`.
+    /// Each label once (else `AlreadyExists`); at most `MAX_BINS`.
     pub bins: Box<[Label]>,
 }
 
@@ -343,9 +343,11 @@ pub enum Refusal {
     ConflictNotFound,
     /// There is no version of the box's that could be taken over: resolve it by hand.
     CannotAccept,
+    /// Another key at home here has this fob. (Of another box's keys the claim says `taken`.)
+    FobTaken,
     /// The bin holds another fob.
     BinOccupied,
-    /// The key cannot be added: its fob is in another bin than the one named.
+    /// The key cannot be added: its fob is in another bin of this box than the one named.
     FobInOtherBin,
     /// More bins, keys or accesses than one box may have.
     LimitReached,

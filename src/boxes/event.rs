@@ -55,6 +55,11 @@ pub enum Event {
     Suspended {
         #[n(0)]
         why: Suspicion,
+        /// The entry that gave it away, and the number it is kept under.
+        #[n(1)]
+        entry: Option<Box<Judged>>,
+        #[n(2)]
+        number: Option<u64>,
     },
     /// The first journal of a new enrolment does not continue the old one: it counts from here.
     #[n(7)]
@@ -83,6 +88,9 @@ pub enum Event {
     Confirmed {
         #[n(0)]
         revision: u64,
+        /// Something that it was missing is among it.
+        #[n(1)]
+        settled: bool,
     },
     #[n(12)]
     WentOffline,
@@ -162,7 +170,11 @@ pub enum Event {
         number: u64,
         #[n(1)]
         accept: Accept,
+        /// A pick-up that now counts: this fob is gone,
         #[n(2)]
+        taken: Option<Fob>,
+        /// with this person.
+        #[n(3)]
         person: Option<PersonId>,
     },
     /// The key is in another box: its record goes there.
@@ -324,9 +336,9 @@ pub struct Judged {
 /// The end of a sync: contact, and what it says of the box itself.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct Synced {
-    /// The stored state that the box showed, if it is one of ours.
+    /// The stored state that the box showed; 0: none, or none of ours.
     #[n(0)]
-    pub confirmed: Option<u64>,
+    pub shown: u64,
     /// Server minus box clock.
     #[n(1)]
     pub skew_ms: i64,
@@ -344,6 +356,9 @@ pub struct Synced {
     /// It had been offline.
     #[n(6)]
     pub back: bool,
+    /// Since when it has been missing something is another time than before.
+    #[n(7)]
+    pub settled: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]

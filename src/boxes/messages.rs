@@ -106,9 +106,9 @@ pub struct Sighting {
     pub by: BoxId,
     #[n(2)]
     pub at: UnixMillis,
-    /// The box's clock was wrong: `at` is when the server heard of it.
+    /// When the server heard of it: of two places the one that was heard of later holds.
     #[n(3)]
-    pub estimated: bool,
+    pub heard: UnixMillis,
     /// An administrator's word, which explains itself: no late pick-up is expected.
     #[n(4)]
     pub corrected: bool,

@@ -1,17 +1,32 @@
 //! SmartBoxes: cabinets whose numbered bins hold keys on fobs, that go on working while the road is cut, and whose
 //! journal is made one history with what the server did meanwhile.
 //!
-//! One actor per box, and the unit of sync. Holds BOX-1 to BOX-6 (`kernel/invariants.rs`). Pure but for `api`.
+//! One actor per box, and the unit of sync. Holds BOX-1 to BOX-6 (`kernel/invariants.rs`).
 
+pub mod api;
+mod check;
 mod command;
+mod decide;
+mod decide_admin;
+mod decide_moves;
+mod decide_sync;
+mod delta;
+mod effects;
 mod event;
+mod evolve;
+mod evolve_bins;
+mod judge;
 mod messages;
 mod read;
 mod rows;
 mod state;
+#[cfg(test)]
+mod tests;
 mod words;
 
+pub use check::check_invariants;
 pub use command::*;
+pub use decide::{verifier, verifier_key};
 pub use event::*;
 pub use messages::*;
 pub use read::*;

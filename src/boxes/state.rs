@@ -12,6 +12,10 @@ use std::{collections::VecDeque, time::Duration};
 pub const MAX_RECEIPTS: usize = 512;
 /// Removed items that a delta can still name; an older cursor gets everything.
 pub const MAX_REMOVALS: usize = 64;
+/// Answers whose confirmation can be told apart; beyond it a change counts as missing a little longer than it is.
+pub const MAX_MISSING: usize = 4;
+/// Revoked accesses that entries from before are still judged by.
+pub const MAX_WITHDRAWN: usize = 64;
 /// Open conflicts listed in the state; further ones are only counted, and their rows are kept all the same.
 pub const MAX_OPEN_CONFLICTS: usize = 64;
 pub const MAX_BINS: usize = 500;
@@ -26,6 +30,9 @@ pub const MAX_LATE_PICK_UPS: usize = 64;
 pub const MAX_VISITORS_OUT: usize = 64;
 /// An unanswered question about a fob is asked again after this.
 pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(600);
+/// A revoked access is remembered for so long, and until the box's journal is known to its end: an entry from before
+/// may be under way.
+pub const WITHDRAWN_AT_LEAST: Duration = Duration::from_secs(600);
 /// A contact counts as missed after three announced spans, and not before this.
 pub const LEAST_CONTACT_GRACE: Duration = Duration::from_secs(120);
 
@@ -85,6 +92,9 @@ pub struct SmartBox {
     pub(super) sync: SyncState,
     #[n(24)]
     pub(super) conflicts: Conflicts,
+    /// Unknown fobs that have left, while their claims are still held.
+    #[n(25)]
+    pub(super) leaving: Vec<Fob>,
 }
 
 #[derive(Debug, Clone, Encode, Decode)]
@@ -138,8 +148,9 @@ pub(super) struct Key {
     /// Since when it is there.
     #[n(5)]
     pub since: UnixMillis,
+    /// When the server heard of it.
     #[n(6)]
-    pub since_estimated: bool,
+    pub heard: UnixMillis,
     #[n(7)]
     pub roaming: bool,
     /// Of the last change of what boxes are told; its place is told by the bins.
@@ -159,7 +170,6 @@ impl Key {
     }
 }
 
-/// `AccessRecord`, smaller.
 #[derive(Debug, Clone, Encode, Decode)]
 pub(super) struct Access {
     #[n(0)]
@@ -192,8 +202,9 @@ pub(super) struct Visitor {
     pub place: Place,
     #[n(2)]
     pub since: UnixMillis,
+    /// When the server heard of it.
     #[n(3)]
-    pub estimated: bool,
+    pub heard: UnixMillis,
     /// When its home was asked; `None`: nobody knows it.
     #[n(4)]
     pub asked: Option<UnixMillis>,
@@ -202,6 +213,9 @@ pub(super) struct Visitor {
     /// Who dropped it.
     #[n(6)]
     pub person: Option<PersonId>,
+    /// This box holds the claim of this unknown fob.
+    #[n(7)]
+    pub claimed: bool,
 }
 
 /// A pick-up that another box's drop-off announced, and that this box's journal has still to bring.
@@ -212,7 +226,10 @@ pub(super) struct LatePickUp {
     #[n(1)]
     pub fob: Fob,
     #[n(2)]
-    pub key: Option<KeyId>,
+    pub key: KeyId,
+    /// Of the key, for the accesses that covered it.
+    #[n(3)]
+    pub groups: Box<[GroupId]>,
 }
 
 #[derive(Debug, Clone, Encode, Decode)]
@@ -344,6 +361,7 @@ impl SmartBox {
                 activity: 0,
             },
             conflicts: Conflicts::default(),
+            leaving: Vec::new(),
         }
     }
 
@@ -391,9 +409,9 @@ impl SmartBox {
         self.late.iter().position(|late| usize::from(late.bin) == bin && late.fob == *fob)
     }
 
-    /// Whether this person might pick this key up at that time. A visitor has no key here: only an access to the
-    /// whole box covers it.
-    pub(super) fn permits(&self, person: PersonId, key: Option<&Key>, at: UnixMillis) -> bool {
+    /// Whether this person might pick this key, of these groups, up at that time. A visitor has no key here: only an
+    /// access to the whole box covers it.
+    pub(super) fn permits(&self, person: PersonId, key: Option<(KeyId, &[GroupId])>, at: UnixMillis) -> bool {
         self.accesses.iter().chain(&self.withdrawn).any(|access| {
             let record = &access.record;
             record.person == person
@@ -401,8 +419,8 @@ impl SmartBox {
                 && record.until.is_none_or(|until| at < until)
                 && match record.scope {
                     Scope::Box => true,
-                    Scope::Key(id) => key.is_some_and(|key| key.id == id),
-                    Scope::Group(group) => key.is_some_and(|key| key.groups.contains(&group)),
+                    Scope::Key(id) => key.is_some_and(|(key, _)| key == id),
+                    Scope::Group(group) => key.is_some_and(|(_, groups)| groups.contains(&group)),
                 }
         })
     }

@@ -2,9 +2,9 @@
 
 mod client;
 
-use crate::{app, config::Config, kernel::Chance, kernel::Clock, metrics};
+use crate::{app, config::Config, http::echo, kernel::Chance, kernel::Clock, metrics};
 use clap::{Args, Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,6 +61,15 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// The yardstick of the load test: the same bytes parsed and answered by a bare handler
+    #[command(hide = true)]
+    Echo {
+        #[arg(long, value_name = "ADDR")]
+        listen: SocketAddr,
+        /// 0: one a core
+        #[arg(long, default_value_t = 0)]
+        workers: usize,
+    },
 }
 
 #[derive(Args)]
@@ -79,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Org(command) => client::org(&command),
         Command::Token(command) => client::token(&command),
         Command::Verify { data } => return verify(&data),
+        Command::Echo { listen, workers } => echo::run(listen, workers).map_err(|error| error.to_string()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -139,7 +139,7 @@ impl Committer {
                 waiting.submitted
             };
             if items.is_empty() {
-                if shared.stopping.load(Ordering::Acquire) {
+                if shared.closed.load(Ordering::Acquire) {
                     return;
                 }
                 queue.sleeping.store(true, Ordering::Release);

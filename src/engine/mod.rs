@@ -177,8 +177,11 @@ struct Shared {
     awake: AtomicUsize,
     read_only: AtomicBool,
     broken: AtomicBool,
+    /// The server's own work ends.
     stopping: AtomicBool,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Nobody submits any more: the commit threads end when they have written what they have.
+    closed: AtomicBool,
+    threads: Mutex<Threads>,
 }
 
 impl Shared {
@@ -288,6 +291,7 @@ impl Engine {
             read_only: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             threads: Mutex::default(),
             config,
             db,
@@ -296,15 +300,15 @@ impl Engine {
             clock,
             chance,
         });
-        let mut threads = Vec::new();
+        let mut commit = Vec::new();
         for partition in shared.db.partitions().all() {
             let tail = shared.log.tail(partition)?;
             let committer = Committer::new(Arc::clone(&shared), partition, tail);
             let name = format!("commit-{partition}");
-            threads.push(std::thread::Builder::new().name(name).spawn(move || committer.run())?);
+            commit.push(std::thread::Builder::new().name(name).spawn(move || committer.run())?);
         }
-        threads.push(background::start(Arc::clone(&shared))?);
-        *shared.threads.lock() = threads;
+        let background = vec![background::start(Arc::clone(&shared))?];
+        *shared.threads.lock() = Threads { background, commit };
         Ok(Self { shared })
     }
 
@@ -455,13 +459,26 @@ impl Engine {
     /// Writes what is admitted and ends the threads. Call it when no request comes in any more.
     pub async fn stop(&self) {
         let shared = &self.shared;
+        let Threads { background, commit } = std::mem::take(&mut *shared.threads.lock());
+        shared.stopping.store(true, Ordering::Release);
+        shared.outbox_news.iter().for_each(Notify::notify_one);
+        join(background).await;
         while !shared.broken.load(Ordering::Acquire) && !shared.queues.iter().all(CommitQueue::is_drained) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        shared.stopping.store(true, Ordering::Release);
+        shared.closed.store(true, Ordering::Release);
         shared.queues.iter().for_each(CommitQueue::wake);
-        shared.outbox_news.iter().for_each(Notify::notify_one);
-        let threads = std::mem::take(&mut *shared.threads.lock());
-        let _ = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        join(commit).await;
     }
+}
+
+#[derive(Default)]
+struct Threads {
+    background: Vec<JoinHandle<()>>,
+    commit: Vec<JoinHandle<()>>,
+}
+
+async fn join(threads: Vec<JoinHandle<()>>) {
+    let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+    let _ = joined.await;
 }

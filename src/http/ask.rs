@@ -103,6 +103,23 @@ pub fn limit_of(limit: Option<usize>) -> Result<usize, Problem> {
     }
 }
 
+/// Undoes percent signs; `None` if what they stand for is no text.
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, behind) = rest.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = behind;
+    }
+    String::from_utf8(bytes).ok()
+}
+
 impl Ask {
     pub fn now(&self) -> UnixMillis {
         self.engine.clock().now()
@@ -124,7 +141,7 @@ impl Ask {
     /// A part of the path that names an object. What cannot be read names nothing.
     pub fn path<T: FromStr>(&self, name: &str) -> Result<T, Problem> {
         let text = self.request.match_info().get(name).unwrap_or_default();
-        text.parse().map_err(|_| Code::NotFound.into())
+        unescaped(text).and_then(|text| text.parse().ok()).ok_or_else(|| Code::NotFound.into())
     }
 
     pub fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {

@@ -137,13 +137,14 @@ fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], plain: &serde_json::Error) -
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let mut pointer = String::new();
-    for segment in path.iter() {
+    // What is unknown is not yet a field: the pointer ends before it.
+    for segment in path.iter().take_while(|segment| !matches!(segment, Segment::Unknown)) {
         pointer.push('/');
         match segment {
             Segment::Seq { index } => pointer.push_str(&index.to_string()),
             Segment::Map { key } => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
             Segment::Enum { variant } => pointer.push_str(variant),
-            Segment::Unknown => pointer.push('?'),
+            Segment::Unknown => {}
         }
     }
     pointer

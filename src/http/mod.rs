@@ -5,6 +5,7 @@ mod ask;
 pub mod auth;
 pub mod body;
 mod codes;
+pub mod echo;
 mod idempotency;
 mod problem;
 pub mod routes;

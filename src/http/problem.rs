@@ -63,6 +63,14 @@ impl Problem {
         problem
     }
 
+    /// Says which part of the body it is about, unless that is told already.
+    pub fn about(mut self, pointer: String) -> Self {
+        if self.0.errors.is_empty() && !pointer.is_empty() {
+            self.0.errors = vec![FieldError { pointer, detail: self.0.code.title().into() }];
+        }
+        self
+    }
+
     pub fn retry_after_s(mut self, seconds: u32) -> Self {
         self.0.retry_after_s = Some(seconds);
         self

@@ -7,9 +7,12 @@ use super::{
     problem::Problem,
     service,
 };
-use crate::orgs::{
-    Scope,
-    api::{organisations, people, tokens},
+use crate::{
+    boxes::api as boxes,
+    orgs::{
+        Scope,
+        api::{organisations, people, tokens},
+    },
 };
 use actix_web::{HttpRequest, HttpResponse, http::Method, web};
 use std::{pin::Pin, rc::Rc};
@@ -58,6 +61,9 @@ macro_rules! routes {
 }
 
 routes! {
+    POST "/box/v1/sync", Guard::Box, SyncDefault, "box.sync", boxes::wire::sync;
+    POST "/box/v1/confirm", Guard::Box, SyncDefault, "box.confirm", boxes::wire::confirm;
+    POST "/box/v1/enrol", Guard::Nobody, PersonAtBox, "box.enrol", boxes::wire::enrol;
 
     POST "/api/v1/organisations", OPERATOR, Admin, "organisations.create", organisations::create;
     GET "/api/v1/organisations", ANY_TOKEN, Admin, "organisations.list", organisations::list;
@@ -74,6 +80,27 @@ routes! {
     GET "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.list", tokens::list;
     DELETE "/api/v1/tokens/{token_id}", TOKEN_ADMIN, Admin, "tokens.revoke", tokens::revoke;
 
+    POST "/api/v1/boxes", BOXES_WRITE, Admin, "boxes.create", boxes::create;
+    GET "/api/v1/boxes", BOXES_READ, Admin, "boxes.list", boxes::list;
+    GET "/api/v1/boxes/{box}", BOXES_READ, Admin, "boxes.show", boxes::show;
+    PATCH "/api/v1/boxes/{box}", BOXES_WRITE, Admin, "boxes.change", boxes::change;
+    GET "/api/v1/boxes/{box}/inventory", BOXES_READ, Admin, "boxes.inventory", boxes::inventory;
+    POST "/api/v1/boxes/{box}/enrolment", BOXES_WRITE, Admin, "boxes.enrolment", boxes::make_enrolment;
+    PATCH "/api/v1/boxes/{box}/bins/{bin}", BOXES_WRITE, Admin, "bins.change", boxes::bins::change;
+    POST "/api/v1/boxes/{box}/bins/{bin}/correction", BOXES_WRITE, Admin, "bins.correct", boxes::bins::correct;
+    POST "/api/v1/boxes/{box}/bins/{bin}/confirmation", BOXES_WRITE, Admin, "bins.confirm", boxes::bins::confirm;
+    POST "/api/v1/boxes/{box}/keys", BOXES_WRITE, Admin, "keys.create", boxes::keys::create;
+    PATCH "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.change", boxes::keys::change;
+    DELETE "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.remove", boxes::keys::remove;
+    GET "/api/v1/keys", BOXES_READ, Admin, "keys.list", boxes::keys::list;
+    GET "/api/v1/keys/{key}", BOXES_READ, Admin, "keys.show", boxes::keys::show;
+    POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant;
+    POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch;
+    DELETE "/api/v1/boxes/{box}/accesses/{access}", BOXES_WRITE, Admin, "accesses.revoke", boxes::accesses::revoke;
+    GET "/api/v1/boxes/{box}/history", BOXES_READ, Admin, "boxes.history", boxes::history::list;
+    GET "/api/v1/conflicts", BOXES_READ, Admin, "conflicts.list", boxes::conflicts::list;
+    GET "/api/v1/boxes/{box}/conflicts/{seq}", BOXES_READ, Admin, "conflicts.show", boxes::conflicts::show;
+    POST "/api/v1/boxes/{box}/conflicts/{seq}/resolution", BOXES_WRITE, Admin, "conflicts.resolve", boxes::conflicts::resolve;
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.

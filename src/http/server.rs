@@ -160,7 +160,7 @@ impl Listeners {
     }
 }
 
-fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -206,6 +206,7 @@ async fn ready(state: web::Data<Observed>) -> HttpResponse {
 }
 
 async fn scrape(state: web::Data<Observed>) -> HttpResponse {
-    let Some(metrics) = &state.metrics else { return HttpResponse::NotFound().finish() };
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics.render())
+    let Some(rendered) = &state.metrics else { return HttpResponse::NotFound().finish() };
+    metrics::observe(&state.engine);
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(rendered.render())
 }

@@ -30,7 +30,7 @@ pub enum RowSpace {
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -39,6 +39,7 @@ impl RowSpace {
         Self::PersonBoxes,
         Self::Conflicts,
         Self::EnrolmentCodes,
+        Self::KeyTexts,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {

@@ -109,19 +109,19 @@ fn issue() -> token::Issue {
 }
 
 #[test]
-fn a_revoked_token_has_no_view_and_stays_revoked() {
+fn a_revoked_token_says_so_and_stays_revoked() {
     let mut story = Story::<ApiToken>::of(TokenId(3).at(ORG));
     assert!(story.state.view().is_none());
     assert_eq!(story.tell(token::Command::Revoke), Err(token::Refusal::NotFound));
     assert_eq!(story.tell(token::Command::Create(issue())), Ok(1));
     assert_eq!(story.row(RowSpace::Tokens), Some(true));
-    assert!(story.state.view().unwrap().scopes.has(Scope::BoxesRead));
+    assert!(story.state.view().is_some_and(|view| !view.revoked && view.scopes.has(Scope::BoxesRead)));
     assert_eq!(story.tell(token::Command::Revoke), Ok(1));
     assert_eq!(story.row(RowSpace::Tokens), Some(false));
-    assert!(story.state.view().is_none());
+    assert!(story.state.view().unwrap().revoked);
     assert_eq!(story.tell(token::Command::Revoke), Ok(0));
     assert_eq!(story.tell(token::Command::Create(issue())), Ok(0), "a late repeat of the request");
-    assert!(story.state.view().is_none(), "does not bring it back");
+    assert!(story.state.view().unwrap().revoked, "does not bring it back");
     let other = token::Issue { hash: [8; 32], ..issue() };
     assert_eq!(story.tell(token::Command::Create(other)), Err(token::Refusal::AlreadyExists));
 }

@@ -5,4 +5,4 @@ pub mod people;
 pub mod tokens;
 mod values;
 
-pub use values::{Wrong, checked_zone, text};
+pub use values::{Wrong, checked_zone, is_text, text};

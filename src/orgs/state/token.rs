@@ -45,9 +45,10 @@ pub struct Issue {
     pub hash: [u8; 32],
 }
 
-/// What the door needs to know of a valid token.
+/// What the door needs to know of a token.
 #[derive(Debug, Clone)]
 pub struct TokenView {
+    pub revoked: bool,
     pub scopes: Scopes,
     pub expires_at: Option<UnixMillis>,
     pub hash: [u8; 32],
@@ -121,12 +122,12 @@ impl Machine for ApiToken {
     }
 
     fn view(&self) -> Option<TokenView> {
-        match &self.standing {
-            Standing::Unknown | Standing::Revoked { .. } => None,
-            Standing::Valid { issue, .. } => {
-                Some(TokenView { scopes: issue.scopes, expires_at: issue.expires_at, hash: issue.hash })
-            }
-        }
+        let (issue, revoked) = match &self.standing {
+            Standing::Unknown => return None,
+            Standing::Valid { issue, .. } => (issue, false),
+            Standing::Revoked { issue } => (issue, true),
+        };
+        Some(TokenView { revoked, scopes: issue.scopes, expires_at: issue.expires_at, hash: issue.hash })
     }
 
     fn to_snapshot(&self, bytes: &mut Vec<u8>) {

@@ -1,0 +1,174 @@
+//! Accesses: who may pick up what, from when until when.
+
+use super::{change_box, look, named};
+use crate::{
+    boxes::{AccessRecord, Command, Scope},
+    http::{Ask, Changed, Problem, Reply},
+    kernel::{AccessId, GroupId, KeyId, PersonId, RowSpace, UnixMillis},
+    orgs::api::{Wrong, checked_zone},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+pub(super) const BATCH_MAX: usize = 200;
+
+/// A grant, in a request of its own, in a batch, or with a new box.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewAccess {
+    person: PersonId,
+    key: Option<KeyId>,
+    /// With a new box: the row of `keys`.
+    key_index: Option<usize>,
+    group: Option<GroupId>,
+    r#box: Option<bool>,
+    /// RFC 3339, or a local time in `zone`, else in the box's zone.
+    from: Option<String>,
+    until: Option<String>,
+    zone: Option<String>,
+}
+
+impl NewAccess {
+    /// The record, if nothing is wrong. `keys`: those that are made in the same request.
+    pub fn record(&self, id: AccessId, keys: &[KeyId], box_zone: &str, wrong: &mut Wrong, at: &str) -> AccessRecord {
+        let by_index = self.key_index.map(|index| {
+            let key = keys.get(index).copied();
+            if key.is_none() {
+                wrong.add(format!("{at}/key_index"), "names no row of `keys`");
+            }
+            Scope::Key(key.unwrap_or(KeyId(0)))
+        });
+        let named = [self.key.map(Scope::Key), by_index, self.group.map(Scope::Group), self.r#box.map(|_| Scope::Box)];
+        let mut scopes = named.into_iter().flatten();
+        let scope = match (scopes.next(), scopes.next(), self.r#box) {
+            (Some(scope), None, None | Some(true)) => scope,
+            (other, ..) => {
+                wrong.add(at, "expected exactly one of `key`, `group`, `box: true`");
+                other.unwrap_or(Scope::Box)
+            }
+        };
+        if let Some(zone) = &self.zone {
+            checked_zone(wrong, &format!("{at}/zone"), zone);
+        }
+        let zone = self.zone.as_deref().unwrap_or(box_zone);
+        let mut time = |field: &str, text: &Option<String>| {
+            let text = text.as_ref()?;
+            let read = read_time(text, zone);
+            if read.is_none() {
+                wrong.add(format!("{at}/{field}"), "expected a time such as 2026-11-01T08:00:00Z or 2026-11-01T08:00");
+            }
+            read
+        };
+        let (from, until) = (time("from", &self.from), time("until", &self.until));
+        if let (Some(from), Some(until)) = (from, until)
+            && until <= from
+        {
+            wrong.add(format!("{at}/until"), "expected a time after `from`");
+        }
+        AccessRecord { id, person: self.person, scope, from, until }
+    }
+}
+
+/// A moment, or a local time in a zone.
+fn read_time(text: &str, zone: &str) -> Option<UnixMillis> {
+    UnixMillis::from_rfc3339(text).or_else(|| {
+        let local: jiff::civil::DateTime = text.parse().ok()?;
+        let zone = jiff::tz::TimeZone::get(zone).ok()?;
+        let at = local.to_zoned(zone).ok()?.timestamp().as_millisecond();
+        u64::try_from(at).ok().map(UnixMillis)
+    })
+}
+
+/// Grants only to people of this organisation.
+pub(super) async fn check_people(
+    ask: &Ask,
+    accesses: &[NewAccess],
+    wrong: &mut Wrong,
+    at: &str,
+) -> Result<(), Problem> {
+    let (mut known, mut unknown) = (HashSet::new(), HashSet::new());
+    for (row, access) in accesses.iter().enumerate() {
+        let person = access.person;
+        if !known.contains(&person) && !unknown.contains(&person) {
+            let found = ask.engine.row(RowSpace::People, ask.org(), person.to_bytes().to_vec()).await?;
+            if found.is_some() {
+                known.insert(person)
+            } else {
+                unknown.insert(person)
+            };
+        }
+        if unknown.contains(&person) {
+            let pointer = if at.is_empty() { "/person".to_owned() } else { format!("{at}/{row}/person") };
+            wrong.add(pointer, "there is no such person");
+        }
+    }
+    Ok(())
+}
+
+async fn granted(ask: &Ask, accesses: &[NewAccess], at: &str) -> Result<(Vec<AccessId>, u64), Problem> {
+    let zone = look(ask, named(ask)?, |state| state.zone.clone()).await?;
+    let mut wrong = Wrong::default();
+    let mut records = Vec::with_capacity(accesses.len());
+    for (row, access) in accesses.iter().enumerate() {
+        let pointer = if at.is_empty() { String::new() } else { format!("{at}/{row}") };
+        records.push(access.record(AccessId(ask.mint_id("access", row)), &[], &zone, &mut wrong, &pointer));
+    }
+    check_people(ask, accesses, &mut wrong, at).await?;
+    wrong.check()?;
+    let ids = records.iter().map(|record| record.id).collect();
+    let revision = change_box(ask, Command::Grant { accesses: records.into() }).await?;
+    Ok((ids, revision))
+}
+
+#[derive(Serialize)]
+struct Granted {
+    access: AccessId,
+    revision: u64,
+}
+
+pub(crate) async fn grant(ask: Ask) -> Result<Reply, Problem> {
+    let access: NewAccess = ask.json()?;
+    let (ids, revision) = granted(&ask, &[access], "").await?;
+    let access = *ids.first().ok_or(crate::http::Code::Internal)?;
+    Reply::created(&Granted { access, revision })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch {
+    accesses: Vec<NewAccess>,
+}
+
+#[derive(Serialize)]
+struct GrantedAll {
+    accesses: Vec<AccessId>,
+    revision: u64,
+}
+
+pub(crate) async fn batch(ask: Ask) -> Result<Reply, Problem> {
+    let Batch { accesses } = ask.json()?;
+    if accesses.is_empty() || accesses.len() > BATCH_MAX {
+        return Err(Problem::field("/accesses", "expected 1 to 200 accesses"));
+    }
+    let (accesses, revision) = granted(&ask, &accesses, "/accesses").await?;
+    Reply::created(&GrantedAll { accesses, revision })
+}
+
+pub(crate) async fn revoke(ask: Ask) -> Result<Reply, Problem> {
+    let command = Command::Revoke { access: ask.path("access")? };
+    Reply::ok(&Changed { revision: change_box(&ask, command).await? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_times_are_the_boxs_own() {
+        let at = |text| read_time(text, "Europe/Rome").map(UnixMillis::to_rfc3339);
+        assert_eq!(at("2026-07-01T08:00").as_deref(), Some("2026-07-01T06:00:00.000Z"));
+        assert_eq!(at("2026-12-01T08:00:30").as_deref(), Some("2026-12-01T07:00:30.000Z"));
+        assert_eq!(at("2026-07-01T08:00:00Z").as_deref(), Some("2026-07-01T08:00:00.000Z"));
+        assert_eq!(at("tomorrow"), None);
+    }
+}

@@ -1,0 +1,176 @@
+//! The answer to a sync, written straight into its bytes.
+
+use crate::boxes::{
+    AccessRecord, BinChange, Changes, KeyChange, PersonChange, Receipt, RemovedItem, Scope, SyncAnswer, Verifier,
+};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq, SerializeStruct},
+};
+use std::fmt;
+
+/// The whole answer.
+pub(super) fn encode(answer: &SyncAnswer, server_ms: u64, ticket: &str) -> Vec<u8> {
+    let changed = answer.changes.bins.len() + answer.changes.keys.len() + answer.changes.accesses.len();
+    let mut json = Vec::with_capacity(256 + 48 * answer.receipts.len() + 160 * changed);
+    // Writing to a Vec cannot fail.
+    let _ = serde_json::to_writer(&mut json, &Wire { answer, server_ms, ticket });
+    json
+}
+
+struct Wire<'a> {
+    answer: &'a SyncAnswer,
+    server_ms: u64,
+    ticket: &'a str,
+}
+
+impl Serialize for Wire<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("SyncAnswer", 7)?;
+        json.serialize_field("receipts", &Each(&self.answer.receipts))?;
+        json.serialize_field("resume_at", &self.answer.resume_at)?;
+        json.serialize_field("cursor", &self.answer.cursor.map(Shown))?;
+        json.serialize_field("changes", &Wired(&self.answer.changes))?;
+        json.serialize_field("server_ms", &self.server_ms)?;
+        json.serialize_field("next_sync_s", &self.answer.next_sync_s)?;
+        json.serialize_field("ticket", self.ticket)?;
+        json.end()
+    }
+}
+
+/// Something as it stands on the wire.
+struct Wired<'a, T>(&'a T);
+
+/// A list of such.
+struct Each<'a, T>(&'a [T]);
+
+impl<'a, T> Serialize for Each<'a, T>
+where
+    Wired<'a, T>: Serialize,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for item in self.0 {
+            list.serialize_element(&Wired(item))?;
+        }
+        list.end()
+    }
+}
+
+struct Shown<T>(T);
+
+impl<T: fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl Serialize for Wired<'_, Receipt> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("Receipt", 3)?;
+        json.serialize_field("seq", &self.0.seq)?;
+        json.serialize_field("outcome", self.0.outcome.name())?;
+        match self.0.outcome.reason() {
+            Some(reason) => json.serialize_field("reason", reason)?,
+            None => json.skip_field("reason")?,
+        }
+        json.end()
+    }
+}
+
+impl Serialize for Wired<'_, Changes> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Changes { full, bins, keys, accesses, people, removed } = self.0;
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("full", full)?;
+        if !bins.is_empty() {
+            json.serialize_entry("bins", &Each(bins))?;
+        }
+        if !keys.is_empty() {
+            json.serialize_entry("keys", &Each(keys))?;
+        }
+        if !accesses.is_empty() {
+            json.serialize_entry("accesses", &Each(accesses))?;
+        }
+        if !people.is_empty() {
+            json.serialize_entry("people", &Each(people))?;
+        }
+        if !removed.is_empty() {
+            json.serialize_entry("removed", &Each(removed))?;
+        }
+        json.end()
+    }
+}
+
+impl Serialize for Wired<'_, BinChange> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("Bin", 4)?;
+        json.serialize_field("bin", &self.0.bin)?;
+        json.serialize_field("state", &self.0.state)?;
+        json.serialize_field("fob", &self.0.fob)?;
+        json.serialize_field("confirmed", &self.0.confirmed)?;
+        json.end()
+    }
+}
+
+impl Serialize for Wired<'_, KeyChange> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("Key", 4)?;
+        json.serialize_field("key", &self.0.key)?;
+        json.serialize_field("fob", &self.0.fob)?;
+        json.serialize_field("roaming", &self.0.roaming)?;
+        json.serialize_field("groups", &self.0.groups)?;
+        json.end()
+    }
+}
+
+impl Serialize for Wired<'_, AccessRecord> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("Access", 5)?;
+        json.serialize_field("access", &self.0.id)?;
+        json.serialize_field("person", &self.0.person)?;
+        match self.0.scope {
+            Scope::Key(key) => json.serialize_field("key", &key)?,
+            Scope::Group(group) => json.serialize_field("group", &group)?,
+            Scope::Box => json.serialize_field("box", &true)?,
+        }
+        json.serialize_field("from_ms", &self.0.from)?;
+        json.serialize_field("until_ms", &self.0.until)?;
+        json.end()
+    }
+}
+
+impl Serialize for Wired<'_, PersonChange> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("Person", 3)?;
+        json.serialize_field("person", &self.0.person)?;
+        json.serialize_field("code", &self.0.code.as_ref().map(Wired))?;
+        json.serialize_field("badges", &Each(&self.0.badges))?;
+        json.end()
+    }
+}
+
+impl Serialize for Wired<'_, Verifier> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Hex(&self.0.0))
+    }
+}
+
+impl Serialize for Wired<'_, RemovedItem> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            RemovedItem::Key(key) => key.serialize(serializer),
+            RemovedItem::Access(access) => access.serialize(serializer),
+            RemovedItem::Person(person) => person.serialize(serializer),
+        }
+    }
+}
+
+/// Bytes in hexadecimal.
+pub(super) struct Hex<'a>(pub &'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

@@ -1,0 +1,202 @@
+//! The body of a sync. What is not the protocol is refused whole; an entry of the right shape whose values make no
+//! sense is kept as unreadable, so that one bad line does not hold up a journal for ever.
+
+use crate::{
+    boxes::{Act, Cursor, Entry, Fob, Health, JournalEntry, Label, Link, SyncRequest},
+    http::{Problem, body::from_json},
+    kernel::{PersonId, UnixMillis},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, SeqAccess, Visitor},
+};
+use std::{borrow::Cow, fmt};
+
+/// Entries that one sync may carry.
+const ENTRIES_MAX: usize = 256;
+const FIRMWARE_MAX: usize = 40;
+/// How much of an unreadable value is kept.
+const QUOTED_MAX: usize = 48;
+
+/// Reads the body of a sync.
+pub fn decode_sync(body: &[u8]) -> Result<SyncRequest, Problem> {
+    let Sync { cursor, journal, clock_ms, health } = from_json(body)?;
+    let HealthPart { battery_percent, mains, link, firmware } = health;
+    Ok(SyncRequest {
+        cursor: cursor.map(|cursor| cursor.0),
+        head: journal.head,
+        more: journal.more,
+        entries: journal.entries.into_boxed_slice(),
+        clock: UnixMillis(clock_ms),
+        health: Health {
+            battery_percent: battery_percent.map(|percent| percent.0),
+            mains,
+            link,
+            firmware: firmware.map(|firmware| firmware.0),
+        },
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sync {
+    cursor: Option<CursorText>,
+    journal: Journal,
+    clock_ms: u64,
+    #[serde(default)]
+    health: HealthPart,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Journal {
+    head: u64,
+    #[serde(default)]
+    more: bool,
+    #[serde(default, deserialize_with = "entries")]
+    entries: Vec<Entry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealthPart {
+    battery_percent: Option<Percent>,
+    mains: Option<bool>,
+    link: Option<Link>,
+    firmware: Option<Firmware>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    seq: u64,
+    at_ms: u64,
+    #[serde(borrow)]
+    cursor: Option<Text<'a>>,
+    #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    bin: Option<Text<'a>>,
+    #[serde(borrow)]
+    fob: Option<Text<'a>>,
+    #[serde(borrow)]
+    person: Option<Text<'a>>,
+    /// Reserved for exchanges that the server had decided: nothing is made of it yet.
+    #[serde(borrow, rename = "exchange")]
+    _exchange: Option<Text<'a>>,
+}
+
+/// A text that stays where it stands in the body, unless it has escapes.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Reader)
+    }
+}
+
+pub(super) struct CursorText(pub Cursor);
+
+impl<'de> Deserialize<'de> for CursorText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Text::deserialize(deserializer)?.0.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+struct Percent(u8);
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u8::deserialize(deserializer)? {
+            percent @ 0..=100 => Ok(Self(percent)),
+            _ => Err(D::Error::custom("expected 0 to 100")),
+        }
+    }
+}
+
+struct Firmware(Box<str>);
+
+impl<'de> Deserialize<'de> for Firmware {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(text) = Text::deserialize(deserializer)?;
+        if text.len() > FIRMWARE_MAX || text.contains(char::is_control) {
+            return Err(D::Error::custom(format!("expected at most {FIRMWARE_MAX} bytes without control characters")));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+    struct Reader;
+    impl<'de> Visitor<'de> for Reader {
+        type Value = Vec<Entry>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {ENTRIES_MAX} entries")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Entry>, A::Error> {
+            let mut entries = Vec::with_capacity(16);
+            while let Some(line) = list.next_element::<Line<'de>>()? {
+                if entries.len() == ENTRIES_MAX {
+                    return Err(A::Error::invalid_length(ENTRIES_MAX + 1, &self));
+                }
+                entries.push(line.read().map_err(A::Error::custom)?);
+            }
+            Ok(entries)
+        }
+    }
+    deserializer.deserialize_seq(Reader)
+}
+
+impl Line<'_> {
+    /// An entry, or what is wrong with it. Numbers start at 1: a line without one is no line.
+    fn read(&self) -> Result<Entry, &'static str> {
+        if self.seq == 0 {
+            return Err("sequence numbers start at 1");
+        }
+        Ok(match self.understand() {
+            Ok(entry) => Entry::Read(entry),
+            Err(text) => Entry::Unreadable { seq: self.seq, text: text.into() },
+        })
+    }
+
+    fn understand(&self) -> Result<JournalEntry, String> {
+        let fob = || read::<Fob>("fob", self.fob.as_ref())?.ok_or_else(|| "`fob` is missing".to_owned());
+        let act = match &*self.kind.0 {
+            "pick_up" => Act::PickUp(fob()?),
+            "drop_off" => Act::DropOff(fob()?),
+            "opened" if self.fob.is_some() => return Err("`opened` has no `fob`".to_owned()),
+            "opened" => Act::Opened,
+            other => return Err(format!("`kind` {} is not known", quoted(other))),
+        };
+        Ok(JournalEntry {
+            seq: self.seq,
+            at: UnixMillis(self.at_ms),
+            cursor: read::<Cursor>("cursor", self.cursor.as_ref())?,
+            act,
+            bin: read::<Label>("bin", self.bin.as_ref())?.ok_or_else(|| "`bin` is missing".to_owned())?,
+            person: read::<PersonId>("person", self.person.as_ref())?,
+        })
+    }
+}
+
+fn read<T: std::str::FromStr>(field: &str, text: Option<&Text<'_>>) -> Result<Option<T>, String> {
+    let read = |text: &Text<'_>| text.0.parse().map_err(|_| format!("`{field}` {} cannot be read", quoted(&text.0)));
+    text.map(read).transpose()
+}
+
+fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(QUOTED_MAX).collect::<String>())
+}

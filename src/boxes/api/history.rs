@@ -1,0 +1,107 @@
+//! A box's history: folded from its records, newest first.
+
+use super::{look, named, time};
+use crate::{
+    boxes::{Event, Fob, HistoryItem, Label, Outcome, history_item},
+    http::{Ask, Code, Page, Problem, Reply, limit_of},
+    kernel::{Codec, KeyId, PersonId, Stamp},
+    store::StoredRecord,
+};
+use serde::{Deserialize, Serialize};
+
+/// Records read at once, and reads for one page: a long stretch of other events ends a page early.
+const RECORDS: usize = 200;
+const READS_MAX: usize = 25;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    limit: Option<usize>,
+    after: Option<u64>,
+    /// Ignored and rejected entries too.
+    #[serde(default)]
+    all: bool,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    revision: u64,
+    at: String,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    bin: Option<Label>,
+    fob: Option<Fob>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<PersonId>,
+    offline: bool,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    box_time: Option<String>,
+    estimated: bool,
+}
+
+impl From<HistoryItem> for Shown {
+    fn from(item: HistoryItem) -> Self {
+        Self {
+            revision: item.revision,
+            at: item.at.to_rfc3339(),
+            kind: item.kind.name(),
+            seq: item.seq,
+            bin: item.bin,
+            fob: item.fob,
+            key: item.key,
+            person: item.person,
+            offline: item.offline,
+            outcome: item.outcome.name(),
+            reason: item.outcome.reason(),
+            box_time: time(item.box_time),
+            estimated: item.estimated,
+        }
+    }
+}
+
+pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    let Query { limit, after, all } = ask.query()?;
+    let limit = limit_of(limit)?;
+    let address = named(&ask)?;
+    look(&ask, address, |_| ()).await?;
+    let mut before = after;
+    let mut items: Vec<Shown> = Vec::new();
+    for _ in 0..READS_MAX {
+        let records = ask.engine.history(address, before, RECORDS).await?;
+        let whole = records.len() < RECORDS;
+        for record in &records {
+            for item in lines(record, before)? {
+                let kept = all || matches!(item.outcome, Outcome::Applied | Outcome::Flagged(_));
+                if kept && items.len() == limit {
+                    let next = items.last().map(|last| last.revision.to_string());
+                    return Reply::ok(&Page { items, next });
+                }
+                items.extend(kept.then(|| item.into()));
+            }
+            before = Some(record.first_revision);
+        }
+        if whole {
+            return Reply::ok(&Page { items, next: None });
+        }
+    }
+    Reply::ok(&Page { items, next: before.map(|before| before.to_string()) })
+}
+
+/// The lines of one record before a revision, newest first.
+fn lines(record: &StoredRecord, before: Option<u64>) -> Result<Vec<HistoryItem>, Problem> {
+    let mut lines = Vec::new();
+    for (bytes, revision) in record.events.iter().zip(record.first_revision..) {
+        if before.is_some_and(|before| revision >= before) {
+            break;
+        }
+        let event = Event::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))?;
+        lines.extend(history_item(&event, Stamp { at: record.at, revision }));
+    }
+    lines.reverse();
+    Ok(lines)
+}

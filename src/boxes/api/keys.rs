@@ -1,0 +1,199 @@
+//! Keys: they live in the box that is their home.
+
+use super::{ShownPlace, change_box, look, refused, stored};
+use crate::{
+    boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, Label, Refusal},
+    http::{Ask, Changed, Page, PageQuery, Problem, Reply},
+    kernel::{BoxId, GroupId, KeyId, RowSpace},
+    orgs::api::{Wrong, is_text, text},
+};
+use serde::{Deserialize, Serialize};
+
+const NAME_MAX: usize = 80;
+const GROUPS_MAX: usize = 16;
+const DESCRIPTION_MAX: usize = 60;
+const NOTES_MAX: usize = 100;
+const PICK_UP_NOTE_MAX: usize = 240;
+
+/// A new key, in a request of its own or with a new box.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewKey {
+    name: String,
+    pub fob: Fob,
+    #[serde(default)]
+    roaming: bool,
+    #[serde(default)]
+    groups: Vec<GroupId>,
+    description: Option<String>,
+    notes: Option<String>,
+    pick_up_note: Option<String>,
+    /// Where it is; else unknown.
+    pub bin: Option<Label>,
+}
+
+impl NewKey {
+    pub fn check(&self, wrong: &mut Wrong, at: &str) {
+        text(wrong, &format!("{at}/name"), &self.name, NAME_MAX);
+        check_groups(wrong, &format!("{at}/groups"), &self.groups);
+        check_texts(wrong, at, [self.description.as_ref(), self.notes.as_ref(), self.pick_up_note.as_ref()]);
+    }
+
+    pub fn command(self, id: KeyId) -> Command {
+        let texts = [&self.description, &self.notes, &self.pick_up_note].into_iter().any(Option::is_some);
+        let texts = texts.then(|| KeyTexts {
+            description: self.description.unwrap_or_default().into(),
+            notes: self.notes.unwrap_or_default().into(),
+            pick_up_note: self.pick_up_note.unwrap_or_default().into(),
+        });
+        let key =
+            KeyRecord { id, name: self.name.into(), fob: self.fob, roaming: self.roaming, groups: self.groups.into() };
+        Command::AddKey { key, bin: self.bin, texts }
+    }
+}
+
+fn check_groups(wrong: &mut Wrong, pointer: &str, groups: &[GroupId]) {
+    wrong.unless(groups.len() <= GROUPS_MAX, pointer, "expected at most 16 groups");
+    let twice = (1..groups.len().min(GROUPS_MAX)).any(|at| groups[..at].contains(&groups[at]));
+    wrong.unless(!twice, pointer, "a group stands here twice");
+}
+
+fn check_texts(wrong: &mut Wrong, at: &str, texts: [Option<&String>; 3]) {
+    let limits = [("description", DESCRIPTION_MAX), ("notes", NOTES_MAX), ("pick_up_note", PICK_UP_NOTE_MAX)];
+    for ((name, max), value) in limits.into_iter().zip(texts) {
+        if value.is_some_and(|value| !value.is_empty() && !is_text(value, max)) {
+            wrong.add(format!("{at}/{name}"), format!("expected at most {max} characters, no control characters"));
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Created {
+    key: KeyId,
+    revision: u64,
+}
+
+pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
+    let body: NewKey = ask.json()?;
+    let mut wrong = Wrong::default();
+    body.check(&mut wrong, "");
+    wrong.check()?;
+    let key = KeyId(ask.mint_id("key", 0));
+    let revision = change_box(&ask, body.command(key)).await?;
+    Reply::created(&Created { key, revision })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    name: Option<String>,
+    roaming: Option<bool>,
+    groups: Option<Vec<GroupId>>,
+    description: Option<String>,
+    notes: Option<String>,
+    pick_up_note: Option<String>,
+}
+
+pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
+    let key: KeyId = ask.path("key")?;
+    let body: Change = ask.json()?;
+    let mut wrong = Wrong::default();
+    if let Some(name) = &body.name {
+        text(&mut wrong, "/name", name, NAME_MAX);
+    }
+    check_groups(&mut wrong, "/groups", body.groups.as_deref().unwrap_or_default());
+    check_texts(&mut wrong, "", [body.description.as_ref(), body.notes.as_ref(), body.pick_up_note.as_ref()]);
+    wrong.check()?;
+    let texts = match (body.description, body.notes, body.pick_up_note) {
+        (None, None, None) => None,
+        (description, notes, pick_up_note) => {
+            let old = texts_of(&ask, key).await?;
+            Some(KeyTexts {
+                description: description.map_or(old.description, Into::into),
+                notes: notes.map_or(old.notes, Into::into),
+                pick_up_note: pick_up_note.map_or(old.pick_up_note, Into::into),
+            })
+        }
+    };
+    let command = Command::ChangeKey {
+        key,
+        name: body.name.map(Into::into),
+        roaming: body.roaming,
+        groups: body.groups.map(Into::into),
+        texts,
+    };
+    Reply::ok(&Changed { revision: change_box(&ask, command).await? })
+}
+
+pub(crate) async fn remove(ask: Ask) -> Result<Reply, Problem> {
+    let command = Command::RemoveKey { key: ask.path("key")? };
+    Reply::ok(&Changed { revision: change_box(&ask, command).await? })
+}
+
+async fn texts_of(ask: &Ask, key: KeyId) -> Result<KeyTexts, Problem> {
+    let row = ask.engine.row(RowSpace::KeyTexts, ask.org(), key.to_bytes().to_vec()).await?;
+    row.map_or_else(|| Ok(KeyTexts::default()), |bytes| stored(&bytes))
+}
+
+#[derive(Serialize)]
+struct Listed {
+    key: KeyId,
+    name: Box<str>,
+    fob: Fob,
+    roaming: bool,
+    /// Its home.
+    r#box: BoxId,
+}
+
+pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    let query: PageQuery = ask.query()?;
+    let limit = query.limit()?;
+    let after = query.after::<KeyId>()?.map(|after| after.to_bytes().to_vec());
+    let rows = ask.engine.rows(RowSpace::Keys, ask.org(), Vec::new(), after, limit).await?;
+    let listed = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
+        let row: KeyRow = stored(bytes)?;
+        let key = KeyId::from_bytes(key).ok_or(crate::http::Code::Internal)?;
+        Ok(Listed { key, name: row.name, fob: row.fob, roaming: row.roaming, r#box: row.home })
+    };
+    let items = rows.iter().map(listed).collect::<Result<Vec<_>, Problem>>()?;
+    let next = items.last().filter(|_| items.len() == limit).map(|last| last.key.to_string());
+    Reply::ok(&Page { items, next })
+}
+
+#[derive(Serialize)]
+struct Shown {
+    key: KeyId,
+    name: Box<str>,
+    fob: Fob,
+    roaming: bool,
+    groups: Box<[GroupId]>,
+    r#box: BoxId,
+    place: ShownPlace,
+    description: Box<str>,
+    notes: Box<str>,
+    pick_up_note: Box<str>,
+}
+
+pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
+    let key: KeyId = ask.path("key")?;
+    let unknown = || refused(Refusal::KeyNotFound);
+    let row = ask.engine.row(RowSpace::Keys, ask.org(), key.to_bytes().to_vec()).await?.ok_or_else(unknown)?;
+    let home = stored::<KeyRow>(&row)?.home;
+    let found =
+        look(&ask, home.at(ask.org()), move |state| state.inventory().keys.into_iter().find(|known| known.key == key));
+    // Moving to another box at this very moment.
+    let found = found.await?.ok_or_else(unknown)?;
+    let texts = texts_of(&ask, key).await?;
+    Reply::ok(&Shown {
+        key,
+        name: found.name,
+        fob: found.fob,
+        roaming: found.roaming,
+        groups: found.groups,
+        r#box: home,
+        place: found.place.into(),
+        description: texts.description,
+        notes: texts.notes,
+        pick_up_note: texts.pick_up_note,
+    })
+}

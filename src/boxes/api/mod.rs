@@ -1,0 +1,357 @@
+//! The wire of SmartBoxes: the box protocol (`wire`), and their administration.
+
+pub mod accesses;
+mod answer;
+pub mod bins;
+pub mod conflicts;
+mod decode;
+mod enrolment;
+pub mod history;
+pub mod keys;
+mod setup;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+pub use decode::decode_sync;
+pub(crate) use enrolment::make as make_enrolment;
+pub(crate) use setup::create;
+
+use super::{BinState, Command, Fob, Health, Inventory, KeyPlace, Label, Model, Overview, Plan, Refusal, SmartBox};
+use crate::{
+    boxes::{AccessRecord, BoxRow, Scope},
+    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply},
+    kernel::{AccessId, Address, BoxId, Codec, GroupId, KeyId, PersonId, RowSpace, Stamp, UnixMillis},
+    orgs::api::{Wrong, checked_zone, is_text, text},
+};
+use serde::{Deserialize, Serialize};
+
+pub(super) const NAME_MAX: usize = 80;
+pub(super) const LOCATION_MAX: usize = 160;
+
+/// From refusals to problems, as administrators see them.
+pub(super) fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NotFound => Problem::detailed(Code::NotFound, "no such box"),
+        Refusal::BinNotFound => Problem::detailed(Code::NotFound, "the box has no such bin"),
+        Refusal::KeyNotFound => Problem::detailed(Code::NotFound, "no such key is at home in this box"),
+        Refusal::AccessNotFound => Problem::detailed(Code::NotFound, "the box has no such access"),
+        Refusal::ConflictNotFound => Problem::detailed(Code::NotFound, "no such conflict is open"),
+        Refusal::TokenInvalid => Code::BoxTokenInvalid.into(),
+        Refusal::Suspended => Code::BoxSuspended.into(),
+        Refusal::EnrolmentCodeInvalid => Code::EnrolmentCodeInvalid.into(),
+        Refusal::AlreadyExists => Code::AlreadyExists.into(),
+        Refusal::CannotAccept => Code::CannotAccept.into(),
+        Refusal::FobTaken => Code::FobTaken.into(),
+        Refusal::BinOccupied => Code::BinOccupied.into(),
+        Refusal::FobInOtherBin => Code::FobInOtherBin.into(),
+        Refusal::LimitReached => Code::LimitReached.into(),
+    }
+}
+
+/// The box that the path names.
+pub(super) fn named(ask: &Ask) -> Result<Address, Problem> {
+    Ok(ask.path::<BoxId>("box")?.at(ask.org()))
+}
+
+/// One command to the box that the path names.
+pub(super) async fn change_box(ask: &Ask, command: Command) -> Result<u64, Problem> {
+    ask.tell_once::<SmartBox>(named(ask)?, command, refused).await
+}
+
+/// Looks at a box that exists.
+pub(super) async fn look<R: Send + 'static>(
+    ask: &Ask,
+    at: Address,
+    read: impl FnOnce(&SmartBox) -> R + Send + 'static,
+) -> Result<R, Problem> {
+    let read = |state: &SmartBox, _: Stamp| state.exists().then(|| read(state));
+    ask.engine.read(at, read).await?.ok_or_else(|| refused(Refusal::NotFound))
+}
+
+pub(super) fn stored<T: Codec>(bytes: &[u8]) -> Result<T, Problem> {
+    T::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))
+}
+
+pub(super) fn time(at: Option<UnixMillis>) -> Option<String> {
+    at.map(UnixMillis::to_rfc3339)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    name: Option<String>,
+    location: Option<String>,
+    zone: Option<String>,
+}
+
+pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
+    let body: Change = ask.json()?;
+    let mut wrong = Wrong::default();
+    if let Some(name) = &body.name {
+        text(&mut wrong, "/name", name, NAME_MAX);
+    }
+    if let Some(location) = &body.location {
+        wrong.unless(location.is_empty() || is_text(location, LOCATION_MAX), "/location", "expected a short text");
+    }
+    if let Some(zone) = &body.zone {
+        checked_zone(&mut wrong, "/zone", zone);
+    }
+    wrong.check()?;
+    let command = Command::Describe {
+        name: body.name.map(Into::into),
+        location: body.location.map(Into::into),
+        zone: body.zone.map(Into::into),
+    };
+    Reply::ok(&Changed { revision: change_box(&ask, command).await? })
+}
+
+#[derive(Serialize)]
+struct Listed {
+    r#box: BoxId,
+    name: Box<str>,
+    model: Model,
+    plan: Plan,
+    location: Box<str>,
+    zone: Box<str>,
+    enrolled: bool,
+    suspended: bool,
+    offline: bool,
+    pending_since: Option<String>,
+    late: bool,
+    open_conflicts: u32,
+}
+
+pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    let query: PageQuery = ask.query()?;
+    let limit = query.limit()?;
+    let after = query.after::<BoxId>()?.map(|after| after.to_bytes().to_vec());
+    let rows = ask.engine.rows(RowSpace::Boxes, ask.org(), Vec::new(), after, limit).await?;
+    let now = ask.now();
+    let listed = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
+        let row: BoxRow = stored(bytes)?;
+        Ok(Listed {
+            r#box: BoxId::from_bytes(key).ok_or(Code::Internal)?,
+            late: row.pending_since.is_some_and(|since| since.plus(row.plan.guarantee()) < now),
+            pending_since: time(row.pending_since),
+            name: row.name,
+            model: row.model,
+            plan: row.plan,
+            location: row.location,
+            zone: row.zone,
+            enrolled: row.enrolled,
+            suspended: row.suspended,
+            offline: row.offline,
+            open_conflicts: row.open_conflicts,
+        })
+    };
+    let items = rows.iter().map(listed).collect::<Result<Vec<_>, Problem>>()?;
+    let next = items.last().filter(|_| items.len() == limit).map(|last| last.r#box.to_string());
+    Reply::ok(&Page { items, next })
+}
+
+#[derive(Serialize)]
+struct ShownBox {
+    r#box: BoxId,
+    revision: u64,
+    name: Box<str>,
+    model: Model,
+    plan: Plan,
+    location: Box<str>,
+    zone: Box<str>,
+    enrolled: bool,
+    generation: u32,
+    suspended: bool,
+    offline: bool,
+    reconciling: bool,
+    last_contact: Option<String>,
+    contact_due: Option<String>,
+    cursor: Option<String>,
+    journal_next: u64,
+    clock_skew_ms: i64,
+    health: ShownHealth,
+    pending_since: Option<String>,
+    due_by: Option<String>,
+    late: bool,
+    visitors_unresolved: u32,
+    late_pick_ups: u32,
+    open_conflicts: u32,
+    conflicts: Vec<u64>,
+}
+
+#[derive(Serialize)]
+struct ShownHealth {
+    battery_percent: Option<u8>,
+    mains: Option<bool>,
+    link: Option<super::Link>,
+    firmware: Option<Box<str>>,
+}
+
+impl From<Health> for ShownHealth {
+    fn from(health: Health) -> Self {
+        let Health { battery_percent, mains, link, firmware } = health;
+        Self { battery_percent, mains, link, firmware }
+    }
+}
+
+pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
+    let (now, up_since) = (ask.now(), ask.engine.up_since());
+    let Overview {
+        id,
+        revision,
+        name,
+        model,
+        plan,
+        location,
+        zone,
+        enrolled,
+        generation,
+        suspended,
+        offline,
+        reconciling,
+        last_contact,
+        contact_due,
+        confirmed,
+        journal_next,
+        skew_ms,
+        health,
+        pending_since,
+        due_by,
+        late,
+        visitors_unresolved,
+        late_pick_ups,
+        open_conflicts,
+        conflicts,
+    } = look(&ask, named(&ask)?, move |state| state.overview(now, up_since)).await?;
+    Reply::ok(&ShownBox {
+        r#box: id,
+        revision,
+        name,
+        model,
+        plan,
+        location,
+        zone,
+        enrolled,
+        generation,
+        suspended,
+        offline,
+        reconciling,
+        last_contact: time(last_contact),
+        contact_due: time(contact_due),
+        cursor: confirmed.map(|cursor| cursor.to_string()),
+        journal_next,
+        clock_skew_ms: skew_ms,
+        health: health.into(),
+        pending_since: time(pending_since),
+        due_by: time(due_by),
+        late,
+        visitors_unresolved,
+        late_pick_ups,
+        open_conflicts,
+        conflicts,
+    })
+}
+
+#[derive(Serialize)]
+struct ShownInventory {
+    revision: u64,
+    bins: Vec<ShownBin>,
+    keys: Vec<ShownKey>,
+    accesses: Vec<ShownAccess>,
+    people: Vec<PersonId>,
+}
+
+#[derive(Serialize)]
+struct ShownBin {
+    bin: Label,
+    state: BinState,
+    fob: Option<Fob>,
+    key: Option<KeyId>,
+    confirmed: bool,
+    expects_late_pick_up: bool,
+}
+
+#[derive(Serialize)]
+struct ShownKey {
+    key: KeyId,
+    name: Box<str>,
+    fob: Fob,
+    roaming: bool,
+    groups: Box<[GroupId]>,
+    place: ShownPlace,
+}
+
+/// Where a key is.
+#[derive(Serialize)]
+#[serde(tag = "in", rename_all = "snake_case")]
+pub(super) enum ShownPlace {
+    Bin { bin: Label, since: String },
+    Person { person: Option<PersonId>, since: String },
+    Unknown { since: String },
+}
+
+impl From<KeyPlace> for ShownPlace {
+    fn from(place: KeyPlace) -> Self {
+        match place {
+            KeyPlace::Bin { bin, since } => Self::Bin { bin, since: since.to_rfc3339() },
+            KeyPlace::Person { person, since } => Self::Person { person, since: since.to_rfc3339() },
+            KeyPlace::Unknown { since } => Self::Unknown { since: since.to_rfc3339() },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ShownAccess {
+    access: AccessId,
+    person: PersonId,
+    #[serde(flatten)]
+    scope: ShownScope,
+    from: Option<String>,
+    until: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ShownScope {
+    Key(KeyId),
+    Group(GroupId),
+    Box(bool),
+}
+
+impl From<AccessRecord> for ShownAccess {
+    fn from(record: AccessRecord) -> Self {
+        let scope = match record.scope {
+            Scope::Key(key) => ShownScope::Key(key),
+            Scope::Group(group) => ShownScope::Group(group),
+            Scope::Box => ShownScope::Box(true),
+        };
+        Self { access: record.id, person: record.person, scope, from: time(record.from), until: time(record.until) }
+    }
+}
+
+pub(crate) async fn inventory(ask: Ask) -> Result<Reply, Problem> {
+    let Inventory { revision, bins, keys, accesses, people } = look(&ask, named(&ask)?, SmartBox::inventory).await?;
+    let bins = bins.into_iter().map(|bin| ShownBin {
+        bin: bin.bin,
+        state: bin.state,
+        fob: bin.fob,
+        key: bin.key,
+        confirmed: bin.confirmed,
+        expects_late_pick_up: bin.expects_late_pick_up,
+    });
+    let keys = keys.into_iter().map(|key| ShownKey {
+        key: key.key,
+        name: key.name,
+        fob: key.fob,
+        roaming: key.roaming,
+        groups: key.groups,
+        place: key.place.into(),
+    });
+    Reply::ok(&ShownInventory {
+        revision,
+        bins: bins.collect(),
+        keys: keys.collect(),
+        accesses: accesses.into_iter().map(Into::into).collect(),
+        people,
+    })
+}

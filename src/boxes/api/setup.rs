@@ -1,0 +1,132 @@
+//! A new box, with its bins, and if wanted its keys, accesses and enrolment code: a fleet is set up with one request a
+//! box. The commands follow one another to the same actor; a repeated request meets what is already there.
+
+use super::{
+    LOCATION_MAX, NAME_MAX,
+    accesses::{BATCH_MAX, NewAccess, check_people},
+    enrolment,
+    keys::NewKey,
+    refused,
+};
+use crate::{
+    boxes::{Command, Creation, Label, MAX_BINS, MAX_KEYS, Model, SmartBox},
+    http::{Ask, Code, Problem, Reply},
+    kernel::{AccessId, BoxId, KeyId},
+    orgs::{
+        Organisation,
+        api::{Wrong, checked_zone, is_text, text},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    name: String,
+    model: Model,
+    #[serde(default)]
+    location: String,
+    zone: String,
+    bins: Vec<Label>,
+    #[serde(default)]
+    keys: Vec<NewKey>,
+    #[serde(default)]
+    accesses: Vec<NewAccess>,
+    #[serde(default)]
+    enrol: bool,
+}
+
+#[derive(Serialize)]
+struct Created {
+    r#box: BoxId,
+    revision: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<KeyId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accesses: Vec<AccessId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enrolment_code: Option<String>,
+}
+
+/// A command, and the part of the body that it comes from.
+type Step = (Command, String);
+
+pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
+    let body: Create = ask.json()?;
+    let mut wrong = Wrong::default();
+    check(&body, &mut wrong);
+    let id = BoxId(ask.mint_id("box", 0));
+    let keys: Vec<_> = (0..body.keys.len()).map(|row| KeyId(ask.mint_id("key", row))).collect();
+    let mut records = Vec::with_capacity(body.accesses.len());
+    for (row, access) in body.accesses.iter().enumerate() {
+        let (access_id, at) = (AccessId(ask.mint_id("access", row)), format!("/accesses/{row}"));
+        records.push(access.record(access_id, &keys, &body.zone, &mut wrong, &at));
+    }
+    check_people(&ask, &body.accesses, &mut wrong, "/accesses").await?;
+    wrong.check()?;
+    let accesses: Vec<_> = records.iter().map(|record| record.id).collect();
+    let enrolment_code = body.enrol.then(|| enrolment::text(&ask.mint_secret("enrolment code", 0)));
+
+    let revision = match ask.done_before(ask.org()).await? {
+        Some(revision) => revision,
+        None => {
+            let plan = ask.engine.view::<Organisation>(ask.org().at(ask.org())).await?.ok_or(Code::NotFound)?.plan;
+            let creation = Creation {
+                name: body.name.into(),
+                model: body.model,
+                plan,
+                location: body.location.into(),
+                zone: body.zone.into(),
+                bins: body.bins.into(),
+            };
+            let mut steps: Vec<Step> = vec![(Command::Create(creation), String::new())];
+            for (row, (key, id)) in body.keys.into_iter().zip(&keys).enumerate() {
+                steps.push((key.command(*id), format!("/keys/{row}")));
+            }
+            if !records.is_empty() {
+                steps.push((Command::Grant { accesses: records.into() }, "/accesses".to_owned()));
+            }
+            if let Some(code) = &enrolment_code {
+                steps.push((enrolment::command(code, ask.now(), false).ok_or(Code::Internal)?, "/enrol".to_owned()));
+            }
+            take(&ask, id, steps).await?
+        }
+    };
+    Reply::created(&Created { r#box: id, revision, keys, accesses, enrolment_code })
+}
+
+/// One after the other; the last one is what a repeat is recognised by.
+async fn take(ask: &Ask, id: BoxId, mut steps: Vec<Step>) -> Result<u64, Problem> {
+    let address = id.at(ask.org());
+    let (last, last_at) = steps.pop().ok_or(Code::Internal)?;
+    for (command, at) in steps {
+        ask.tell::<SmartBox>(address, command, refused).await.map_err(|problem| problem.about(at))?;
+    }
+    ask.tell_once::<SmartBox>(address, last, refused).await.map_err(|problem| problem.about(last_at))
+}
+
+fn check(body: &Create, wrong: &mut Wrong) {
+    text(wrong, "/name", &body.name, NAME_MAX);
+    let location = body.location.is_empty() || is_text(&body.location, LOCATION_MAX);
+    wrong.unless(location, "/location", "expected a short text");
+    checked_zone(wrong, "/zone", &body.zone);
+    wrong.unless((1..=MAX_BINS).contains(&body.bins.len()), "/bins", "expected 1 to 500 bins");
+    for (row, bin) in body.bins.iter().enumerate().take(MAX_BINS) {
+        if body.bins[..row].contains(bin) {
+            wrong.add(format!("/bins/{row}"), "stands here twice");
+        }
+    }
+    wrong.unless(body.keys.len() <= MAX_KEYS.min(BATCH_MAX), "/keys", "expected at most 200 keys");
+    wrong.unless(body.accesses.len() <= BATCH_MAX, "/accesses", "expected at most 200 accesses");
+    for (row, key) in body.keys.iter().enumerate().take(BATCH_MAX) {
+        let at = format!("/keys/{row}");
+        key.check(wrong, &at);
+        if key.bin.is_some_and(|bin| !body.bins.contains(&bin)) {
+            wrong.add(format!("{at}/bin"), "names no bin of this box");
+        }
+        let twice = |other: &NewKey| other.fob == key.fob || (key.bin.is_some() && other.bin == key.bin);
+        if body.keys[..row].iter().any(twice) {
+            wrong.add(at, "its fob or its bin stands in an earlier row");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The box protocol, `/box/v1`: see docs/box-protocol.md.
+
+use super::{
+    answer::{self, Hex},
+    decode::{CursorText, decode_sync},
+    enrolment,
+};
+use crate::{
+    boxes::{Answer, Command, Model, Refusal, SecretHash, SmartBox, verifier_key},
+    http::{
+        Ask, Code, Problem, Reply,
+        auth::{self, BoxToken, Caller},
+        ticket::Ticket,
+    },
+    kernel::{BoxId, OrgId, RowSpace},
+    metrics,
+};
+use serde::{Deserialize, Serialize};
+
+/// As a box sees refusals: a box that does not exist has no valid token.
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NotFound => Code::BoxTokenInvalid.into(),
+        other => super::refused(other),
+    }
+}
+
+fn token(ask: &Ask) -> Result<BoxToken, Problem> {
+    match ask.caller {
+        Caller::Box(token) => Ok(token),
+        Caller::Nobody | Caller::Token { .. } => Err(Code::BoxTokenInvalid.into()),
+    }
+}
+
+pub(crate) async fn sync(ask: Ask) -> Result<Reply, Problem> {
+    let token = token(&ask)?;
+    let command = Command::Sync { token_hash: SecretHash(token.hash), request: decode_sync(ask.body())? };
+    let committed = ask.tell::<SmartBox>(token.address(), command, refused).await?;
+    let Answer::Synced(answer) = committed.answer else { return Err(Code::Internal.into()) };
+    let now = ask.now();
+    let due_by = answer.due_by.unwrap_or_else(|| now.plus(answer.plan.guarantee()));
+    let ticket = Ticket { smart_box: token.smart_box, plan: answer.plan as u8, due_by };
+    metrics::sync().count(&answer);
+    Ok(Reply { status: 200, json: answer::encode(&answer, now.0, &ticket.to_text(ask.engine.keys())) })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Confirm {
+    cursor: CursorText,
+}
+
+pub(crate) async fn confirm(ask: Ask) -> Result<Reply, Problem> {
+    let token = token(&ask)?;
+    let Confirm { cursor: CursorText(cursor) } = ask.json()?;
+    let command = Command::Confirm { token_hash: SecretHash(token.hash), cursor };
+    ask.tell::<SmartBox>(token.address(), command, refused).await?;
+    Ok(Reply::no_content())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Enrol {
+    code: String,
+}
+
+#[derive(Serialize)]
+struct Enrolled {
+    r#box: BoxId,
+    organisation: OrgId,
+    model: Model,
+    token: String,
+    generation: u32,
+    verifier_key: String,
+    server_ms: u64,
+}
+
+pub(crate) async fn enrol(ask: Ask) -> Result<Reply, Problem> {
+    let Enrol { code } = ask.json()?;
+    let code_hash = enrolment::hash(&code).ok_or(Code::EnrolmentCodeInvalid)?;
+    let found = ask.engine.row_everywhere(RowSpace::EnrolmentCodes, code_hash.0.to_vec()).await?;
+    let (organisation, row) = found.ok_or(Code::EnrolmentCodeInvalid)?;
+    let id = BoxId::from_bytes(&row).ok_or(Code::Internal)?;
+    let secret = ask.engine.chance().bytes();
+    let command = Command::Enrol { code_hash, token_hash: SecretHash(auth::hash_of(&secret)) };
+    let committed = ask.tell::<SmartBox>(id.at(organisation), command, super::refused).await?;
+    let Answer::Enrolled { model, generation, .. } = committed.answer else { return Err(Code::Internal.into()) };
+    Reply::created(&Enrolled {
+        r#box: id,
+        organisation,
+        model,
+        token: auth::token_text(auth::BOX_PREFIX, organisation, id, &secret),
+        generation,
+        verifier_key: Hex(&verifier_key(ask.engine.keys(), id, generation)).to_string(),
+        server_ms: ask.now().0,
+    })
+}

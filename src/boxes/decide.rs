@@ -1,0 +1,151 @@
+//! The machine: which command is decided where, and what a box takes from messages.
+
+use super::{
+    command::{Answer, BoxOrOther, Command, Refusal},
+    event::Event,
+    messages::{BoxMessage, CredentialsPlain},
+    state::SmartBox,
+    words::Verifier,
+};
+use crate::kernel::{
+    Address, BoxId, ClaimOp, Codec, Context, Effects, EntityKind, Incoming, KeyedHash, Machine, Progress, Stamp,
+    UnixMillis,
+};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+impl Machine for SmartBox {
+    const KIND: EntityKind = EntityKind::SmartBox;
+    const EVOLVE_VERSION: u16 = 1;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+    type Answer = Answer;
+    type View = ();
+
+    fn blank(address: Address) -> Self {
+        Self::blank_at(address)
+    }
+
+    fn decide(
+        &self,
+        command: &Command,
+        step: usize,
+        cx: &Context,
+        events: &mut Vec<Event>,
+    ) -> Result<Progress, Refusal> {
+        if !self.exists() {
+            return match command {
+                Command::Create(creation) => self.decide_create(creation, events),
+                Command::Tick | Command::Heard { .. } | Command::Unclaimed { .. } | Command::Credentials { .. } => {
+                    Ok(())
+                }
+                _ => Err(Refusal::NotFound),
+            }
+            .map(|()| Progress::Done);
+        }
+        match command {
+            Command::Create(creation) => self.decide_create(creation, events)?,
+            Command::Describe { name, location, zone } => {
+                self.decide_describe(name.as_deref(), location.as_deref(), zone.as_deref(), events);
+            }
+            Command::MakeEnrolmentCode { code_hash, expires, stolen } => {
+                self.decide_enrolment_code(*code_hash, *expires, *stolen, events);
+            }
+            Command::Enrol { code_hash, token_hash } => self.decide_enrol(*code_hash, *token_hash, cx, events)?,
+            Command::Sync { token_hash, request } => return self.decide_sync(token_hash, request, step, cx, events),
+            Command::Confirm { token_hash, cursor } => self.decide_confirm(token_hash, *cursor, cx, events)?,
+            Command::SetBinState { bin, state } => self.decide_bin_state(*bin, *state, events)?,
+            Command::CorrectBin { bin, fob } => self.decide_correct(*bin, *fob, events)?,
+            Command::ConfirmBin { bin } => self.decide_confirm_bin(*bin, events)?,
+            Command::AddKey { key, bin, .. } => self.decide_add_key(key, *bin, events)?,
+            Command::ChangeKey { key, name, roaming, groups, texts } => {
+                let (name, groups) = (name.as_deref(), groups.as_deref());
+                self.decide_change_key(*key, name, *roaming, groups, texts.as_ref(), events)?;
+            }
+            Command::RemoveKey { key } => self.decide_remove_key(*key, events)?,
+            Command::Grant { accesses } => self.decide_grant(accesses, events)?,
+            Command::Revoke { access } => self.decide_revoke(*access, events)?,
+            Command::ResolveConflict { conflict, accept } => self.decide_resolve(conflict, *accept, events)?,
+            Command::Tick => self.decide_tick(cx, events),
+            Command::Heard { from, message } => self.decide_heard(*from, message, events),
+            Command::Unclaimed { sighting } => self.decide_unclaimed(sighting, events),
+            Command::Credentials { person, revision, generation, code, badges } => {
+                self.decide_credentials(*person, *revision, *generation, *code, badges, events);
+            }
+        }
+        Ok(Progress::Done)
+    }
+
+    fn evolve(&mut self, event: &Event, stamp: Stamp) {
+        self.apply(event, stamp);
+    }
+
+    fn claims(&self, _command: &Command, events: &[Event], claims: &mut Vec<ClaimOp>) {
+        self.fob_claims(events, claims);
+    }
+
+    fn answer(&self, command: &Command, events: &[Event], revision: u64, _cx: &Context) -> Answer {
+        self.answer_to(command, events, revision)
+    }
+
+    fn effects(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
+        self.what_follows(command, events, cx, effects);
+    }
+
+    fn next_deadline(&self) -> Option<UnixMillis> {
+        self.earliest_deadline()
+    }
+
+    fn tick() -> Option<Command> {
+        Some(Command::Tick)
+    }
+
+    fn message(incoming: Incoming<'_>) -> Result<Command, String> {
+        let message = BoxMessage::decode_from(incoming.body)?;
+        if incoming.unclaimed {
+            return match message {
+                BoxMessage::FobSeen(sighting) => Ok(Command::Unclaimed { sighting }),
+                _ => Err("only a sighting goes to a claim's holder".to_owned()),
+            };
+        }
+        if let BoxMessage::PersonCredentials { person, revision, generation } = message {
+            // Without a row there are no credentials (any more).
+            let plain = incoming.secret.map(CredentialsPlain::decode_from).transpose()?.unwrap_or_default();
+            let key = verifier_key(incoming.keys, BoxId(incoming.to.entity.raw), generation);
+            let code = plain.code.as_deref().map(|code| verifier(&key, "code:", code));
+            let badges = plain.badges.iter().map(|badge| verifier(&key, "badge:", badge)).collect();
+            return Ok(Command::Credentials { person, revision, generation, code, badges });
+        }
+        let from = match incoming.from.entity.kind {
+            EntityKind::SmartBox => BoxOrOther::Box(BoxId(incoming.from.entity.raw)),
+            _ => BoxOrOther::Other,
+        };
+        Ok(Command::Heard { from, message })
+    }
+
+    fn to_snapshot(&self, bytes: &mut Vec<u8>) {
+        self.encode_into(bytes);
+    }
+
+    fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
+        Self::decode_from(bytes)
+    }
+}
+
+/// The key under which this enrolment of the box hashes codes and badges.
+pub fn verifier_key(keys: &dyn KeyedHash, id: BoxId, generation: u32) -> [u8; 32] {
+    keys.keyed_hash("box-verifier", &[&id.to_bytes(), &generation.to_be_bytes()])
+}
+
+/// The first 16 bytes of HMAC-SHA256 over `code:` or `badge:` and the value.
+pub fn verifier(key: &[u8; 32], kind: &str, value: &str) -> Verifier {
+    let mut short = [0; 16];
+    // Any length is a key to HMAC.
+    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) {
+        mac.update(kind.as_bytes());
+        mac.update(value.as_bytes());
+        short.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+    }
+    Verifier(short)
+}

@@ -1,0 +1,222 @@
+//! Administration: boxes, bins, keys, accesses, conflicts.
+
+use super::{
+    command::{Accept, AccessRecord, Act, Creation, KeyRecord, Refusal, Scope},
+    event::{Created, Event, Suspicion},
+    rows::{Conflict, KeyTexts},
+    state::{Key, MAX_ACCESSES, MAX_BINS, MAX_KEYS, SmartBox},
+    words::{BinState, Clash, Fob, Label, Outcome, SecretHash},
+};
+use crate::kernel::{AccessId, GroupId, KeyId, UnixMillis};
+
+type Decided = Result<(), Refusal>;
+
+impl SmartBox {
+    pub(super) fn decide_create(&self, creation: &Creation, events: &mut Vec<Event>) -> Decided {
+        if self.exists() {
+            return if self.is_as(creation) { Ok(()) } else { Err(Refusal::AlreadyExists) };
+        }
+        if creation.bins.len() > MAX_BINS {
+            return Err(Refusal::LimitReached);
+        }
+        if (1..creation.bins.len()).any(|at| creation.bins[..at].contains(&creation.bins[at])) {
+            return Err(Refusal::AlreadyExists);
+        }
+        events.push(Event::Created(Box::new(Created {
+            name: creation.name.clone(),
+            model: creation.model,
+            plan: creation.plan,
+            location: creation.location.clone(),
+            zone: creation.zone.clone(),
+            bins: creation.bins.clone(),
+        })));
+        Ok(())
+    }
+
+    fn is_as(&self, creation: &Creation) -> bool {
+        self.name == creation.name
+            && self.model == creation.model
+            && self.location == creation.location
+            && self.zone == creation.zone
+            && self.bins.iter().map(|bin| &bin.label).eq(creation.bins.iter())
+    }
+
+    pub(super) fn decide_describe(
+        &self,
+        name: Option<&str>,
+        location: Option<&str>,
+        zone: Option<&str>,
+        events: &mut Vec<Event>,
+    ) {
+        let name = name.unwrap_or(&self.name);
+        let location = location.unwrap_or(&self.location);
+        let zone = zone.unwrap_or(&self.zone);
+        if (name, location, zone) != (&*self.name, &*self.location, &*self.zone) {
+            events.push(Event::Described { name: name.into(), location: location.into(), zone: zone.into() });
+        }
+    }
+
+    /// A newer code replaces the one before it. A stolen box is shut out at once.
+    pub(super) fn decide_enrolment_code(
+        &self,
+        code_hash: SecretHash,
+        expires: UnixMillis,
+        stolen: bool,
+        events: &mut Vec<Event>,
+    ) {
+        match &self.enrolment {
+            Some(code) if code.hash.matches(&code_hash) => return,
+            Some(code) => events.push(Event::EnrolmentCodeDropped { code_hash: code.hash }),
+            None => {}
+        }
+        events.push(Event::EnrolmentCodeMade { code_hash, expires });
+        if stolen && self.token_hash.is_some() && !self.suspended {
+            events.push(Event::Suspended { why: Suspicion::Stolen, entry: None, number: None });
+        }
+    }
+
+    pub(super) fn decide_bin_state(&self, bin: Label, state: BinState, events: &mut Vec<Event>) -> Decided {
+        let index = self.bin_index(&bin).ok_or(Refusal::BinNotFound)?;
+        if self.bins[index].state != state {
+            events.push(Event::BinStateSet { bin, state });
+        }
+        Ok(())
+    }
+
+    pub(super) fn decide_correct(&self, bin: Label, fob: Option<Fob>, events: &mut Vec<Event>) -> Decided {
+        let index = self.bin_index(&bin).ok_or(Refusal::BinNotFound)?;
+        let known = &self.bins[index];
+        if known.fob != fob || !known.confirmed {
+            let key = fob.as_ref().and_then(|fob| self.key_on(fob)).map(|key| key.id);
+            events.push(Event::BinCorrected { bin, fob, key });
+        }
+        Ok(())
+    }
+
+    pub(super) fn decide_confirm_bin(&self, bin: Label, events: &mut Vec<Event>) -> Decided {
+        let index = self.bin_index(&bin).ok_or(Refusal::BinNotFound)?;
+        if !self.bins[index].confirmed {
+            events.push(Event::BinConfirmed { bin });
+        }
+        Ok(())
+    }
+
+    pub(super) fn decide_add_key(&self, key: &KeyRecord, bin: Option<Label>, events: &mut Vec<Event>) -> Decided {
+        if let Some(known) = self.key(key.id) {
+            return if known.record() == *key { Ok(()) } else { Err(Refusal::AlreadyExists) };
+        }
+        let index = match &bin {
+            Some(label) => Some(self.bin_index(label).ok_or(Refusal::BinNotFound)?),
+            None => None,
+        };
+        if self.key_on(&key.fob).is_some() {
+            return Err(Refusal::FobTaken);
+        }
+        if index.is_some_and(|index| self.bins[index].fob.is_some_and(|there| there != key.fob)) {
+            return Err(Refusal::BinOccupied);
+        }
+        if index.is_some() && self.bin_of(&key.fob).is_some_and(|there| Some(there) != index) {
+            return Err(Refusal::FobInOtherBin);
+        }
+        if self.keys.len() >= MAX_KEYS {
+            return Err(Refusal::LimitReached);
+        }
+        events.push(Event::KeyAdded { key: key.clone(), bin });
+        Ok(())
+    }
+
+    pub(super) fn decide_change_key(
+        &self,
+        key: KeyId,
+        name: Option<&str>,
+        roaming: Option<bool>,
+        groups: Option<&[GroupId]>,
+        texts: Option<&KeyTexts>,
+        events: &mut Vec<Event>,
+    ) -> Decided {
+        let known: &Key = self.key(key).ok_or(Refusal::KeyNotFound)?;
+        let name = name.unwrap_or(&known.name);
+        let roaming = roaming.unwrap_or(known.roaming);
+        let groups = groups.unwrap_or(&known.groups);
+        if (name, roaming, groups) != (&*known.name, known.roaming, &*known.groups) || texts.is_some() {
+            events.push(Event::KeyChanged { key, name: name.into(), roaming, groups: groups.into() });
+        }
+        Ok(())
+    }
+
+    /// Its own accesses end with it. Its fob stays in the bin, unknown.
+    pub(super) fn decide_remove_key(&self, key: KeyId, events: &mut Vec<Event>) -> Decided {
+        let known = self.key(key).ok_or(Refusal::KeyNotFound)?;
+        let own = self.accesses.iter().filter(|access| access.record.scope == Scope::Key(key));
+        events
+            .extend(own.map(|access| Event::AccessRevoked { access: access.record.id, person: access.record.person }));
+        events.push(Event::KeyRemoved { key, fob: known.fob });
+        Ok(())
+    }
+
+    pub(super) fn decide_grant(&self, accesses: &[AccessRecord], events: &mut Vec<Event>) -> Decided {
+        let first = events.len();
+        for record in accesses {
+            if !self.knows(record.scope) {
+                events.truncate(first);
+                return Err(Refusal::KeyNotFound);
+            }
+            let granted = events[first..].iter().find_map(|event| match event {
+                Event::AccessGranted(granted) if granted.id == record.id => Some(granted),
+                _ => None,
+            });
+            let known = self.accesses.iter().map(|access| &access.record).find(|known| known.id == record.id);
+            match known.or(granted) {
+                Some(known) if known == record => {}
+                Some(_) => {
+                    events.truncate(first);
+                    return Err(Refusal::AlreadyExists);
+                }
+                None => events.push(Event::AccessGranted(*record)),
+            }
+        }
+        if self.accesses.len() + events.len() - first > MAX_ACCESSES {
+            events.truncate(first);
+            return Err(Refusal::LimitReached);
+        }
+        Ok(())
+    }
+
+    pub(super) fn decide_revoke(&self, access: AccessId, events: &mut Vec<Event>) -> Decided {
+        let known = self.accesses.iter().find(|known| known.record.id == access).ok_or(Refusal::AccessNotFound)?;
+        events.push(Event::AccessRevoked { access, person: known.record.person });
+        Ok(())
+    }
+
+    /// The list of open conflicts is bounded; what did not find room in it is known by its row alone.
+    pub(super) fn decide_resolve(&self, conflict: &Conflict, accept: Accept, events: &mut Vec<Event>) -> Decided {
+        let listed = self.conflicts.open.contains(&conflict.number);
+        if conflict.resolved.is_some() || !(listed || self.conflicts.unlisted > 0) {
+            return Err(Refusal::ConflictNotFound);
+        }
+        let (number, box_says) = (conflict.number, &conflict.box_says);
+        if accept == Accept::ByHand {
+            events.push(Event::ConflictResolved { number, accept, taken: None, person: None });
+            return Ok(());
+        }
+        let (Some(act), Some(bin)) = (box_says.act, box_says.bin) else { return Err(Refusal::CannotAccept) };
+        let index = self.bin_index(&bin).ok_or(Refusal::CannotAccept)?;
+        // A missing pick-up: the box's version is that the fob still lies there.
+        let missing = conflict.outcome == Outcome::Ignored(Clash::LatePickUpMissing);
+        match act {
+            Act::PickUp(fob) if !missing => {
+                events.push(Event::ConflictResolved { number, accept, taken: Some(fob), person: box_says.person });
+                let known = &self.bins[index];
+                if !known.confirmed && known.fob.is_none_or(|there| there == fob) {
+                    events.push(Event::BinConfirmed { bin });
+                }
+            }
+            Act::PickUp(fob) | Act::DropOff(fob) => {
+                events.push(Event::ConflictResolved { number, accept, taken: None, person: None });
+                self.decide_correct(bin, Some(fob), events)?;
+            }
+            Act::Opened => return Err(Refusal::CannotAccept),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! Fobs away from home, and people's credentials: what boxes and people say to each other. Nothing here refuses: a
+//! message that changes nothing is heard all the same.
+
+use super::{
+    command::{AccessRecord, BoxOrOther, KeyRecord, Scope},
+    event::{Arrival, Departure, Event, SightingAnswer},
+    messages::{BoxMessage, Sighting},
+    state::{Place, SmartBox, Visitor},
+    words::{Fob, Verifier},
+};
+use crate::kernel::{BoxId, PersonId};
+
+/// A question that was passed on so often is answered with "nobody's".
+const MAX_HOPS: u8 = 8;
+
+impl SmartBox {
+    pub(super) fn decide_heard(&self, from: BoxOrOther, message: &BoxMessage, events: &mut Vec<Event>) {
+        match message {
+            BoxMessage::PlanChanged { plan } => {
+                if *plan != self.plan {
+                    events.push(Event::PlanSet { plan: *plan });
+                }
+            }
+            BoxMessage::FobSeen(sighting) => self.answer_sighting(sighting, events),
+            BoxMessage::KeyMoved { key, accesses, sighting } => {
+                if let (BoxOrOther::Box(from), None) = (from, self.key(key.id)) {
+                    events.push(Event::KeyArrived(Box::new(self.arrival(key, accesses, from, sighting))));
+                }
+            }
+            BoxMessage::FobMovedOn { sighting, key } => {
+                if let Some(visitor) = self.asked_visitor(&sighting.fob) {
+                    events.push(match visitor.place {
+                        Place::Bin(_) if visitor.heard > sighting.heard => {
+                            Event::VisitorAskedAgain { fob: visitor.fob }
+                        }
+                        Place::Bin(_) => Event::VisitorMovedOn { fob: visitor.fob, key: *key },
+                        Place::Out(_) | Place::Unknown => Event::VisitorForgotten { fob: visitor.fob },
+                    });
+                }
+            }
+            BoxMessage::FobHeldElsewhere { sighting } => {
+                if let (Some(visitor), BoxOrOther::Box(elsewhere)) = (self.asked_visitor(&sighting.fob), from) {
+                    let fob = visitor.fob;
+                    events.push(match visitor.place {
+                        Place::Bin(bin) => {
+                            let bin = self.bins[usize::from(bin)].label;
+                            Event::VisitorDoubled { number: self.server_conflict(0), fob, bin, elsewhere }
+                        }
+                        Place::Out(_) | Place::Unknown => Event::VisitorForgotten { fob },
+                    });
+                }
+            }
+            BoxMessage::FobUnclaimed { sighting } => self.settle_unclaimed(&sighting.fob, events),
+            BoxMessage::FobLeft { fob } => {
+                if self.leaving.contains(fob) {
+                    events.push(Event::FobReleased { fob: *fob });
+                }
+            }
+            BoxMessage::PersonCredentials { person, revision, generation } => {
+                self.decide_credentials(*person, *revision, *generation, None, &[], events);
+            }
+            BoxMessage::PersonChanged { person, revision } => {
+                let behind = self.person(*person).is_some_and(|known| known.heard < *revision);
+                if behind && self.generation > 0 {
+                    events.push(Event::CredentialsAsked { person: *person });
+                }
+            }
+            BoxMessage::PersonGone { person } => {
+                let own = self.accesses.iter().filter(|access| access.record.person == *person);
+                events.extend(own.map(|access| Event::AccessRevoked { access: access.record.id, person: *person }));
+            }
+        }
+    }
+
+    /// Our question, or one that we passed on, came back: nobody holds this fob.
+    pub(super) fn decide_unclaimed(&self, sighting: &Sighting, events: &mut Vec<Event>) {
+        if sighting.by == self.id() {
+            self.settle_unclaimed(&sighting.fob, events);
+        } else {
+            events.push(Event::SightingAnswered { sighting: *sighting, answer: SightingAnswer::Unclaimed });
+        }
+    }
+
+    fn settle_unclaimed(&self, fob: &Fob, events: &mut Vec<Event>) {
+        let Some(visitor) = self.asked_visitor(fob) else { return };
+        events.push(match visitor.place {
+            Place::Bin(bin) => {
+                let bin = self.bins[usize::from(bin)].label;
+                Event::VisitorUnknown { fob: *fob, bin, person: visitor.person }
+            }
+            Place::Out(_) | Place::Unknown => Event::VisitorForgotten { fob: *fob },
+        });
+    }
+
+    fn asked_visitor(&self, fob: &Fob) -> Option<&Visitor> {
+        self.visitor(fob).filter(|visitor| visitor.asked.is_some())
+    }
+
+    /// Another box holds this fob in its hands: the key's record goes there, whatever is believed here. Only what the
+    /// server heard of after that sighting stands against it (messages of several boxes may overtake each other).
+    fn answer_sighting(&self, sighting: &Sighting, events: &mut Vec<Event>) {
+        let (sighting, own) = (*sighting, sighting.by == self.id());
+        let answer = if let Some(key) = self.key_on(&sighting.fob) {
+            if own {
+                return;
+            }
+            if key.place == Place::Unknown || sighting.heard >= key.heard {
+                let own = self.accesses.iter().map(|access| access.record);
+                let own = own.filter(|record| record.scope == Scope::Key(key.id));
+                let bin = match key.place {
+                    Place::Bin(bin) => Some(self.bins[usize::from(bin)].label),
+                    Place::Out(_) | Place::Unknown => None,
+                };
+                let departure = Departure { key: key.record(), accesses: own.collect(), sighting, bin };
+                events.push(Event::KeyDeparted(Box::new(departure)));
+                return;
+            }
+            SightingAnswer::MovedOn(key.id)
+        } else if let Some(departed) = self.departed.iter().find(|departed| departed.fob == sighting.fob) {
+            if departed.to == sighting.by {
+                return;
+            }
+            SightingAnswer::PassedOn(departed.to)
+        } else if own {
+            // We hold the claim of an unknown fob ourselves.
+            return self.settle_unclaimed(&sighting.fob, events);
+        } else if self.visitor(&sighting.fob).is_some_and(|visitor| visitor.claimed) {
+            SightingAnswer::HeldHere
+        } else {
+            SightingAnswer::AskedAround
+        };
+        let passes_on = matches!(answer, SightingAnswer::PassedOn(_) | SightingAnswer::AskedAround);
+        let answer = if passes_on && sighting.hops >= MAX_HOPS { SightingAnswer::Unclaimed } else { answer };
+        events.push(Event::SightingAnswered { sighting, answer });
+    }
+
+    /// Where a key that moves in is by now, and whether it may be here.
+    fn arrival(&self, key: &KeyRecord, accesses: &[AccessRecord], from: BoxId, sighting: &Sighting) -> Arrival {
+        let visitor = self.visitor(&key.fob);
+        let (bin, person) = match visitor.map(|visitor| visitor.place) {
+            Some(Place::Bin(bin)) => (Some(self.bins[usize::from(bin)].label), None),
+            Some(Place::Out(person)) => (None, person),
+            Some(Place::Unknown) | None => (None, None),
+        };
+        Arrival {
+            key: key.clone(),
+            accesses: accesses.into(),
+            from,
+            at: visitor.map_or(sighting.at, |visitor| visitor.since),
+            flagged: !key.roaming && !sighting.corrected,
+            bin,
+            person,
+        }
+    }
+
+    pub(super) fn decide_credentials(
+        &self,
+        person: PersonId,
+        revision: u64,
+        generation: u32,
+        code: Option<Verifier>,
+        badges: &[Verifier],
+        events: &mut Vec<Event>,
+    ) {
+        let Some(known) = self.person(person) else { return };
+        if generation == self.generation && revision > known.heard {
+            events.push(Event::CredentialsSet { person, revision, code, badges: badges.into() });
+        }
+    }
+}

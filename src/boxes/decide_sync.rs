@@ -1,0 +1,292 @@
+//! The box's side of the wire: enrolment, sync step by step, confirmation, and what time alone changes.
+
+use super::{
+    command::{Refusal, SyncRequest},
+    event::{Event, Suspicion, Synced},
+    judge::content_of,
+    rows::SERVER_CONFLICT,
+    state::{ASK_AGAIN_AFTER, SmartBox},
+    words::{Cursor, Fault, Health, Outcome, SecretHash},
+};
+use crate::kernel::{Context, Progress, UnixMillis};
+
+/// How often a box comes that has nothing to do: changes reach it within five minutes.
+const NORMAL_SYNC_S: u32 = 300;
+const BUSY_SYNC_S: u32 = 150;
+const BUSIEST_SYNC_S: u32 = 60;
+/// Entries of late that make a box busy, or busiest.
+const BUSY_ENTRIES: u32 = 10;
+const BUSIEST_ENTRIES: u32 = 40;
+
+impl SmartBox {
+    pub(super) fn check_token(&self, token_hash: &SecretHash) -> Result<(), Refusal> {
+        if !self.token_hash.as_ref().is_some_and(|known| known.matches(token_hash)) {
+            return Err(Refusal::TokenInvalid);
+        }
+        if self.suspended { Err(Refusal::Suspended) } else { Ok(()) }
+    }
+
+    pub(super) fn decide_enrol(
+        &self,
+        code_hash: SecretHash,
+        token_hash: SecretHash,
+        cx: &Context,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Refusal> {
+        let code = self.enrolment.as_ref().filter(|code| code.hash.matches(&code_hash) && cx.now < code.expires);
+        if code.is_none() {
+            return Err(Refusal::EnrolmentCodeInvalid);
+        }
+        events.push(Event::Enrolled { code_hash, token_hash, generation: self.generation + 1 });
+        Ok(())
+    }
+
+    /// Step 0: who is it, and is it alone? Then one entry a step; then the end.
+    pub(super) fn decide_sync(
+        &self,
+        token_hash: &SecretHash,
+        request: &SyncRequest,
+        step: usize,
+        cx: &Context,
+        events: &mut Vec<Event>,
+    ) -> Result<Progress, Refusal> {
+        let Some(index) = step.checked_sub(1) else {
+            self.check_token(token_hash)?;
+            return Ok(self.open_sync(request, cx, events));
+        };
+        match request.entries.get(index) {
+            Some(entry) if entry.seq() <= self.journal.next => {
+                if entry.seq() == self.journal.next {
+                    events.push(Event::EntryJudged(self.judge(entry, request, cx.now)));
+                }
+                Ok(Progress::More)
+            }
+            _ => {
+                self.close_sync(request, cx, events);
+                Ok(Progress::Done)
+            }
+        }
+    }
+
+    fn open_sync(&self, request: &SyncRequest, cx: &Context, events: &mut Vec<Event>) -> Progress {
+        let Some(Doubt { why, index, within }) = self.doubt(request) else { return Progress::More };
+        let seq = match why {
+            Suspicion::SequenceReused { seq } | Suspicion::BehindReceipts { seq } => seq,
+            Suspicion::Stolen => 0,
+        };
+        if self.journal.adopting && !within {
+            // A journal that ends early goes on after its end; one that differs counts from where it differs.
+            let next = if index.is_some() { seq } else { seq + 1 };
+            events.push(Event::JournalRestarted { next });
+            return Progress::More;
+        }
+        let entry = index.map(|index| {
+            let mut judged = self.judge(&request.entries[index], request, cx.now);
+            judged.outcome = Outcome::Rejected(match why {
+                Suspicion::SequenceReused { .. } => Fault::SequenceReused,
+                _ => Fault::BehindReceipts,
+            });
+            Box::new(judged)
+        });
+        let number = entry.as_ref().map(|_| self.server_conflict(0));
+        events.push(Event::Suspended { why, entry, number });
+        Progress::Done
+    }
+
+    /// Whether two boxes seem to use this identity: a number with another content than was receipted (or than stands
+    /// before it in this batch), or a journal behind what was receipted.
+    fn doubt(&self, request: &SyncRequest) -> Option<Doubt> {
+        let next = self.journal.next;
+        let oldest = next - self.journal.contents.len() as u64;
+        let (mut expected, mut head) = (next, request.head);
+        for (index, entry) in request.entries.iter().enumerate() {
+            let seq = entry.seq();
+            if seq > expected {
+                break;
+            }
+            head = head.max(seq);
+            if seq == expected {
+                expected += 1;
+                continue;
+            }
+            let within = seq >= next;
+            let known = if within {
+                request.entries[..index].iter().find(|earlier| earlier.seq() == seq).map(content_of)
+            } else {
+                seq.checked_sub(oldest).and_then(|at| self.journal.contents.get(usize::try_from(at).ok()?)).copied()
+            };
+            let why = match known {
+                Some(known) if known == content_of(entry) => continue,
+                Some(_) => Suspicion::SequenceReused { seq },
+                None => Suspicion::BehindReceipts { seq },
+            };
+            return Some(Doubt { why, index: Some(index), within });
+        }
+        let behind = head.saturating_add(1) < next;
+        behind.then_some(Doubt { why: Suspicion::BehindReceipts { seq: head }, index: None, within: false })
+    }
+
+    fn close_sync(&self, request: &SyncRequest, cx: &Context, events: &mut Vec<Event>) {
+        let drained = !request.more && request.head < self.journal.next;
+        if drained {
+            for (late, nth) in self.late.iter().zip(0..) {
+                events.push(Event::LatePickUpMissing {
+                    number: self.server_conflict(nth),
+                    bin: self.bins[usize::from(late.bin)].label,
+                    fob: late.fob,
+                    key: Some(late.key),
+                });
+            }
+        }
+        let shown = request.cursor.filter(|cursor| self.gave(*cursor)).map_or(0, |cursor| cursor.revision);
+        let lost = shown < self.sync.confirmed;
+        if !lost {
+            self.judge_guarantee(shown, cx.now, events);
+        }
+        let health = overlaid(&self.sync.health, &request.health);
+        let judged = events.iter().filter(|event| matches!(event, Event::EntryJudged(_))).count();
+        let entries = u32::try_from(judged).unwrap_or(u32::MAX);
+        events.push(Event::Synced(Synced {
+            shown,
+            skew_ms: (cx.now.0 as i64).saturating_sub(i64::try_from(request.clock.0).unwrap_or(i64::MAX)),
+            health: (health != self.sync.health).then(|| Box::new(health)),
+            drained,
+            next_sync_s: self.next_sync_s(drained, entries),
+            entries,
+            back: self.sync.offline,
+            settled: lost || self.settles(shown),
+        }));
+    }
+
+    /// Whether this is a state that the box was given since its enrolment.
+    fn gave(&self, cursor: Cursor) -> bool {
+        cursor.epoch == self.epoch && cursor.revision <= self.sync.offered
+    }
+
+    /// Whether storing this revision gives the box something it was missing.
+    fn settles(&self, revision: u64) -> bool {
+        self.sync.missing.first().is_some_and(|missing| missing.revision <= revision)
+    }
+
+    pub(super) fn decide_confirm(
+        &self,
+        token_hash: &SecretHash,
+        cursor: Cursor,
+        cx: &Context,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Refusal> {
+        self.check_token(token_hash)?;
+        if self.gave(cursor) && cursor.revision > self.sync.confirmed {
+            self.judge_guarantee(cursor.revision, cx.now, events);
+            events.push(Event::Confirmed { revision: cursor.revision, settled: self.settles(cursor.revision) });
+        }
+        Ok(())
+    }
+
+    /// The guarantee, when the box turns out to have stored `revision`. A breach that no tick noticed is told too.
+    fn judge_guarantee(&self, revision: u64, now: UnixMillis, events: &mut Vec<Event>) {
+        let due = |since: UnixMillis| since.plus(self.plan.guarantee());
+        let overdue = self.pending_since().filter(|since| due(*since) < now);
+        if let (Some(pending_since), false) = (overdue, self.sync.breached) {
+            events.push(Event::GuaranteeBroken { pending_since });
+        }
+        let left = self.sync.missing.iter().find(|missing| missing.revision > revision);
+        if (overdue.is_some() || self.sync.breached) && left.is_none_or(|missing| due(missing.since) >= now) {
+            events.push(Event::GuaranteeKeptAgain);
+        }
+    }
+
+    /// Sooner when many exchanges happen, never later than a third of the guarantee, spread by up to a fifth.
+    fn next_sync_s(&self, drained: bool, entries: u32) -> u32 {
+        if !drained {
+            return 1;
+        }
+        let activity = activity_after(self.sync.activity, entries);
+        let wished = match activity {
+            BUSIEST_ENTRIES.. => BUSIEST_SYNC_S,
+            BUSY_ENTRIES.. => BUSY_SYNC_S,
+            _ => NORMAL_SYNC_S,
+        };
+        let third = u32::try_from(self.plan.guarantee().as_secs() / 3).unwrap_or(u32::MAX);
+        let span = wished.min(third);
+        // Splitmix64: no chance is drawn here, and neighbours must not come together.
+        let mut mixed = (self.address.entity.raw as u64) ^ self.revision.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let spread = u64::from(span / 5) + 1;
+        span - u32::try_from((mixed ^ (mixed >> 31)) % spread).unwrap_or_default()
+    }
+
+    /// The number for the nth conflict of this command that no journal entry stands for.
+    pub(super) fn server_conflict(&self, nth: u32) -> u64 {
+        SERVER_CONFLICT | u64::from(self.conflicts.numbered.saturating_add(nth).saturating_add(1))
+    }
+
+    /// The number of a journal entry's conflict. A later line of the journal may use its sequence numbers again.
+    pub(super) fn entry_conflict(&self, seq: u64) -> u64 {
+        u64::from(self.journal.line) << 40 | seq
+    }
+
+    pub(super) fn decide_tick(&self, cx: &Context, events: &mut Vec<Event>) {
+        let now = cx.now;
+        if let Some(code) = self.enrolment.as_ref().filter(|code| code.expires <= now) {
+            events.push(Event::EnrolmentCodeDropped { code_hash: code.hash });
+        }
+        if self.contact_deadline().is_some_and(|due| due <= now) {
+            let heard_since = cx.up_since.plus(self.contact_grace());
+            events.push(if now < heard_since {
+                Event::ContactAwaited { due: heard_since }
+            } else {
+                Event::WentOffline
+            });
+        }
+        if let (Some(due), Some(pending_since)) = (self.breach_deadline(), self.pending_since())
+            && due <= now
+        {
+            events.push(Event::GuaranteeBroken { pending_since });
+        }
+        for visitor in &self.visitors {
+            if visitor.asked.is_some_and(|asked| asked.plus(ASK_AGAIN_AFTER) <= now) {
+                events.push(Event::VisitorAskedAgain { fob: visitor.fob });
+            }
+        }
+    }
+
+    pub(super) fn earliest_deadline(&self) -> Option<UnixMillis> {
+        let code = self.enrolment.as_ref().map(|code| code.expires);
+        let ask = self.visitors.iter().filter_map(|visitor| visitor.asked).min();
+        let ask = ask.map(|asked| asked.plus(ASK_AGAIN_AFTER));
+        [code, self.contact_deadline(), self.breach_deadline(), ask].into_iter().flatten().min()
+    }
+
+    fn contact_deadline(&self) -> Option<UnixMillis> {
+        self.sync.contact_due.filter(|_| !self.sync.offline && !self.suspended)
+    }
+
+    /// The first moment at which the guarantee is broken.
+    fn breach_deadline(&self) -> Option<UnixMillis> {
+        let due = self.due_by().filter(|_| !self.sync.breached && !self.suspended)?;
+        Some(UnixMillis(due.0.saturating_add(1)))
+    }
+}
+
+/// Why, by which entry of the batch, and whether it contradicts the batch itself.
+struct Doubt {
+    why: Suspicion,
+    index: Option<usize>,
+    within: bool,
+}
+
+/// Entries of late: halved at each sync.
+pub(super) fn activity_after(activity: u32, entries: u32) -> u32 {
+    (activity / 2).saturating_add(entries)
+}
+
+fn overlaid(known: &Health, told: &Health) -> Health {
+    Health {
+        battery_percent: told.battery_percent.or(known.battery_percent),
+        mains: told.mains.or(known.mains),
+        link: told.link.or(known.link),
+        firmware: told.firmware.clone().or_else(|| known.firmware.clone()),
+    }
+}

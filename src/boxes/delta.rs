@@ -1,0 +1,50 @@
+//! What a box is told: the latest state of each item that changed since its cursor, or everything.
+
+use super::{
+    command::{BinChange, Changes, KeyChange, PersonChange},
+    state::SmartBox,
+};
+
+impl SmartBox {
+    /// Changes after the state of this revision; 0: the box has no state of ours.
+    pub fn changes_since(&self, revision: u64) -> Changes {
+        let told = self.model.exchanges_offline();
+        let (accesses, people) = if told { (&*self.accesses, &*self.people) } else { (&[][..], &[][..]) };
+        let changed = self.bins.iter().filter(|bin| bin.revision > revision).count()
+            + self.keys.iter().filter(|key| key.revision > revision).count()
+            + accesses.iter().filter(|access| access.revision > revision).count()
+            + people.iter().filter(|person| person.revision > revision).count()
+            + self.removals.iter().filter(|removal| removal.revision > revision).count();
+        let all = self.bins.len() + self.keys.len() + accesses.len() + people.len();
+        let full = revision == 0 || revision < self.delta_from || changed > all;
+        let since = if full { 0 } else { revision };
+        let mut changes = Changes { full, ..Changes::default() };
+        let bins = self.bins.iter().filter(|bin| bin.revision > since);
+        changes.bins.extend(bins.map(|bin| BinChange {
+            bin: bin.label,
+            state: bin.state,
+            fob: bin.fob,
+            confirmed: bin.confirmed,
+        }));
+        let keys = self.keys.iter().filter(|key| key.revision > since);
+        changes.keys.extend(keys.map(|key| KeyChange {
+            key: key.id,
+            fob: key.fob,
+            roaming: key.roaming,
+            groups: key.groups.clone(),
+        }));
+        let accesses = accesses.iter().filter(|access| access.revision > since);
+        changes.accesses.extend(accesses.map(|access| access.record));
+        let people = people.iter().filter(|person| person.revision > since);
+        changes.people.extend(people.map(|person| PersonChange {
+            person: person.id,
+            code: person.code,
+            badges: person.badges.clone(),
+        }));
+        if !full {
+            let removed = self.removals.iter().filter(|removal| removal.revision > since);
+            changes.removed.extend(removed.map(|removal| removal.item));
+        }
+        changes
+    }
+}

@@ -1,0 +1,343 @@
+//! What follows from a change: claims, rows, messages, the answer.
+
+use super::{
+    command::{Act, Answer, Command, Receipt, SyncAnswer, SyncRequest},
+    event::{Event, Judged, SightingAnswer, Suspicion},
+    messages::{BoxMessage, PersonMessage, Sighting},
+    rows::{BoxRow, BoxVersion, Conflict, KeyRow, Resolution, ServerVersion, conflict_key, person_box_key},
+    state::SmartBox,
+    words::{Clash, Fault, Fob, Label, Outcome},
+};
+use crate::kernel::{
+    BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PersonId, RowSpace, UnixMillis,
+};
+
+fn fob_claim(fob: &Fob) -> (ClaimSpace, Vec<u8>) {
+    (ClaimSpace::Fob, fob.as_bytes().to_vec())
+}
+
+impl SmartBox {
+    pub(super) fn fob_claims(&self, events: &[Event], claims: &mut Vec<ClaimOp>) {
+        for event in events {
+            match event {
+                Event::KeyAdded { key, .. } => {
+                    let (space, value) = fob_claim(&key.fob);
+                    claims.push(ClaimOp::Take { space, value });
+                }
+                // In a bin it stays, unknown, and this box still answers for it.
+                Event::KeyRemoved { fob, .. } if self.bin_of(fob).is_none() => claims.push(release(fob)),
+                Event::KeyArrived(arrival) => {
+                    let (space, value) = fob_claim(&arrival.key.fob);
+                    claims.push(ClaimOp::Inherit { space, value, from: arrival.from.at(self.address.org) });
+                }
+                Event::VisitorUnknown { fob, .. } => {
+                    let (space, value) = fob_claim(fob);
+                    claims.push(ClaimOp::Take { space, value });
+                }
+                Event::FobReleased { fob } => claims.push(release(fob)),
+                Event::BinCorrected { bin, fob, .. } => {
+                    let gone =
+                        self.bin_index(bin).and_then(|index| self.bins[index].fob).filter(|gone| Some(*gone) != *fob);
+                    let claimed = gone.filter(|gone| self.visitor(gone).is_some_and(|visitor| visitor.claimed));
+                    claims.extend(claimed.as_ref().map(release));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn answer_to(&self, command: &Command, events: &[Event], revision: u64) -> Answer {
+        match command {
+            Command::Sync { request, .. } => Answer::Synced(Box::new(self.sync_answer(request, events))),
+            Command::Enrol { .. } => Answer::Enrolled { model: self.model, generation: self.generation, revision },
+            _ => Answer::Done { revision },
+        }
+    }
+
+    fn sync_answer(&self, request: &SyncRequest, events: &[Event]) -> SyncAnswer {
+        let mut receipts = Vec::with_capacity(request.entries.len());
+        let resume_at = self.journal.next;
+        let shut_out = events.iter().find_map(|event| match event {
+            Event::Suspended { why, .. } => Some(*why),
+            _ => None,
+        });
+        if let Some(why) = shut_out {
+            let outcome = Outcome::Rejected(match why {
+                Suspicion::SequenceReused { .. } => Fault::SequenceReused,
+                Suspicion::BehindReceipts { .. } | Suspicion::Stolen => Fault::BehindReceipts,
+            });
+            receipts.extend(request.entries.iter().map(|entry| Receipt { seq: entry.seq(), outcome }));
+            return SyncAnswer {
+                receipts,
+                resume_at,
+                cursor: request.cursor,
+                changes: Default::default(),
+                next_sync_s: self.sync.next_sync_s.max(1),
+                due_by: None,
+                plan: self.plan,
+            };
+        }
+        let mut judged = events.iter().filter_map(|event| match event {
+            Event::EntryJudged(judged) => Some(judged),
+            _ => None,
+        });
+        let mut next = judged.next();
+        for entry in &request.entries {
+            let seq = entry.seq();
+            let outcome = match next.filter(|judged| judged.seq == seq) {
+                Some(judged_now) => {
+                    next = judged.next();
+                    judged_now.outcome
+                }
+                None if seq < resume_at => Outcome::Duplicate,
+                None => break,
+            };
+            receipts.push(Receipt { seq, outcome });
+        }
+        let shown = events.iter().rev().find_map(|event| match event {
+            Event::Synced(synced) => Some(synced.shown),
+            _ => None,
+        });
+        SyncAnswer {
+            receipts,
+            resume_at,
+            cursor: Some(self.cursor()),
+            changes: self.changes_since(shown.unwrap_or_default()),
+            next_sync_s: self.sync.next_sync_s,
+            due_by: self.due_by(),
+            plan: self.plan,
+        }
+    }
+
+    pub(super) fn what_follows(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
+        let mut rewrite = self.pending_since() == Some(cx.now);
+        let mut wanted: Vec<PersonId> = Vec::new();
+        for event in events {
+            match event {
+                Event::Created(_) | Event::Described { .. } | Event::PlanSet { .. } | Event::WentOffline => {
+                    rewrite = true
+                }
+                Event::Synced(synced) => rewrite |= synced.back || synced.settled,
+                Event::Confirmed { settled, .. } => rewrite |= settled,
+                Event::EnrolmentCodeMade { code_hash, .. } => {
+                    let id = self.id().to_bytes().to_vec();
+                    effects.put(RowSpace::EnrolmentCodes, cx.org, &code_hash.0, id);
+                }
+                Event::EnrolmentCodeDropped { code_hash } => {
+                    effects.delete(RowSpace::EnrolmentCodes, cx.org, &code_hash.0);
+                }
+                Event::Enrolled { code_hash, .. } => {
+                    effects.delete(RowSpace::EnrolmentCodes, cx.org, &code_hash.0);
+                    wanted.extend(self.people.iter().map(|person| person.id));
+                    rewrite = true;
+                }
+                Event::AccessGranted(record) => wanted.push(record.person),
+                Event::AccessRevoked { person, .. } => self.unwant(*person, cx, effects),
+                Event::CredentialsAsked { person } => self.ask_person(*person, effects),
+                Event::KeyAdded { key, .. } => self.put_key(key.id, cx, effects),
+                Event::KeyChanged { key, .. } => self.put_key(*key, cx, effects),
+                Event::KeyRemoved { key, .. } => {
+                    effects.delete(RowSpace::Keys, cx.org, &key.to_bytes());
+                    effects.delete(RowSpace::KeyTexts, cx.org, &key.to_bytes());
+                }
+                Event::KeyArrived(arrival) => {
+                    self.put_key(arrival.key.id, cx, effects);
+                    wanted.extend(arrival.accesses.iter().map(|access| access.person));
+                }
+                Event::KeyDeparted(departure) => {
+                    let (key, accesses) = (departure.key.clone(), departure.accesses.clone());
+                    let sighting = departure.sighting;
+                    self.tell(sighting.by, &BoxMessage::KeyMoved { key, accesses, sighting }, effects);
+                    departure.accesses.iter().for_each(|access| self.unwant(access.person, cx, effects));
+                }
+                Event::SightingAnswered { sighting, answer } => self.pass(*sighting, *answer, effects),
+                Event::VisitorAskedAgain { fob } => self.ask_home(fob, effects),
+                _ => rewrite |= self.keep(event, command, cx, effects),
+            }
+        }
+        self.ask_homes(events, cx.now, effects);
+        self.let_go(events, effects);
+        wanted.sort_unstable();
+        wanted.dedup();
+        for person in wanted {
+            effects.put(RowSpace::PersonBoxes, cx.org, &person_box_key(person, self.id()), Vec::new());
+            if self.generation > 0 && self.person(person).is_some_and(|known| known.heard == 0) {
+                self.ask_person(person, effects);
+            }
+        }
+        if let Command::AddKey { key: super::command::KeyRecord { id: key, .. }, texts: Some(texts), .. }
+        | Command::ChangeKey { key, texts: Some(texts), .. } = command
+        {
+            effects.put(RowSpace::KeyTexts, cx.org, &key.to_bytes(), texts.to_bytes());
+        }
+        if rewrite {
+            effects.put(RowSpace::Boxes, cx.org, &self.id().to_bytes(), self.row().to_bytes());
+        }
+    }
+
+    /// Conflicts, whole. Whether there was one.
+    fn keep(&self, event: &Event, command: &Command, cx: &Context, effects: &mut Effects) -> bool {
+        let conflict = match event {
+            Event::EntryJudged(judged) if !judged.outcome.took_place() => {
+                self.entry_row(self.entry_conflict(judged.seq), judged, cx.now)
+            }
+            Event::Suspended { entry: Some(judged), number: Some(number), .. } => {
+                self.entry_row(*number, judged, cx.now)
+            }
+            Event::Suspended { .. } => return true,
+            Event::LatePickUpMissing { number, bin, fob, key } => {
+                let found = ServerVersion { key: *key, ..self.found(self.bin_index(bin), Some(*fob)) };
+                self.server_row(*number, Clash::LatePickUpMissing, Act::PickUp(*fob), *bin, found, cx.now)
+            }
+            Event::VisitorDoubled { number, fob, bin, .. } => {
+                let found = self.found(self.bin_index(bin), Some(*fob));
+                self.server_row(*number, Clash::FobInTwoBoxes, Act::DropOff(*fob), *bin, found, cx.now)
+            }
+            Event::ConflictResolved { accept, .. } => {
+                let Command::ResolveConflict { conflict, .. } = command else { return false };
+                let resolved = Some(Resolution { at: cx.now, accept: *accept });
+                Conflict { resolved, ..(**conflict).clone() }
+            }
+            _ => return false,
+        };
+        effects.put(RowSpace::Conflicts, cx.org, &conflict_key(self.id(), conflict.number), conflict.to_bytes());
+        true
+    }
+
+    fn entry_row(&self, number: u64, judged: &Judged, kept_at: UnixMillis) -> Conflict {
+        Conflict {
+            number,
+            kept_at,
+            outcome: judged.outcome,
+            box_says: BoxVersion {
+                act: judged.act,
+                bin: judged.bin,
+                person: judged.person,
+                box_time: judged.box_time,
+                at: judged.at,
+                estimated: judged.estimated,
+                cursor: judged.cursor,
+                text: judged.text.clone(),
+            },
+            server_says: judged.found.as_deref().cloned().unwrap_or_default(),
+            resolved: None,
+        }
+    }
+
+    fn server_row(
+        &self,
+        number: u64,
+        clash: Clash,
+        act: Act,
+        bin: Label,
+        server_says: ServerVersion,
+        at: UnixMillis,
+    ) -> Conflict {
+        let box_says = BoxVersion { act: Some(act), bin: Some(bin), at, ..BoxVersion::default() };
+        Conflict { number, kept_at: at, outcome: Outcome::Ignored(clash), box_says, server_says, resolved: None }
+    }
+
+    fn row(&self) -> BoxRow {
+        BoxRow {
+            name: self.name.clone(),
+            model: self.model,
+            plan: self.plan,
+            location: self.location.clone(),
+            zone: self.zone.clone(),
+            enrolled: self.token_hash.is_some(),
+            suspended: self.suspended,
+            offline: self.sync.offline,
+            pending_since: self.pending_since(),
+            open_conflicts: self.open_conflicts(),
+        }
+    }
+
+    fn put_key(&self, key: KeyId, cx: &Context, effects: &mut Effects) {
+        if let Some(key) = self.key(key) {
+            let row = KeyRow { home: self.id(), name: key.name.clone(), fob: key.fob, roaming: key.roaming };
+            effects.put(RowSpace::Keys, cx.org, &key.id.to_bytes(), row.to_bytes());
+        }
+    }
+
+    fn unwant(&self, person: PersonId, cx: &Context, effects: &mut Effects) {
+        if self.person(person).is_none() {
+            effects.delete(RowSpace::PersonBoxes, cx.org, &person_box_key(person, self.id()));
+        }
+    }
+
+    fn ask_person(&self, person: PersonId, effects: &mut Effects) {
+        let wanted = PersonMessage::CredentialsWanted { to: self.id(), generation: self.generation };
+        effects.send(MessageTarget::Entity(person.at(self.address.org)), &wanted);
+    }
+
+    fn tell(&self, other: BoxId, message: &BoxMessage, effects: &mut Effects) {
+        effects.send(MessageTarget::Entity(other.at(self.address.org)), message);
+    }
+
+    fn ask_holder(&self, sighting: Sighting, effects: &mut Effects) {
+        let (space, value) = fob_claim(&sighting.fob);
+        effects.send(MessageTarget::ClaimHolder { space, value }, &BoxMessage::FobSeen(sighting));
+    }
+
+    fn ask_home(&self, fob: &Fob, effects: &mut Effects) {
+        let Some(visitor) = self.visitor(fob) else { return };
+        let (by, at, heard, corrected) = (self.id(), visitor.since, visitor.heard, visitor.corrected);
+        self.ask_holder(Sighting { fob: *fob, by, at, heard, corrected, hops: 0 }, effects);
+    }
+
+    /// Asks once for each fob that came to be a visitor with these events.
+    fn ask_homes(&self, events: &[Event], now: UnixMillis, effects: &mut Effects) {
+        if !events.iter().any(|event| dropped_off(event).is_some()) {
+            return;
+        }
+        for visitor in self.visitors.iter().filter(|visitor| visitor.asked == Some(now)) {
+            let came = |event: &Event| dropped_off(event) == Some(visitor.fob);
+            if events.iter().any(came) {
+                self.ask_home(&visitor.fob, effects);
+            }
+        }
+    }
+
+    fn pass(&self, sighting: Sighting, answer: SightingAnswer, effects: &mut Effects) {
+        let passed = Sighting { hops: sighting.hops.saturating_add(1), ..sighting };
+        match answer {
+            SightingAnswer::PassedOn(to) => self.tell(to, &BoxMessage::FobSeen(passed), effects),
+            SightingAnswer::AskedAround => self.ask_holder(passed, effects),
+            SightingAnswer::MovedOn(key) => self.tell(sighting.by, &BoxMessage::FobMovedOn { sighting, key }, effects),
+            SightingAnswer::HeldHere => self.tell(sighting.by, &BoxMessage::FobHeldElsewhere { sighting }, effects),
+            SightingAnswer::Unclaimed => self.tell(sighting.by, &BoxMessage::FobUnclaimed { sighting }, effects),
+        }
+    }
+
+    /// A fob that nobody owns and that has left: claims are given back in a first step only, so the box tells itself.
+    fn let_go(&self, events: &[Event], effects: &mut Effects) {
+        for event in events {
+            let left = match event {
+                Event::EntryJudged(Judged { outcome, act: Some(Act::PickUp(fob)), late: false, .. })
+                    if outcome.took_place() =>
+                {
+                    fob
+                }
+                Event::ConflictResolved { taken: Some(fob), .. } => fob,
+                _ => continue,
+            };
+            if self.leaving.contains(left) {
+                self.tell(self.id(), &BoxMessage::FobLeft { fob: *left }, effects);
+            }
+        }
+    }
+}
+
+fn release(fob: &Fob) -> ClaimOp {
+    let (space, value) = fob_claim(fob);
+    ClaimOp::Release { space, value }
+}
+
+/// The fob that this event put into a bin.
+fn dropped_off(event: &Event) -> Option<Fob> {
+    match event {
+        Event::EntryJudged(Judged { outcome, act: Some(Act::DropOff(fob)), .. }) if outcome.took_place() => Some(*fob),
+        Event::BinCorrected { fob, .. } => *fob,
+        _ => None,
+    }
+}

@@ -1,0 +1,183 @@
+//! Reconciliation: one journal entry against the state that its predecessors left. The table of `spec/boxes.md`, row
+//! by row; total.
+
+use super::{
+    command::{Act, Entry, JournalEntry, SyncRequest},
+    event::Judged,
+    rows::ServerVersion,
+    state::{Bin, Place, SmartBox},
+    words::{BinState, Clash, Fault, Flag, Fob, Outcome},
+};
+use crate::kernel::{GroupId, KeyId, PersonId, UnixMillis};
+
+/// No box was built before: 2015-01-01T00:00:00Z.
+const FIRST_PLAUSIBLE_MS: u64 = 1_420_070_400_000;
+/// A clock that is further off than this is wrong.
+const MAX_SKEW_MS: u64 = 2 * 3600 * 1000;
+
+/// 32 bits over everything that an entry says (FNV-1a), to know it when it comes again.
+pub(super) fn content_of(entry: &Entry) -> u32 {
+    let mut hash = 0x811c_9dc5_u32;
+    let mut take = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+        }
+        hash = (hash ^ 0x1f).wrapping_mul(0x0100_0193);
+    };
+    match entry {
+        Entry::Unreadable { text, .. } => {
+            take(&[0]);
+            take(text.as_bytes());
+        }
+        Entry::Read(read) => {
+            let (number, fob) = match read.act {
+                Act::PickUp(fob) => (1, Some(fob)),
+                Act::DropOff(fob) => (2, Some(fob)),
+                Act::Opened => (3, None),
+            };
+            take(&[number]);
+            take(&read.at.0.to_be_bytes());
+            take(read.bin.as_bytes());
+            take(fob.as_ref().map_or(&[], Fob::as_bytes));
+            take(&read.person.map_or([0; 16], PersonId::to_bytes));
+            if let Some(cursor) = read.cursor {
+                take(&cursor.epoch.to_be_bytes());
+                take(&cursor.revision.to_be_bytes());
+            }
+        }
+    }
+    hash
+}
+
+/// When something in the journal happened, by the server's clock; and whether that is only when it was received,
+/// because the box's clock is plainly wrong.
+fn corrected(at: UnixMillis, request: &SyncRequest, now: UnixMillis) -> (UnixMillis, bool) {
+    let clock = request.clock;
+    let plausible = clock.0 >= FIRST_PLAUSIBLE_MS && now.0.abs_diff(clock.0) <= MAX_SKEW_MS;
+    if !plausible || at.0 < FIRST_PLAUSIBLE_MS || at > clock {
+        return (now, true);
+    }
+    (UnixMillis(now.0 - (clock.0 - at.0).min(now.0)), false)
+}
+
+impl SmartBox {
+    /// Judges the entry whose turn it is. The outcome is final: it is what the receipt says.
+    pub(super) fn judge(&self, entry: &Entry, request: &SyncRequest, now: UnixMillis) -> Judged {
+        let content = content_of(entry);
+        let read = match entry {
+            Entry::Read(read) => read,
+            Entry::Unreadable { seq, text } => {
+                return Judged {
+                    seq: *seq,
+                    content,
+                    outcome: Outcome::Rejected(Fault::Unreadable),
+                    act: None,
+                    bin: None,
+                    person: None,
+                    box_time: None,
+                    at: now,
+                    estimated: true,
+                    cursor: None,
+                    key: None,
+                    late: false,
+                    found: None,
+                    text: Some(text.clone()),
+                };
+            }
+        };
+        let (at, estimated) = corrected(read.at, request, now);
+        let mut judged = Judged {
+            seq: read.seq,
+            content,
+            outcome: Outcome::Applied,
+            act: Some(read.act),
+            bin: Some(read.bin),
+            person: read.person,
+            box_time: Some(read.at),
+            at,
+            estimated,
+            cursor: read.cursor,
+            key: read.act.fob().and_then(|fob| self.key_on(&fob)).map(|key| key.id),
+            late: false,
+            found: None,
+            text: None,
+        };
+        let index = self.bin_index(&read.bin);
+        match (index, read.act) {
+            (None, _) => judged.outcome = Outcome::Rejected(Fault::UnknownBin),
+            (Some(_), Act::Opened) => {}
+            (Some(index), Act::PickUp(fob)) => match self.late_pick_up(index, &fob) {
+                Some(late) => {
+                    let late = &self.late[late];
+                    judged.late = true;
+                    judged.key = Some(late.key);
+                    judged.outcome = self.permitted(read.person, Some((late.key, &late.groups)), at);
+                }
+                None => judged.outcome = self.judge_pick_up(read, &self.bins[index], &fob, at),
+            },
+            (Some(index), Act::DropOff(fob)) => judged.outcome = self.judge_drop_off(read, &self.bins[index], &fob),
+        }
+        if !judged.outcome.took_place() {
+            judged.found = Some(Box::new(self.found(index, read.act.fob())));
+        }
+        judged
+    }
+
+    fn judge_pick_up(&self, read: &JournalEntry, bin: &Bin, fob: &Fob, at: UnixMillis) -> Outcome {
+        if bin.fob.as_ref() != Some(fob) {
+            return Outcome::Ignored(Clash::KeyNotInBin);
+        }
+        if bin.state != BinState::Enabled {
+            return Outcome::Flagged(Flag::NotPermitted);
+        }
+        let key = self.key_on(fob).map(|key| (key.id, &*key.groups));
+        self.permitted(read.person, key, at)
+    }
+
+    fn permitted(&self, person: Option<PersonId>, key: Option<(KeyId, &[GroupId])>, at: UnixMillis) -> Outcome {
+        match person {
+            Some(person) if self.permits(person, key, at) => Outcome::Applied,
+            _ => Outcome::Flagged(Flag::NotPermitted),
+        }
+    }
+
+    /// No end of an access stops a drop-off. A fob that is not at home here is taken too: its home is asked.
+    fn judge_drop_off(&self, read: &JournalEntry, bin: &Bin, fob: &Fob) -> Outcome {
+        match &bin.fob {
+            // The state says already what the entry says (an administrator was first): there is nothing to disagree on.
+            Some(there) if there == fob => return Outcome::Applied,
+            Some(_) => return Outcome::Ignored(Clash::BinOccupied),
+            None => {}
+        }
+        if self.bin_of(fob).is_some() {
+            return Outcome::Ignored(Clash::KeyElsewhere);
+        }
+        if bin.state != BinState::Enabled {
+            return Outcome::Flagged(Flag::MayNotBeDroppedHere);
+        }
+        let place = self.key_on(fob).map(|key| key.place).or_else(|| self.visitor(fob).map(|visitor| visitor.place));
+        match (place, read.person) {
+            (Some(Place::Out(Some(holder))), Some(person)) if holder != person => Outcome::Flagged(Flag::OtherHolder),
+            _ => Outcome::Applied,
+        }
+    }
+
+    /// The server's version, for the conflict.
+    pub(super) fn found(&self, bin: Option<usize>, fob: Option<Fob>) -> ServerVersion {
+        let bin = bin.map(|index| &self.bins[index]);
+        let key = fob.as_ref().and_then(|fob| self.key_on(fob));
+        let visitor = fob.as_ref().and_then(|fob| self.visitor(fob));
+        let place = key.map(|key| key.place).or(visitor.map(|visitor| visitor.place));
+        ServerVersion {
+            bin_fob: bin.and_then(|bin| bin.fob),
+            bin_state: bin.map(|bin| bin.state),
+            key: key.map(|key| key.id),
+            fob_bin: fob.as_ref().and_then(|fob| self.bin_of(fob)).map(|index| self.bins[index].label),
+            holder: match place {
+                Some(Place::Out(person)) => person,
+                _ => None,
+            },
+            since: key.map(|key| key.since).or(visitor.map(|visitor| visitor.since)),
+        }
+    }
+}

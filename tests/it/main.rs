@@ -1,0 +1,13 @@
+//! The API and the box protocol over HTTP: the program itself on a real RocksDB in a temporary folder.
+//! A number in brackets names the case of `spec/boxes.md`, "What a demanding user tries".
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod idempotency;
+mod operate;
+mod orgs;
+mod rig;
+mod site;
+mod smart_box;
+mod walk;

@@ -1,0 +1,288 @@
+//! The whole route table, seen by those who may not.
+
+use crate::{
+    rig::{Answer, Client, Rig},
+    site::Org,
+};
+use castellan::http::routes::{Guard, ROUTES, Route};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const NOTHING: &str = "0123456789abcdefghjkmnpqrs";
+
+/// What the parameters of a path stand for.
+struct Objects(Vec<(&'static str, String)>);
+
+impl Objects {
+    fn path(&self, route: &Route) -> String {
+        let mut path = route.path.to_owned();
+        for (name, value) in &self.0 {
+            path = path.replace(&format!("{{{name}}}"), value);
+        }
+        assert!(!path.contains('{'), "the walk does not know a parameter of {path}");
+        path
+    }
+
+    fn of(&self, name: &str) -> &str {
+        &self.0.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+}
+
+fn things_of(org: &Org) -> Objects {
+    let person = org.person("Bruno");
+    let smart_box = org.smart_box("MS5", 4);
+    let key = org.key(&smart_box, "04A2F1", Some("A-1"));
+    let access = org.access(&smart_box, &person);
+    let token = org.client.post("/tokens", &json!({"label": "x", "scopes": ["boxes:read"]})).is(201);
+    let mut actual = org.enrolled(&smart_box);
+    actual.pick_up("A-2", "04A2F1", Some(&person));
+    assert_eq!(actual.outcomes(), ["ignored key_elsewhere"], "makes conflict 1");
+    Objects(vec![
+        ("organisation", org.id.clone()),
+        ("person", person),
+        ("token_id", token["token_id"].as_str().unwrap().to_owned()),
+        ("box", smart_box),
+        ("bin", "A-1".to_owned()),
+        ("key", key),
+        ("access", access),
+        ("seq", "1".to_owned()),
+    ])
+}
+
+fn unknown_things() -> Objects {
+    let id = |prefix: &str| format!("{prefix}_{NOTHING}");
+    Objects(vec![
+        ("organisation", id("org")),
+        ("person", id("per")),
+        ("token_id", id("tok")),
+        ("box", id("box")),
+        ("bin", "A-1".to_owned()),
+        ("key", id("key")),
+        ("access", id("acc")),
+        ("seq", "1".to_owned()),
+    ])
+}
+
+/// A body that the route would take.
+fn body_for(route: &Route, person: &str) -> Option<Value> {
+    Some(match route.name {
+        "organisations.create" => crate::site::organisation("lite"),
+        "organisations.change" => json!({"plan": "premium"}),
+        "people.create" => json!({"name": "Carla"}),
+        "people.change" => json!({"name": "Carla"}),
+        "tokens.create" => json!({"label": "y", "scopes": ["boxes:read"]}),
+        "boxes.create" => json!({"name": "Two", "model": "MS4", "zone": "Europe/Rome", "bins": ["A-1"]}),
+        "boxes.change" => json!({"name": "Three"}),
+        _ => match (route.method.as_str(), route.path.rsplit('/').next().unwrap()) {
+            ("POST", "enrolment") => json!({}),
+            ("PATCH", "{bin}") => json!({"state": "protected"}),
+            ("POST", "correction") => json!({"fob": "04A2F2"}),
+            ("POST", "confirmation") => json!({}),
+            ("POST", "keys") => json!({"name": "K", "fob": "04A2F3"}),
+            ("PATCH", "{key}") => json!({"name": "L"}),
+            ("POST", "accesses") => json!({"person": person, "box": true}),
+            ("POST", "batch") => json!({"accesses": [{"person": person, "box": true}]}),
+            ("POST", "resolution") => json!({"accept": "by_hand"}),
+            ("POST", "enrol") => json!({"code": "AAAA-BBBB-CCCC-DDDD"}),
+            ("POST", "sync") => json!({"journal": {"head": 0, "more": false, "entries": []}, "clock_ms": 1, "health": {}}),
+            ("POST", "confirm") => json!({"cursor": "1.1"}),
+            ("GET" | "DELETE", _) => return None,
+            (method, _) => panic!("the walk has no body for {method} {}", route.path),
+        },
+    })
+}
+
+fn ask(client: &Client, route: &Route, path: &str, person: &str) -> Answer {
+    let body = body_for(route, person).map(|body| body.to_string());
+    client.send(route.method.as_str(), path, &[], body.as_ref().map(|body| body.as_bytes()))
+}
+
+fn api() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().filter(|route| matches!(route.guard, Guard::Token(_)))
+}
+
+fn of_boxes() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().filter(|route| matches!(route.guard, Guard::Box))
+}
+
+/// Everything that can be read of an organisation, to see that nothing has changed.
+fn everything(org: &Org, objects: &Objects) -> Vec<String> {
+    let smart_box = objects.of("box");
+    let paths = [
+        format!("/organisations/{}", org.id),
+        "/people".to_owned(),
+        format!("/people/{}", objects.of("person")),
+        "/tokens".to_owned(),
+        "/boxes".to_owned(),
+        format!("/boxes/{smart_box}/inventory"),
+        format!("/boxes/{smart_box}/history?all=true"),
+        "/keys".to_owned(),
+        "/conflicts".to_owned(),
+    ];
+    paths.iter().map(|path| org.client.get(path).is(200).to_string()).collect()
+}
+
+#[test]
+fn without_a_good_token_nobody_gets_in() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let objects = things_of(&org);
+    let before = everything(&org, &objects);
+    let person = objects.of("person");
+    let forged = format!("{}{}", &org.token[..58], "A".repeat(43));
+    let of_system = format!("cas_{}{}", "0".repeat(26), &org.token[30..]);
+    let of_a_box = org.enrolled(&org.smart_box("MS5", 1)).token;
+    let before_boxes = org.client.all("/boxes", 200).len();
+    let garbage = ["x", "cas_", &forged, &of_system, &of_a_box, &org.token[..100], &"A".repeat(8000)];
+    for route in api() {
+        let path = objects.path(route);
+        ask(&rig.nobody(), route, &path, person).problem(401, "auth.missing");
+        for token in garbage {
+            let refused = ask(&rig.client(Some(token)), route, &path, person);
+            refused.problem(401, "auth.invalid");
+            assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
+        }
+        for scheme in ["Basic Y2FzOmNhcw==", "Bearer", "", "bearer\t", &org.token] {
+            let body = body_for(route, person).map(|body| body.to_string());
+            let headers = [("authorization", scheme)];
+            let body = body.as_ref().map(|body| body.as_bytes());
+            rig.nobody().send(route.method.as_str(), &path, &headers, body).problem(401, "auth.invalid");
+        }
+    }
+    for route in of_boxes() {
+        for token in garbage.iter().filter(|token| **token != of_a_box).chain([&&*org.token]) {
+            ask(&rig.client(Some(token)), route, route.path, person).problem(401, "boxes.token_invalid");
+        }
+        ask(&rig.nobody(), route, route.path, person).problem(401, "boxes.token_invalid");
+    }
+    let heard = rig.raw("GET /api/v1/people HTTP/1.1\r\nhost: x\r\nauthorization: Bearer cas_é\r\n\r\n".as_bytes());
+    assert!(heard.starts_with("HTTP/1.1 401") && heard.contains("auth.invalid"), "{heard}");
+    assert_eq!(before_boxes, org.client.all("/boxes", 200).len());
+    assert_eq!(everything(&org, &objects)[5..], before[5..]);
+}
+
+#[test]
+fn what_belongs_to_others_is_not_there() {
+    let rig = Rig::start();
+    let (ours, theirs) = (rig.org(), rig.org());
+    let (our_things, their_things, no_things) = (things_of(&ours), things_of(&theirs), unknown_things());
+    let before = everything(&theirs, &their_things);
+    let person = our_things.of("person").to_owned();
+    let mut walked = 0;
+    for route in api().filter(|route| route.path.contains('{')) {
+        let foreign = ask(&ours.client, route, &their_things.path(route), &person);
+        let absent = ask(&ours.client, route, &no_things.path(route), &person);
+        assert!(matches!(foreign.status, 403 | 404), "{}: {} {}", route.name, foreign.status, foreign.told());
+        if foreign.status == 404 {
+            foreign.problem(404, "object.not_found");
+        }
+        assert_eq!(foreign.bare(), absent.bare(), "{} tells them apart", route.name);
+        let names = |answer: &Answer| answer.headers.keys().map(ToString::to_string).collect::<BTreeSet<_>>();
+        assert_eq!(names(&foreign), names(&absent), "{} tells them apart by headers", route.name);
+        walked += 1;
+        // A thing of theirs under a box of ours.
+        if route.path.contains("{box}/") {
+            let mixed = |things: &Objects| {
+                let own = things.0.iter().filter(|(name, _)| *name != "box").cloned();
+                Objects(own.chain([("box", our_things.of("box").to_owned())]).collect()).path(route)
+            };
+            if ["{key}", "{access}"].iter().any(|name| route.path.contains(name)) {
+                let foreign = ask(&ours.client, route, &mixed(&their_things), &person);
+                foreign.problem(404, "object.not_found");
+                assert_eq!(foreign.bare(), ask(&ours.client, route, &mixed(&no_things), &person).bare());
+            }
+        }
+    }
+    assert!(walked > 20, "{walked} routes");
+    assert_eq!(everything(&theirs, &their_things), before);
+}
+
+#[test]
+fn a_body_that_names_what_belongs_to_others_tells_nothing() {
+    let rig = Rig::start();
+    let (ours, theirs) = (rig.org(), rig.org());
+    let (our_things, their_things, no_things) = (things_of(&ours), things_of(&theirs), unknown_things());
+    let path = format!("/boxes/{}/accesses", our_things.of("box"));
+    for name in ["person", "key"] {
+        let with = |things: &Objects| {
+            let mut body = json!({"person": our_things.of("person"), "key": our_things.of("key")});
+            body[name] = things.of(name).into();
+            ours.client.post(&path, &body)
+        };
+        let (foreign, absent) = (with(&their_things), with(&no_things));
+        foreign.refused();
+        assert_eq!(foreign.bare(), absent.bare(), "{name}");
+    }
+    // One fob number in two organisations: two fobs.
+    let shown = theirs.client.get(&format!("/keys/{}", their_things.of("key"))).is(200);
+    assert_eq!(shown["fob"], "04A2F1");
+}
+
+#[test]
+fn who_may_read_may_not_write() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let objects = things_of(&org);
+    let made = org.client.post("/tokens", &json!({"label": "r", "scopes": ["boxes:read", "audit:read"]})).is(201);
+    let reader = rig.client(made["token"].as_str());
+    let before = everything(&org, &objects);
+    for route in api() {
+        let answer = ask(&reader, route, &objects.path(route), objects.of("person"));
+        if route.method == "GET" {
+            assert!(matches!(answer.status, 200 | 403), "{}: {} {}", route.name, answer.status, answer.told());
+        } else {
+            answer.problem(403, "auth.forbidden");
+        }
+    }
+    for path in ["/boxes", "/keys", "/conflicts"] {
+        assert_eq!(reader.get(path).status, 200);
+    }
+    let made = org.client.post("/tokens", &json!({"label": "a", "scopes": ["audit:read"]})).is(201);
+    let auditor = rig.client(made["token"].as_str());
+    for route in api().filter(|route| route.path.contains("/boxes") || route.path.contains("/keys")) {
+        ask(&auditor, route, &objects.path(route), objects.of("person")).problem(403, "auth.forbidden");
+    }
+    let after = everything(&org, &objects);
+    assert_eq!(after[4..], before[4..]);
+}
+
+#[test]
+fn every_known_path_says_which_methods_it_knows() {
+    let rig = Rig::start();
+    let objects = unknown_things();
+    let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.dedup();
+    for path in paths {
+        let known: Vec<_> = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.as_str()).collect();
+        let real = objects.path(ROUTES.iter().find(|route| route.path == path).unwrap());
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
+            if known.contains(&method) {
+                continue;
+            }
+            let refused = rig.operator().send(method, &real, &[], None);
+            refused.problem(405, "route.method_not_allowed");
+            let mut allowed: Vec<_> = refused.header("allow").unwrap().split(", ").map(str::to_owned).collect();
+            let mut known = known.clone();
+            allowed.sort();
+            known.sort_unstable();
+            assert_eq!(allowed, known, "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn what_no_route_knows_is_a_problem_too() {
+    let rig = Rig::start();
+    for path in ["/api/v1", "/api/v2/people", "/api/v1/people/", "/box/v1", "/box/v1/sync/", "/api/v1/%70eople/x/y"] {
+        rig.operator().get(path).problem(404, "route.unknown");
+    }
+    for path in ["/metrics", "/healthz", "/readyz", "/"] {
+        let heard = rig.raw(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes());
+        assert!(heard.starts_with("HTTP/1.1 404") && heard.contains("route.unknown"), "{path}: {heard}");
+    }
+    for code in ["object.not_found", "boxes.token_invalid", "request.malformed"] {
+        let page = rig.nobody().get(&format!("/problems/{code}"));
+        assert!(page.status == 200 && page.told().starts_with(&format!("# `{code}`")), "{}", page.told());
+    }
+    rig.nobody().get("/problems/no.such_code").problem(404, "route.unknown");
+}
