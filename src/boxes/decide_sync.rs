@@ -69,7 +69,10 @@ impl SmartBox {
     }
 
     fn open_sync(&self, request: &SyncRequest, cx: &Context, events: &mut Vec<Event>) -> Progress {
-        let Some(mut doubt) = self.doubt(request, self.journal.next) else { return Progress::More };
+        let Some(mut doubt) = self.doubt(request, self.journal.next) else {
+            events.reserve(request.entries.len() + 1);
+            return Progress::More;
+        };
         if self.journal.adopting {
             // A journal that ends early goes on after its end; one that differs counts from where it differs.
             let next = if doubt.index.is_some() { doubt.seq } else { doubt.seq + 1 };

@@ -1,6 +1,6 @@
 //! Arbitrary journals and administrators: nothing panics, the invariants hold, and nothing counts twice.
 
-use super::world::*;
+use super::{mirror::Mirror, world::*};
 use crate::{boxes::*, kernel::UnixMillis};
 use proptest::prelude::*;
 

@@ -373,8 +373,8 @@ fn a_box_of_ordinary_size_is_small() {
     let mut world = World::new(0);
     let bins: Vec<String> = (1..=10).map(|at| format!("A-{at}")).collect();
     let site = world.add_box(Model::MS5, &bins.iter().map(String::as_str).collect::<Vec<_>>());
-    for at in 0..10 {
-        world.add_key(site, &format!("04A2F1{at:08}"), Some(&bins[at]), true);
+    for (at, bin) in bins.iter().enumerate() {
+        world.add_key(site, &format!("04A2F1{at:08}"), Some(bin), true);
     }
     for at in 0..20 {
         world.grant(site, PersonId(at), Scope::Box);
