@@ -3,8 +3,11 @@
 use super::{codes::Code, problem::Problem};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
-use serde::Deserialize;
-use std::{io::Read, time::Duration};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use std::{fmt, io::Read, marker::PhantomData, time::Duration};
 
 /// How much a body may weigh and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -117,9 +120,42 @@ fn zstd_decoder(packed: &[u8]) -> std::io::Result<zstd::Decoder<'_, &[u8]>> {
     Ok(decoder)
 }
 
-/// Reads JSON; only what is wrong is read a second time, to say where.
+/// A struct that stands as a JSON object. Serde alone would read one from an array too, member by member.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Reader(PhantomData))
+    }
+}
+
+/// For a field that is such a struct.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(value)| value)
+}
+
+/// For a field that is a list of them.
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let list = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(list.into_iter().map(|Object(value)| value).collect())
+}
+
+/// Reads a JSON object; only what is wrong is read a second time, to say where.
 pub fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
+    match serde_json::from_slice(bytes) {
+        Ok(Object(value)) => Ok(value),
+        Err(error) => Err(explain::<Object<T>>(bytes, &error)),
+    }
 }
 
 #[cold]
@@ -209,6 +245,7 @@ mod tests {
         assert_eq!(pointer(r#"{"rows": [{"seq": 1, "sqe": 2}]}"#), "/rows/0/sqe");
         assert_eq!(pointer(r#"{"rows": [{"seq": 99999999999999999999999}]}"#), "/rows/0/seq");
         assert_eq!(pointer("{"), "");
+        assert_eq!(pointer("[[]]"), "", "a struct is an object");
         assert_eq!(pointer(r#"{"rows": []} x"#), "");
     }
 }

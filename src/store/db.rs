@@ -90,7 +90,10 @@ impl Db {
         general.set_bytes_per_sync(1 << 20);
         general.set_keep_log_file_num(4);
         let families = ["default", "events"].map(|name| ColumnFamilyDescriptor::new(name, family.clone()));
-        let raw = DBWithThreadMode::open_cf_descriptors(&general, folder, families)?;
+        let raw = DBWithThreadMode::open_cf_descriptors(&general, folder, families).map_err(|error| {
+            let locked = error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("lock file");
+            if locked { StoreError::InUse(folder.display().to_string()) } else { error.into() }
+        })?;
         let db = Self { raw: Arc::new(raw), partitions: Partitions::new(options.partitions) };
         db.check_format(options.partitions, create)?;
         Ok(db)

@@ -27,6 +27,8 @@ pub enum StoreError {
     NewerFormat { found: u32, known: u32 },
     #[error("this data folder has {found} partitions, the config says {configured}: set [store] partitions = {found}")]
     Partitions { found: u8, configured: u8 },
+    #[error("{0} is in use: another server is running on it")]
+    InUse(String),
     #[error("{0} holds no data: run `castellan init` first")]
     NotInitialised(String),
     #[error("the master key does not open this data folder's secrets")]

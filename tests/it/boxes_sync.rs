@@ -24,7 +24,10 @@ fn an_enrolment_code_works_once_as_people_type_it() {
     let code = string(&made, "code");
     let typed = format!(" {} ", code.to_lowercase().replace('-', " "));
     let smart_box = TestBox::enrol(&rig.nobody(), &typed);
-    assert_eq!((smart_box.id.clone(), smart_box.generation, smart_box.model.clone()), (id.clone(), 1, "MS4".to_owned()));
+    assert_eq!(
+        (smart_box.id.clone(), smart_box.generation, smart_box.model.clone()),
+        (id.clone(), 1, "MS4".to_owned())
+    );
     for wrong in [code.as_str(), "AAAA-BBBB-CCCC-DDDD", "", "x", &"A".repeat(5000)] {
         let refused = rig.nobody().post("/box/v1/enrol", &json!({"code": wrong}));
         refused.problem(401, "boxes.enrolment_code_invalid");
@@ -129,11 +132,15 @@ fn full_then_delta_then_nothing() {
     let changes = &told["changes"];
     assert_eq!(changes["full"], false);
     assert_eq!(changes["bins"], json!([{"bin": "A-3", "state": "disabled", "fob": null, "confirmed": true}]));
-    assert_eq!(changes["accesses"], json!([
-        {"access": second, "person": other, "box": true, "from_ms": null, "until_ms": 2_208_988_800_000u64},
-    ]));
+    assert_eq!(
+        changes["accesses"],
+        json!([
+            {"access": second, "person": other, "box": true, "from_ms": null, "until_ms": 2_208_988_800_000u64},
+        ])
+    );
     assert_eq!(changes.get("keys"), None);
-    let mut removed: Vec<_> = changes["removed"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let mut removed: Vec<_> =
+        changes["removed"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     removed.sort_unstable();
     let mut wanted = [access.as_str(), gone.as_str(), person.as_str()];
     wanted.sort_unstable();
@@ -397,7 +404,11 @@ fn a_cloned_box_is_noticed_and_not_merged() {
     let told = clone.send(&clone.request()).is(200);
     assert!(outcomes_of(&told).iter().all(|outcome| outcome.starts_with("rejected ")), "{told}");
     assert_eq!(outcomes_of(&told)[0], "rejected sequence_reused");
-    assert_eq!((&org.bin(&id, "A-1")["fob"], &org.bin(&id, "A-3")["confirmed"]), (&json!("F-1"), &json!(true)), "not merged");
+    assert_eq!(
+        (&org.bin(&id, "A-1")["fob"], &org.bin(&id, "A-3")["confirmed"]),
+        (&json!("F-1"), &json!(true)),
+        "not merged"
+    );
     let shown = org.show(&id);
     assert_eq!(shown["suspended"], true);
     for smart_box in [&original, &clone] {

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod boxes_move;
+mod boxes_sync;
 mod idempotency;
 mod operate;
 mod orgs;

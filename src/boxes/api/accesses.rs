@@ -3,7 +3,7 @@
 use super::{change_box, look, named};
 use crate::{
     boxes::{AccessRecord, Command, Scope},
-    http::{Ask, Changed, Problem, Reply},
+    http::{Ask, Changed, Problem, Reply, body::objects},
     kernel::{AccessId, GroupId, KeyId, PersonId, RowSpace, UnixMillis},
     orgs::api::{Wrong, checked_zone},
 };
@@ -136,6 +136,7 @@ pub(crate) async fn grant(ask: Ask) -> Result<Reply, Problem> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Batch {
+    #[serde(deserialize_with = "objects")]
     accesses: Vec<NewAccess>,
 }
 

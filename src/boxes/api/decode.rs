@@ -3,7 +3,10 @@
 
 use crate::{
     boxes::{Act, Cursor, Entry, Fob, Health, JournalEntry, Label, Link, SyncRequest},
-    http::{Problem, body::from_json},
+    http::{
+        Problem,
+        body::{Object, from_json, object},
+    },
     kernel::{PersonId, UnixMillis},
 };
 use serde::{
@@ -41,9 +44,10 @@ pub fn decode_sync(body: &[u8]) -> Result<SyncRequest, Problem> {
 #[serde(deny_unknown_fields)]
 struct Sync {
     cursor: Option<CursorText>,
+    #[serde(deserialize_with = "object")]
     journal: Journal,
     clock_ms: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     health: HealthPart,
 }
 
@@ -148,7 +152,7 @@ fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::
         }
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Entry>, A::Error> {
             let mut entries = Vec::with_capacity(16);
-            while let Some(line) = list.next_element::<Line<'de>>()? {
+            while let Some(Object(line)) = list.next_element::<Object<Line<'de>>>()? {
                 if entries.len() == ENTRIES_MAX {
                     return Err(A::Error::invalid_length(ENTRIES_MAX + 1, &self));
                 }

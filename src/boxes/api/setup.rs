@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     boxes::{Command, Creation, Label, MAX_BINS, MAX_KEYS, Model, SmartBox},
-    http::{Ask, Code, Problem, Reply},
+    http::{Ask, Code, Problem, Reply, body::objects},
     kernel::{AccessId, BoxId, KeyId},
     orgs::{
         Organisation,
@@ -28,9 +28,9 @@ struct Create {
     location: String,
     zone: String,
     bins: Vec<Label>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     keys: Vec<NewKey>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     accesses: Vec<NewAccess>,
     #[serde(default)]
     enrol: bool,

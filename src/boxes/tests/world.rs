@@ -282,6 +282,33 @@ impl World {
         assert_eq!(format!("{again:?}"), format!("{:?}", site.state), "a snapshot is the state");
     }
 
+    /// The same world once more, to try another way on.
+    pub fn fork(&self) -> Self {
+        let fork = |site: &Site| {
+            let mut bytes = Vec::new();
+            site.state.to_snapshot(&mut bytes);
+            Site {
+                state: SmartBox::from_snapshot(&bytes).unwrap(),
+                events: site.events.clone(),
+                mirror: site.mirror.clone(),
+                foreign: site.foreign.clone(),
+                ..*site
+            }
+        };
+        Self {
+            sites: self.sites.iter().map(fork).collect(),
+            claims: self.claims.clone(),
+            rows: self.rows.clone(),
+            outbox: self.outbox.clone(),
+            ..*self
+        }
+    }
+
+    /// From here on this box may come with any cursor: the exact rule of BOX-6 is not checked.
+    pub fn never_mind_pending(&mut self, site: usize) {
+        self.sites[site].lost = true;
+    }
+
     pub fn box_lost_its_state(&mut self, site: usize) {
         self.sites[site].cursor = None;
         self.sites[site].lost = true;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     boxes::Plan,
-    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply, auth::Caller},
+    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply, auth::Caller, body::object},
     kernel::{Codec, OrgId, PersonId, TokenId},
     orgs::{
         Language, Organisation, OrganisationRow, ProfilePlain, Role, Scope, Scopes,
@@ -23,6 +23,7 @@ struct Create {
     plan: Plan,
     language: Language,
     zone: String,
+    #[serde(deserialize_with = "object")]
     owner: Owner,
 }
 
