@@ -39,7 +39,12 @@ pub(super) struct Worker {
     pub stopping: Arc<AtomicBool>,
     request_prefix: [u8; 8],
     request_number: Cell<u32>,
+    /// The second of the last lines in the log, and how many they were.
+    logged: Cell<(u64, u32)>,
 }
+
+/// Lines about slow or failed requests that a worker writes in one second.
+const LOGGED_PER_S: u32 = 20;
 
 impl Worker {
     fn new(engine: &Engine, config: &Config, shared: &Shared, number: usize) -> Rc<Self> {
@@ -63,7 +68,19 @@ impl Worker {
             stopping: Arc::clone(&shared.stopping),
             request_prefix,
             request_number: Cell::new(0),
+            logged: Cell::default(),
         })
+    }
+
+    /// Whether there is room in this second's log.
+    pub fn may_log(&self) -> bool {
+        let second = self.engine.clock().now().0 / 1000;
+        let lines = match self.logged.get() {
+            (then, lines) if then == second => lines + 1,
+            _ => 1,
+        };
+        self.logged.set((second, lines));
+        lines <= LOGGED_PER_S
     }
 
     /// The caller's own id if it is a decent one, else a new one.

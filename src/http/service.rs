@@ -54,7 +54,8 @@ pub(super) async fn serve(
     }
     let took = started.elapsed();
     worker.metrics[number].record(status, took.as_secs_f64());
-    if took > SLOW || status >= 500 {
+    // A 503 is an answer of the plan, counted by its code; in a storm nobody reads thousands of lines.
+    if (took > SLOW || status == 500) && worker.may_log() {
         let id = request_id.to_str().unwrap_or_default();
         tracing::info!(
             route = route.name,

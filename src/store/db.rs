@@ -121,6 +121,12 @@ impl Db {
         }
     }
 
+    /// Closes the database if nobody else holds it, else gives it back.
+    pub fn try_close(self) -> Result<(), Self> {
+        let Self { raw, partitions } = self;
+        Arc::try_unwrap(raw).map(drop).map_err(|raw| Self { raw, partitions })
+    }
+
     pub(super) fn raw(&self) -> &DBWithThreadMode<MultiThreaded> {
         &self.raw
     }
