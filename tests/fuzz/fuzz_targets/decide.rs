@@ -74,6 +74,7 @@ impl World {
     }
 
     fn check(&self) {
+        assert_eq!(check_invariants(&self.state), []);
         let (mut once, mut again) = (Vec::new(), Vec::new());
         self.state.to_snapshot(&mut once);
         SmartBox::from_snapshot(&once).expect("a snapshot reads back").to_snapshot(&mut again);
