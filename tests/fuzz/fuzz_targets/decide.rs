@@ -160,7 +160,7 @@ fn sighting(u: &mut Unstructured<'_>) -> Result<Sighting> {
         fob: fob(u)?,
         by: BoxId(small(u)?),
         at: time(u)?,
-        estimated: u.arbitrary()?,
+        heard: time(u)?,
         corrected: u.arbitrary()?,
         hops: u.int_in_range(0..=9)?,
     })
