@@ -13,6 +13,7 @@ mod permit;
 mod readers;
 pub mod verify;
 mod work;
+mod write;
 
 #[cfg(test)]
 mod tests;
