@@ -272,6 +272,8 @@ impl<M: Machine> EntityActor<M> {
                     self.quarantine(ctx);
                 }
             },
+            // Nothing is written, so that it can be sent again.
+            Err(Nothing::Failed(Failure::Taken(_))) => self.answer_now(item(Delivered::Taken, claims)),
             Err(Nothing::Failed(failure)) => {
                 tracing::error!(?failure, entity = %self.address.entity, "a message or tick was refused");
                 self.hand_over(ops, None, item(Delivered::Refused, claims));

@@ -71,6 +71,10 @@ pub(super) struct CommitQueue {
     thread: OnceLock<Thread>,
 }
 
+/// Nothing new for so long: the batch is closed.
+const GATHER_PAUSE: Duration = Duration::from_micros(30);
+const GATHER_ROUNDS_MAX: u32 = 8;
+
 #[derive(Default)]
 struct Waiting {
     items: Vec<Item>,
@@ -90,6 +94,22 @@ impl CommitQueue {
             self.wake();
         }
         place
+    }
+
+    /// Lets a batch grow while records keep coming, so that one fsync serves them all.
+    fn gather(&self) {
+        let mut seen = self.waiting.lock().items.len();
+        for _ in 0..GATHER_ROUNDS_MAX {
+            if seen == 0 {
+                return;
+            }
+            std::thread::sleep(GATHER_PAUSE);
+            let now = self.waiting.lock().items.len();
+            if now == seen {
+                return;
+            }
+            seen = now;
+        }
     }
 
     pub fn is_durable(&self, place: u64) -> bool {
@@ -133,6 +153,7 @@ impl Committer {
         let _ = queue.thread.set(std::thread::current());
         let mut items = Vec::new();
         loop {
+            queue.gather();
             let submitted = {
                 let mut waiting = queue.waiting.lock();
                 std::mem::swap(&mut waiting.items, &mut items);

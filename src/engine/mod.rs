@@ -69,7 +69,7 @@ impl Default for EngineConfig {
             awake_entities_max: 100_000,
             mailbox_capacity: 64,
             idle_before_sleep_s: 900,
-            snapshot_every_events: 64,
+            snapshot_every_events: 256,
             disk_low_watermark_mib: 512,
             on_broken_log: || {},
         }

@@ -67,6 +67,8 @@ pub(super) enum Delivered {
     Refused,
     /// Not now: busy or not durable.
     Later,
+    /// Not now: another entity still holds a value that this one is to take over.
+    Taken,
 }
 
 /// A read of an actor's state, typed by what it finds.
