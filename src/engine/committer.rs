@@ -14,7 +14,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::Thread,
     time::Duration,
@@ -96,11 +96,11 @@ impl CommitQueue {
         place
     }
 
-    /// Lets a batch grow while records keep coming, so that one fsync serves them all.
-    fn gather(&self) {
+    /// Lets a batch grow until it holds all that is asked, or nothing more has come, so that one fsync serves them all.
+    fn gather(&self, asked: &AtomicUsize) {
         let mut seen = self.waiting.lock().items.len();
         for _ in 0..GATHER_ROUNDS_MAX {
-            if seen == 0 {
+            if seen == 0 || seen >= asked.load(Ordering::Relaxed) {
                 return;
             }
             std::thread::sleep(GATHER_PAUSE);
@@ -153,7 +153,7 @@ impl Committer {
         let _ = queue.thread.set(std::thread::current());
         let mut items = Vec::new();
         loop {
-            queue.gather();
+            queue.gather(&shared.asked);
             let submitted = {
                 let mut waiting = queue.waiting.lock();
                 std::mem::swap(&mut waiting.items, &mut items);

@@ -44,7 +44,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Notify, oneshot};
-use work::{CommandWork, Envelope, Reading, Work};
+use work::{Asked, CommandWork, Envelope, Reading, Work};
 
 /// Limits of the shell. `config/castellan.toml` says what each is for.
 #[derive(Debug, Clone)]
@@ -176,6 +176,8 @@ struct Shared {
     stats: Stats,
     generation: AtomicU64,
     awake: AtomicUsize,
+    /// Commands that somebody waits for.
+    asked: AtomicUsize,
     read_only: AtomicBool,
     broken: AtomicBool,
     /// The server's own work ends.
@@ -289,6 +291,7 @@ impl Engine {
             stats: Stats::new(),
             generation: AtomicU64::new(1),
             awake: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
             read_only: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -364,6 +367,7 @@ impl Engine {
         let Call { by, from, now, permit, replay } = call;
         let work = Work::Command(CommandWork { command, by, from, now, replay, permit, answer });
         let origin = inbox::current_worker(&self.shared);
+        let _asked = Asked::count(&self.shared.asked);
         self.shared.route(Box::new(Envelope { to, origin, work }));
         answered.await.unwrap_or(Err(Failure::Stopping))
     }
