@@ -26,6 +26,9 @@ fn story(u: &mut Unstructured<'_>) -> Result<()> {
     world.tell(&Command::MakeEnrolmentCode { code_hash: hash(1), expires: UnixMillis(u64::MAX), stolen: false });
     world.tell(&Command::Enrol { code_hash: hash(1), token_hash: hash(2) });
     for _ in 0..COMMANDS_MAX {
+        if u.is_empty() {
+            break;
+        }
         world.now += u.int_in_range(0..=86_400_000u64)?;
         let command = command(u)?;
         world.tell(&command);
