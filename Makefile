@@ -59,5 +59,5 @@ bench: setup
 FUZZ_SECONDS ?= 60
 fuzz: setup
 	for target in decode_sync decide; do \
-	  RUSTC_BOOTSTRAP=1 $$(.ci/tool cargo-fuzz) run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	  RUSTC_BOOTSTRAP=1 $$(.ci/tool cargo-fuzz) run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -len_control=10 -max_len=4096 || exit 1; \
 	done
