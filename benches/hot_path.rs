@@ -274,35 +274,71 @@ fn end_to_end(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let (api, observability) = (free_address(), free_address());
     let config = config(&folder.path().join("data"), api, observability);
+    let (prepared, ready) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         actix::System::new().block_on(async {
             app::init(&config, Chance::system()).await.expect("init");
             let engine = app::open(&config, Clock::system(), Chance::system()).expect("open");
-            app::serve(&config, engine.clone(), None).await.expect("served");
+            let preparing = engine.clone();
+            actix_rt::spawn(async move {
+                while !preparing.is_ready() {
+                    actix_rt::time::sleep(Duration::from_millis(5)).await;
+                }
+                prepare(&preparing).await;
+                prepared.send(()).expect("somebody waits");
+            });
+            app::serve(&config, engine, None).await.expect("served");
         });
     });
-    let Some(mut box_side) = Wire::connect(api) else { return };
-    c.bench_function("echo of the benchmark's own: one HTTP answer without a body", |b| {
-        b.iter(|| box_side.ask("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"));
+    ready.recv_timeout(Duration::from_secs(30)).expect("the server is ready");
+    let mut box_side = Wire::connect(api);
+    let (mut seq, mut cursor) = (1u64, "null".to_owned());
+    c.bench_function("end to end: a sync of 10 entries over HTTP, durable", |b| {
+        b.iter(|| {
+            let answer = box_side.ask(&sync_request(seq, &cursor));
+            let from = answer.find("\"cursor\":").expect("a cursor") + 9;
+            let to = from + answer[from..].find(',').expect("its end");
+            cursor = answer[from..to].to_owned();
+            seq += 10;
+        });
     });
+}
+
+/// The same ten entries as `sync`, as a box writes them.
+fn sync_request(first_seq: u64, cursor: &str) -> String {
+    let now = Clock::system().now().0;
+    let entries: Vec<_> = (0..10)
+        .map(|n| {
+            let (bin, kind) = ((n / 2) as usize, if n % 2 == 0 { "pick_up" } else { "drop_off" });
+            let (seq, person) = (first_seq + n, PersonId(u128::from(n) % PEOPLE + 1));
+            let (label, fob) = (label(bin), fob(bin));
+            format!(
+                r#"{{"seq":{seq},"at_ms":{now},"kind":"{kind}","bin":"{label}","fob":"{fob}","person":"{person}"}}"#
+            )
+        })
+        .collect();
+    let (head, entries) = (first_seq + 9, entries.join(","));
+    let body = format!(r#"{{"cursor":{cursor},"journal":{{"head":{head},"entries":[{entries}]}},"clock_ms":{now}}}"#);
+    let token = castellan::http::auth::token_text("cbx_", ORG, BOX, &TOKEN);
+    let length = body.len();
+    format!(
+        "POST /box/v1/sync HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
 }
 
 /// The smallest HTTP client that can keep a connection.
 struct Wire(TcpStream);
 
 impl Wire {
-    fn connect(to: SocketAddr) -> Option<Self> {
-        for _ in 0..200 {
-            if let Ok(stream) = TcpStream::connect(to) {
-                stream.set_nodelay(true).ok()?;
-                return Some(Self(stream));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        None
+    fn connect(to: SocketAddr) -> Self {
+        let stream = TcpStream::connect(to).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket option");
+        Self(stream)
     }
 
-    fn ask(&mut self, request: &str) -> Vec<u8> {
+    /// The body of the answer, which must be a 200.
+    fn ask(&mut self, request: &str) -> String {
         self.0.write_all(request.as_bytes()).expect("sent");
         let (mut answer, mut chunk) = (Vec::new(), [0; 16_384]);
         loop {
@@ -315,7 +351,8 @@ impl Wire {
                 .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
                 .unwrap_or(0);
             if answer.len() >= head + 4 + length {
-                return answer.split_off(head + 4);
+                assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+                return text[head + 4..].to_owned();
             }
         }
     }

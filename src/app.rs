@@ -16,6 +16,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -139,29 +140,64 @@ fn end_the_process() {
 
 /// Serves until told to stop (SIGINT, SIGTERM), then finishes what was admitted.
 pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHandle>) -> Result<(), StartError> {
+    // Before anybody can hear that the server is ready.
+    let told_to_stop = Signals::listen()?;
     let listeners = Listeners::bind(config)?;
     let (api, observability) = (listeners.api_address()?, listeners.observability_address()?);
-    let (api_server, observability_server) = listeners.serve(&engine, config, metrics)?;
-    let handle = api_server.handle();
-    actix_rt::spawn(observability_server);
-    let serving = actix_rt::spawn(api_server);
+    let serving = listeners.serve(&engine, config, metrics)?;
+    let (api_handle, observability_handle) = (serving.api.handle(), serving.observability.handle());
+    let last_answers = serving.last_answers;
+    let observed = actix_rt::spawn(serving.observability);
+    let served = actix_rt::spawn(serving.api);
     while !engine.is_ready() {
         actix_rt::time::sleep(Duration::from_millis(5)).await;
     }
     tracing::info!(%api, %observability, workers = config.workers(), "ready");
-    told_to_stop().await?;
+    told_to_stop.wait().await;
     tracing::info!("stopping: finishing what was admitted");
-    handle.stop(true).await;
-    let _ = serving.await;
+    last_answers.from_now_on();
+    api_handle.stop(true).await;
+    let _ = served.await;
     engine.stop().await;
+    observability_handle.stop(true).await;
+    let _ = observed.await;
+    let db = engine.db().clone();
+    drop(engine);
+    close(db).await;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn told_to_stop() -> io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
+/// How long threads that are ending may keep the database open.
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Closes the database while the process is still whole: its own threads must not outlive `main`.
+async fn close(mut db: Db) {
+    let pause = Duration::from_millis(5);
+    for _ in 0..CLOSED_WITHIN.as_millis() / pause.as_millis() {
+        match db.try_close() {
+            Ok(()) => return,
+            Err(held) => db = held,
+        }
+        actix_rt::time::sleep(pause).await;
+    }
+    tracing::warn!("somebody still holds the database");
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

@@ -80,7 +80,7 @@ section! {
         awake_entities_max: usize = 200_000,
         mailbox_capacity: usize = 64,
         idle_before_sleep_s: u32 = 900,
-        snapshot_every_events: u32 = 64,
+        snapshot_every_events: u32 = 256,
         reader_threads: usize = 2,
     }
 }

@@ -1,6 +1,8 @@
 //! What we ask of people the machine checks. Each rule is a function from text to complaints, tried on a bad sample
 //! beside it, and then on the whole house.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "tidy/documents.rs"]
 mod documents;
 #[path = "tidy/source.rs"]

@@ -129,12 +129,12 @@ pub struct Key {
     pub roaming: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bin {
     pub key: Option<usize>,
     pub confirmed: bool,
-    /// The key that came back elsewhere while it was believed here.
-    pub expects: Option<usize>,
+    /// Keys that came back elsewhere while they were believed here: their pick-ups are still to come.
+    pub expects: Vec<usize>,
 }
 
 /// A key that came back elsewhere, and whose pick-up never came.
@@ -155,7 +155,7 @@ pub struct SmartBox {
     pub moved_in: Vec<Arrival>,
     /// Keys whose records went elsewhere.
     pub moved_out: Vec<usize>,
-    /// What administrators said: bin and content.
+    /// What administrators said, where it was new: bin and content.
     pub corrected: Vec<(usize, Option<usize>)>,
 }
 
@@ -246,7 +246,11 @@ impl Model {
 
     /// An administrator says what a bin holds.
     pub fn correct(&mut self, place: usize, bin: usize, key: Option<usize>) {
-        if let Some(other) = self.boxes[place].bins[bin].key
+        let known = &self.boxes[place].bins[bin];
+        if known.key == key && known.confirmed {
+            return;
+        }
+        if let Some(other) = known.key
             && key != Some(other)
         {
             self.keys[other].place = KeyPlace::Unknown;
@@ -261,7 +265,8 @@ impl Model {
             self.moves(key, place, false);
             self.keys[key].place = KeyPlace::Bin(bin);
         }
-        self.boxes[place].bins[bin] = Bin { key, confirmed: true, expects: None };
+        // Somebody has looked: nothing is waited for any more.
+        self.boxes[place].bins[bin] = Bin { key, confirmed: true, expects: Vec::new() };
         self.boxes[place].corrected.push((bin, key));
     }
 
@@ -276,7 +281,9 @@ impl Model {
 
     /// A bin whose key turned up elsewhere: nobody saw it leave.
     fn leave(&mut self, place: usize, bin: usize, expects: Option<usize>) {
-        self.boxes[place].bins[bin] = Bin { key: None, confirmed: false, expects };
+        let bin = &mut self.boxes[place].bins[bin];
+        (bin.key, bin.confirmed) = (None, false);
+        bin.expects.extend(expects);
     }
 
     /// A box brings its journal, or a piece of it.
@@ -317,7 +324,7 @@ impl Model {
     /// The whole journal is here: what it has not brought will not come.
     fn drained(&mut self, place: usize) {
         for (bin, content) in self.boxes[place].bins.iter_mut().enumerate() {
-            if let Some(key) = content.expects.take() {
+            for key in std::mem::take(&mut content.expects) {
                 self.gaps.push(Gap { place, bin, key });
             }
         }
@@ -342,7 +349,7 @@ impl Model {
         }
         match entry.kind {
             Kind::PickUp => {
-                let late = self.boxes[sync.place].bins[entry.bin].expects == Some(entry.key);
+                let late = self.boxes[sync.place].bins[entry.bin].expects.contains(&entry.key);
                 let permitted = self.permitted(sync.place, entry.person, at_ms);
                 let verdict = self.pick_up(sync.place, &entry, permitted != Some(false));
                 let unsure = permitted.is_none() && verdict.outcome == Outcome::Applied;
@@ -354,12 +361,12 @@ impl Model {
 
     fn pick_up(&mut self, place: usize, entry: &Entry, permitted: bool) -> Verdict {
         let bin = &mut self.boxes[place].bins[entry.bin];
-        if bin.key == Some(entry.key) {
-            *bin = Bin { key: None, confirmed: true, expects: None };
+        if let Some(late) = bin.expects.iter().position(|key| *key == entry.key) {
+            bin.expects.remove(late);
+            bin.confirmed |= bin.expects.is_empty();
+        } else if bin.key == Some(entry.key) {
+            (bin.key, bin.confirmed) = (None, true);
             self.keys[entry.key].place = KeyPlace::Person(entry.person);
-        } else if bin.expects == Some(entry.key) {
-            bin.expects = None;
-            bin.confirmed = true;
         } else {
             self.doubt(place, entry);
             return Verdict::ignored(Reason::KeyNotInBin);
@@ -409,10 +416,12 @@ impl Model {
         let Key { home, place: was, .. } = self.keys[entry.key];
         let bin = match self.boxes[place].bins.get(entry.bin) {
             None => "there is no such bin".to_owned(),
-            Some(Bin { key: None, expects: None, .. }) => "the bin is empty".to_owned(),
-            Some(Bin { key: None, expects: Some(_), .. }) => "the bin is empty and expects a late pick-up".to_owned(),
-            Some(Bin { key: Some(key), .. }) if *key == entry.key => "the bin holds this key".to_owned(),
-            Some(Bin { key: Some(key), .. }) => format!("the bin holds key #{key}"),
+            Some(bin) => match bin.key {
+                None if bin.expects.is_empty() => "the bin is empty".to_owned(),
+                None => "the bin is empty and expects a late pick-up".to_owned(),
+                Some(key) if key == entry.key => "the bin holds this key".to_owned(),
+                Some(key) => format!("the bin holds key #{key}"),
+            },
         };
         let whose = if home == place { "at home here".to_owned() } else { format!("at home in box #{home}") };
         let key = match was {

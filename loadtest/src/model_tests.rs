@@ -40,7 +40,7 @@ fn a_key_goes_out_and_comes_back() {
     assert_eq!(verdicts(&receipts), [Verdict::APPLIED; 2]);
     assert_eq!(receipts.resume_at, 3);
     assert_eq!(model.keys[0].place, KeyPlace::Bin(2));
-    assert_eq!(model.boxes[0].bins[0], Bin { key: None, confirmed: true, expects: None });
+    assert_eq!(model.boxes[0].bins[0], Bin { key: None, confirmed: true, expects: Vec::new() });
 }
 
 #[test]
@@ -103,11 +103,21 @@ fn another_holder_and_a_wrong_box_are_flagged() {
 fn a_late_pick_up_closes_the_gap() {
     let mut model = model();
     sync(&mut model, 1, &[drop(1, 0, 0)]);
-    assert_eq!(model.boxes[0].bins[0], Bin { key: None, confirmed: false, expects: Some(0) });
+    assert_eq!(model.boxes[0].bins[0], Bin { key: None, confirmed: false, expects: vec![0] });
     let receipts = sync(&mut model, 0, &[pick(1, 0, 0)]);
     assert_eq!(verdicts(&receipts), [Verdict::APPLIED]);
     assert!(model.boxes[0].judged[0].late && model.gaps.is_empty());
     assert_eq!((model.keys[0].home, model.keys[0].place), (1, KeyPlace::Bin(0)));
+}
+
+#[test]
+fn a_late_pick_up_without_permission_is_told_all_the_same() {
+    let mut model = model();
+    model.withdraw(0, 0, (100, 100));
+    sync(&mut model, 1, &[drop(1, 0, 0)]);
+    let receipts = sync(&mut model, 0, &[pick(1, 0, 0)]);
+    assert_eq!(verdicts(&receipts), [Verdict::flagged(Reason::NotPermitted)]);
+    assert!(model.boxes[0].judged[0].late && model.gaps.is_empty());
 }
 
 #[test]
@@ -135,6 +145,8 @@ fn a_correction_moves_the_key_and_clears_doubt() {
     assert_eq!(verdicts(&receipts), [Verdict::ignored(Reason::KeyNotInBin)], "the journal comes after the correction");
     model.correct(0, 0, None);
     assert!(model.boxes[0].bins[0].confirmed);
+    model.correct(0, 0, None);
+    assert_eq!(model.boxes[0].corrected, [(0, None), (0, None)], "the third said nothing new");
 }
 
 #[test]

@@ -137,6 +137,13 @@ fn conclude(drive: &Drive, findings: Findings, broken: Option<String>, report: &
             "syncs_put_off": drive.live.as_ref().map(|live| live.deferred),
         }),
     );
+    let judged = drive.model.boxes.iter().flat_map(|model| &model.judged);
+    report.detail(
+        "moments_too_close_to_tell",
+        json!({
+            "permission_or_pick_up_first": judged.filter(|judged| judged.unsure).count(),
+        }),
+    );
     report.detail("by_cause", details.counted());
     report.detail("summary", details.summary);
     report.detail("conflicts", details.conflicts);

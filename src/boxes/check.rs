@@ -58,8 +58,8 @@ fn delta_complete(state: &SmartBox) -> bool {
         .chain(state.accesses.iter().map(|access| access.revision))
         .chain(state.people.iter().map(|person| person.revision))
         .chain(state.removals.iter().map(|removal| removal.revision));
-    let people = state.accesses.iter().all(|access| state.person(access.record.person).is_some())
-        && state.people.iter().all(|person| state.accesses.iter().any(|access| access.record.person == person.id));
+    let people = state.accesses.iter().all(|access| state.person(access.person).is_some())
+        && state.people.iter().all(|person| state.accesses.iter().any(|access| access.person == person.id));
     let ordered = state.removals.iter().is_sorted_by_key(|removal| removal.revision);
     revisions.into_iter().all(|revision| revision <= state.revision) && people && ordered
 }

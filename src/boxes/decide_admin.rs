@@ -1,6 +1,7 @@
 //! Administration: boxes, bins, keys, accesses, conflicts.
 
 use super::{
+    access::Access,
     command::{Accept, AccessRecord, Act, Creation, KeyRecord, Refusal, Scope},
     event::{Created, Event, Suspicion},
     rows::{Conflict, KeyTexts},
@@ -147,9 +148,8 @@ impl SmartBox {
     /// Its own accesses end with it. Its fob stays in the bin, unknown.
     pub(super) fn decide_remove_key(&self, key: KeyId, events: &mut Vec<Event>) -> Decided {
         let known = self.key(key).ok_or(Refusal::KeyNotFound)?;
-        let own = self.accesses.iter().filter(|access| access.record.scope == Scope::Key(key));
-        events
-            .extend(own.map(|access| Event::AccessRevoked { access: access.record.id, person: access.record.person }));
+        let own = self.accesses.iter().filter(|access| access.scope() == Scope::Key(key));
+        events.extend(own.map(|access| Event::AccessRevoked { access: access.id, person: access.person }));
         events.push(Event::KeyRemoved { key, fob: known.fob });
         Ok(())
     }
@@ -165,9 +165,9 @@ impl SmartBox {
                 Event::AccessGranted(granted) if granted.id == record.id => Some(granted),
                 _ => None,
             });
-            let known = self.accesses.iter().map(|access| &access.record).find(|known| known.id == record.id);
-            match known.or(granted) {
-                Some(known) if known == record => {}
+            let known = self.accesses.iter().find(|known| known.id == record.id).map(Access::record);
+            match known.or(granted.copied()) {
+                Some(known) if known == *record => {}
                 Some(_) => {
                     events.truncate(first);
                     return Err(Refusal::AlreadyExists);
@@ -183,8 +183,8 @@ impl SmartBox {
     }
 
     pub(super) fn decide_revoke(&self, access: AccessId, events: &mut Vec<Event>) -> Decided {
-        let known = self.accesses.iter().find(|known| known.record.id == access).ok_or(Refusal::AccessNotFound)?;
-        events.push(Event::AccessRevoked { access, person: known.record.person });
+        let known = self.accesses.iter().find(|known| known.id == access).ok_or(Refusal::AccessNotFound)?;
+        events.push(Event::AccessRevoked { access, person: known.person });
         Ok(())
     }
 

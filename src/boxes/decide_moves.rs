@@ -2,8 +2,10 @@
 //! message that changes nothing is heard all the same.
 
 use super::{
+    access::Access,
     command::{AccessRecord, BoxOrOther, KeyRecord, Scope},
     event::{Arrival, Departure, Event, SightingAnswer},
+    evolve::heard_as,
     messages::{BoxMessage, Sighting},
     state::{Place, SmartBox, Visitor},
     words::{Fob, Verifier},
@@ -60,14 +62,14 @@ impl SmartBox {
                 self.decide_credentials(*person, *revision, *generation, None, &[], events);
             }
             BoxMessage::PersonChanged { person, revision } => {
-                let behind = self.person(*person).is_some_and(|known| known.heard < *revision);
+                let behind = self.person(*person).is_some_and(|known| known.heard < heard_as(*revision));
                 if behind && self.generation > 0 {
                     events.push(Event::CredentialsAsked { person: *person });
                 }
             }
             BoxMessage::PersonGone { person } => {
-                let own = self.accesses.iter().filter(|access| access.record.person == *person);
-                events.extend(own.map(|access| Event::AccessRevoked { access: access.record.id, person: *person }));
+                let own = self.accesses.iter().filter(|access| access.person == *person);
+                events.extend(own.map(|access| Event::AccessRevoked { access: access.id, person: *person }));
             }
         }
     }
@@ -105,7 +107,7 @@ impl SmartBox {
                 return;
             }
             if key.place == Place::Unknown || sighting.heard >= key.heard {
-                let own = self.accesses.iter().map(|access| access.record);
+                let own = self.accesses.iter().map(Access::record);
                 let own = own.filter(|record| record.scope == Scope::Key(key.id));
                 let bin = match key.place {
                     Place::Bin(bin) => Some(self.bins[usize::from(bin)].label),
@@ -163,7 +165,7 @@ impl SmartBox {
         events: &mut Vec<Event>,
     ) {
         let Some(known) = self.person(person) else { return };
-        if generation == self.generation && revision > known.heard {
+        if generation == self.generation && known.heard < heard_as(revision) {
             events.push(Event::CredentialsSet { person, revision, code, badges: badges.into() });
         }
     }

@@ -69,17 +69,22 @@ impl SmartBox {
     }
 
     fn open_sync(&self, request: &SyncRequest, cx: &Context, events: &mut Vec<Event>) -> Progress {
-        let Some(Doubt { why, index, within }) = self.doubt(request) else { return Progress::More };
-        let seq = match why {
-            Suspicion::SequenceReused { seq } | Suspicion::BehindReceipts { seq } => seq,
-            Suspicion::Stolen => 0,
-        };
-        if self.journal.adopting && !within {
-            // A journal that ends early goes on after its end; one that differs counts from where it differs.
-            let next = if index.is_some() { seq } else { seq + 1 };
-            events.push(Event::JournalRestarted { next });
+        let Some(mut doubt) = self.doubt(request, self.journal.next) else {
+            events.reserve(request.entries.len() + 1);
             return Progress::More;
+        };
+        if self.journal.adopting {
+            // A journal that ends early goes on after its end; one that differs counts from where it differs.
+            let next = if doubt.index.is_some() { doubt.seq } else { doubt.seq + 1 };
+            match self.doubt(request, next.max(1)) {
+                None => {
+                    events.push(Event::JournalRestarted { next });
+                    return Progress::More;
+                }
+                Some(still) => doubt = still,
+            }
         }
+        let Doubt { why, index, .. } = doubt;
         let entry = index.map(|index| {
             let mut judged = self.judge(&request.entries[index], request, cx.now);
             judged.outcome = Outcome::Rejected(match why {
@@ -94,10 +99,9 @@ impl SmartBox {
     }
 
     /// Whether two boxes seem to use this identity: a number with another content than was receipted (or than stands
-    /// before it in this batch), or a journal behind what was receipted.
-    fn doubt(&self, request: &SyncRequest) -> Option<Doubt> {
-        let next = self.journal.next;
-        let oldest = next - self.journal.contents.len() as u64;
+    /// before it in this batch), or a journal behind what was receipted before `next`.
+    fn doubt(&self, request: &SyncRequest, next: u64) -> Option<Doubt> {
+        let oldest = self.journal.next - self.journal.contents.len() as u64;
         let (mut expected, mut head) = (next, request.head);
         for (index, entry) in request.entries.iter().enumerate() {
             let seq = entry.seq();
@@ -109,8 +113,7 @@ impl SmartBox {
                 expected += 1;
                 continue;
             }
-            let within = seq >= next;
-            let known = if within {
+            let known = if seq >= next {
                 request.entries[..index].iter().find(|earlier| earlier.seq() == seq).map(content_of)
             } else {
                 seq.checked_sub(oldest).and_then(|at| self.journal.contents.get(usize::try_from(at).ok()?)).copied()
@@ -120,10 +123,10 @@ impl SmartBox {
                 Some(_) => Suspicion::SequenceReused { seq },
                 None => Suspicion::BehindReceipts { seq },
             };
-            return Some(Doubt { why, index: Some(index), within });
+            return Some(Doubt { why, seq, index: Some(index) });
         }
         let behind = head.saturating_add(1) < next;
-        behind.then_some(Doubt { why: Suspicion::BehindReceipts { seq: head }, index: None, within: false })
+        behind.then_some(Doubt { why: Suspicion::BehindReceipts { seq: head }, seq: head, index: None })
     }
 
     fn close_sync(&self, request: &SyncRequest, cx: &Context, events: &mut Vec<Event>) {
@@ -270,11 +273,11 @@ impl SmartBox {
     }
 }
 
-/// Why, by which entry of the batch, and whether it contradicts the batch itself.
+/// Why, at which number, and by which entry of the batch.
 struct Doubt {
     why: Suspicion,
+    seq: u64,
     index: Option<usize>,
-    within: bool,
 }
 
 /// Entries of late: halved at each sync.

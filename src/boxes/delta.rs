@@ -1,6 +1,7 @@
 //! What a box is told: the latest state of each item that changed since its cursor, or everything.
 
 use super::{
+    access::Access,
     command::{BinChange, Changes, KeyChange, PersonChange},
     state::SmartBox,
 };
@@ -34,7 +35,7 @@ impl SmartBox {
             groups: key.groups.clone(),
         }));
         let accesses = accesses.iter().filter(|access| access.revision > since);
-        changes.accesses.extend(accesses.map(|access| access.record));
+        changes.accesses.extend(accesses.map(Access::record));
         let people = people.iter().filter(|person| person.revision > since);
         changes.people.extend(people.map(|person| PersonChange {
             person: person.id,

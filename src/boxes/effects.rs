@@ -1,7 +1,7 @@
 //! What follows from a change: claims, rows, messages, the answer.
 
 use super::{
-    command::{Act, Answer, Command, Receipt, SyncAnswer, SyncRequest},
+    command::{Act, Answer, Command, KeyRecord, Receipt, SyncAnswer, SyncRequest},
     event::{Event, Judged, SightingAnswer, Suspicion},
     messages::{BoxMessage, PersonMessage, Sighting},
     rows::{BoxRow, BoxVersion, Conflict, KeyRow, Resolution, ServerVersion, conflict_key, person_box_key},
@@ -137,8 +137,9 @@ impl SmartBox {
                 Event::KeyAdded { key, .. } => self.put_key(key.id, cx, effects),
                 Event::KeyChanged { key, .. } => self.put_key(*key, cx, effects),
                 Event::KeyRemoved { key, .. } => {
-                    effects.delete(RowSpace::Keys, cx.org, &key.to_bytes());
-                    effects.delete(RowSpace::KeyTexts, cx.org, &key.to_bytes());
+                    let key = KeyId::to_bytes(*key);
+                    effects.delete(RowSpace::Keys, cx.org, &key);
+                    effects.delete(RowSpace::KeyTexts, cx.org, &key);
                 }
                 Event::KeyArrived(arrival) => {
                     self.put_key(arrival.key.id, cx, effects);
@@ -165,10 +166,10 @@ impl SmartBox {
                 self.ask_person(person, effects);
             }
         }
-        if let Command::AddKey { key: super::command::KeyRecord { id: key, .. }, texts: Some(texts), .. }
+        if let Command::AddKey { key: KeyRecord { id: key, .. }, texts: Some(texts), .. }
         | Command::ChangeKey { key, texts: Some(texts), .. } = command
         {
-            effects.put(RowSpace::KeyTexts, cx.org, &key.to_bytes(), texts.to_bytes());
+            effects.put(RowSpace::KeyTexts, cx.org, &KeyId::to_bytes(*key), texts.to_bytes());
         }
         if rewrite {
             effects.put(RowSpace::Boxes, cx.org, &self.id().to_bytes(), self.row().to_bytes());

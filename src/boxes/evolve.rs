@@ -1,17 +1,23 @@
 //! What each event changes. Cannot refuse; branches on nothing but the state and the event.
 
 use super::{
+    access::Access,
     command::{AccessRecord, KeyRecord, RemovedItem},
     decide_sync::activity_after,
     event::{Event, Synced},
     rows::SERVER_CONFLICT,
     state::{
-        Access, Bin, Departed, EnrolmentCode, Key, LatePickUp, MAX_DEPARTED, MAX_LATE_PICK_UPS, MAX_MISSING,
+        Bin, Departed, EnrolmentCode, Key, LatePickUp, MAX_DEPARTED, MAX_LATE_PICK_UPS, MAX_MISSING,
         MAX_OPEN_CONFLICTS, MAX_REMOVALS, MAX_WITHDRAWN, Missing, Person, Place, Removal, SmartBox, WITHDRAWN_AT_LEAST,
     },
     words::BinState,
 };
 use crate::kernel::{AccessId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
+
+/// A person's revision as a box keeps it.
+pub(super) fn heard_as(revision: u64) -> u32 {
+    u32::try_from(revision).unwrap_or(u32::MAX)
+}
 
 /// Grows by an eighth, not by doubling: many boxes, each with few items.
 pub(super) fn push_tight<T>(items: &mut Vec<T>, item: T) {
@@ -216,7 +222,7 @@ impl SmartBox {
             }
             Event::CredentialsSet { person, revision, code, badges } => {
                 if let Some(known) = self.people.iter_mut().find(|known| known.id == *person) {
-                    known.heard = *revision;
+                    known.heard = heard_as(*revision);
                     if known.code != *code || known.badges != *badges {
                         known.code = *code;
                         known.badges = badges.clone();
@@ -252,9 +258,7 @@ impl SmartBox {
         if synced.drained {
             self.journal.adopting = false;
             // Whatever happened before these ended has been told by now.
-            let told =
-                |access: &Access| access.record.until.is_none_or(|until| until.plus(WITHDRAWN_AT_LEAST) < stamp.at);
-            self.withdrawn.retain(|access| !told(access));
+            self.withdrawn.retain(|access| access.ended_within(WITHDRAWN_AT_LEAST, stamp.at));
         }
     }
 
@@ -355,13 +359,13 @@ impl SmartBox {
     }
 
     fn grant(&mut self, record: AccessRecord, stamp: Stamp) {
-        if self.accesses.iter().any(|access| access.record.id == record.id) {
+        if self.accesses.iter().any(|access| access.id == record.id) {
             return;
         }
         self.removals.retain(|removal| {
             removal.item != RemovedItem::Access(record.id) && removal.item != RemovedItem::Person(record.person)
         });
-        push_tight(&mut self.accesses, Access { record, revision: stamp.revision });
+        push_tight(&mut self.accesses, Access::new(&record, stamp.revision));
         if self.person(record.person).is_none() {
             let badges = Box::default();
             let person = Person { id: record.person, heard: 0, code: None, badges, revision: stamp.revision };
@@ -372,15 +376,15 @@ impl SmartBox {
 
     /// Entries from before it ended are still judged by it; one that left with its key did not end.
     fn revoke(&mut self, access: AccessId, ended: Option<UnixMillis>, stamp: Stamp) {
-        let Some(at) = self.accesses.iter().position(|known| known.record.id == access) else { return };
+        let Some(at) = self.accesses.iter().position(|known| known.id == access) else { return };
         let mut access = self.accesses.remove(at);
-        let person = access.record.person;
-        self.remove(RemovedItem::Access(access.record.id), stamp);
+        let person = access.person;
+        self.remove(RemovedItem::Access(access.id), stamp);
         self.forget_person(person, stamp);
         self.miss_permission(stamp);
         if self.token_hash.is_some() {
             if let Some(ended) = ended {
-                access.record.until = Some(access.record.until.map_or(ended, |until| until.min(ended)));
+                access.end(ended);
             }
             if self.withdrawn.len() == MAX_WITHDRAWN {
                 self.withdrawn.remove(0);
@@ -391,7 +395,7 @@ impl SmartBox {
 
     /// Once no access needs them.
     fn forget_person(&mut self, person: PersonId, stamp: Stamp) {
-        if !self.accesses.iter().any(|access| access.record.person == person) {
+        if !self.accesses.iter().any(|access| access.person == person) {
             self.people.retain(|known| known.id != person);
             self.remove(RemovedItem::Person(person), stamp);
         }

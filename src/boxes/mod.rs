@@ -3,6 +3,7 @@
 //!
 //! One actor per box, and the unit of sync. Holds BOX-1 to BOX-6 (`kernel/invariants.rs`).
 
+mod access;
 pub mod api;
 mod check;
 mod command;

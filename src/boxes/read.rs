@@ -198,13 +198,30 @@ impl SmartBox {
             revision: self.revision,
             bins: bins.collect(),
             keys: keys.collect(),
-            accesses: self.accesses.iter().map(|access| access.record).collect(),
+            accesses: self.accesses.iter().map(super::access::Access::record).collect(),
             people: self.people.iter().map(|person| person.id).collect(),
         }
     }
 
     pub fn open_conflicts(&self) -> u32 {
         u32::try_from(self.conflicts.open.len()).unwrap_or(u32::MAX).saturating_add(self.conflicts.unlisted)
+    }
+
+    /// Bytes of this state, its heap memory with it.
+    pub fn size_in_memory(&self) -> usize {
+        fn vec<T>(items: &Vec<T>) -> usize {
+            items.capacity() * size_of::<T>()
+        }
+        fn ring<T>(items: &std::collections::VecDeque<T>) -> usize {
+            items.capacity() * size_of::<T>()
+        }
+        let texts = self.name.len() + self.location.len() + self.zone.len();
+        let keys: usize = self.keys.iter().map(|key| key.name.len() + size_of_val(&*key.groups)).sum();
+        let badges: usize = self.people.iter().map(|person| size_of_val(&*person.badges)).sum();
+        let items = vec(&self.bins) + vec(&self.keys) + vec(&self.accesses) + vec(&self.withdrawn) + vec(&self.people);
+        let rare = vec(&self.visitors) + vec(&self.late) + vec(&self.leaving) + vec(&self.conflicts.open);
+        let rings = ring(&self.departed) + ring(&self.removals) + ring(&self.journal.contents);
+        size_of::<Self>() + texts + keys + badges + items + rare + rings + vec(&self.sync.missing)
     }
 
     /// Whether an access of this scope may be granted here.

@@ -1,7 +1,8 @@
 //! A SmartBox as the server knows it. Compact: ten thousand of these are awake at once.
 
 use super::{
-    command::{AccessRecord, KeyRecord, RemovedItem, Scope},
+    access::Access,
+    command::{KeyRecord, RemovedItem},
     words::{BinState, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
 };
 use crate::kernel::{Address, BoxId, GroupId, KeyId, PersonId, UnixMillis};
@@ -171,20 +172,12 @@ impl Key {
 }
 
 #[derive(Debug, Clone, Encode, Decode)]
-pub(super) struct Access {
-    #[n(0)]
-    pub record: AccessRecord,
-    #[n(1)]
-    pub revision: u64,
-}
-
-#[derive(Debug, Clone, Encode, Decode)]
 pub(super) struct Person {
     #[n(0)]
     pub id: PersonId,
     /// The person's own revision of these; 0: not heard yet.
     #[n(1)]
-    pub heard: u64,
+    pub heard: u32,
     #[n(2)]
     pub code: Option<Verifier>,
     #[n(3)]
@@ -412,17 +405,7 @@ impl SmartBox {
     /// Whether this person might pick this key, of these groups, up at that time. A visitor has no key here: only an
     /// access to the whole box covers it.
     pub(super) fn permits(&self, person: PersonId, key: Option<(KeyId, &[GroupId])>, at: UnixMillis) -> bool {
-        self.accesses.iter().chain(&self.withdrawn).any(|access| {
-            let record = &access.record;
-            record.person == person
-                && record.from.is_none_or(|from| from <= at)
-                && record.until.is_none_or(|until| at < until)
-                && match record.scope {
-                    Scope::Box => true,
-                    Scope::Key(id) => key.is_some_and(|(key, _)| key == id),
-                    Scope::Group(group) => key.is_some_and(|(_, groups)| groups.contains(&group)),
-                }
-        })
+        self.accesses.iter().chain(&self.withdrawn).any(|access| access.permits(person, key, at))
     }
 
     /// Since when the box has been missing a change that it did not make itself.

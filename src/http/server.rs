@@ -22,7 +22,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,12 +35,19 @@ pub(super) struct Worker {
     pub authentication_failures: Counter,
     pub metrics: Vec<RouteMetrics>,
     pub body_limits: body::Limits,
+    /// Answers end their connections from now on.
+    pub stopping: Arc<AtomicBool>,
     request_prefix: [u8; 8],
     request_number: Cell<u32>,
+    /// The second of the last lines in the log, and how many they were.
+    logged: Cell<(u64, u32)>,
 }
 
+/// Lines about slow or failed requests that a worker writes in one second.
+const LOGGED_PER_S: u32 = 20;
+
 impl Worker {
-    fn new(engine: &Engine, config: &Config, failures: &Arc<FailureLimit>, number: usize) -> Rc<Self> {
+    fn new(engine: &Engine, config: &Config, shared: &Shared, number: usize) -> Rc<Self> {
         let metrics = AdmissionMetrics::of(Class::NAMES, number);
         let admission = Admission::new(&config.admission, config.workers(), engine.chance().clone(), metrics);
         actix_web::rt::spawn(Rc::clone(&admission).run());
@@ -50,7 +57,7 @@ impl Worker {
         Rc::new(Self {
             engine: engine.clone(),
             admission,
-            failures: Arc::clone(failures),
+            failures: Arc::clone(&shared.failures),
             authentication_failures: ::metrics::counter!(metrics::AUTH_FAILURES),
             metrics: ROUTES.iter().map(|route| RouteMetrics::of(route.name)).collect(),
             body_limits: body::Limits {
@@ -58,9 +65,22 @@ impl Worker {
                 unpacked_bytes: config.http.decompressed_limit_bytes,
                 within: Duration::from_millis(config.http.client_timeout_ms),
             },
+            stopping: Arc::clone(&shared.stopping),
             request_prefix,
             request_number: Cell::new(0),
+            logged: Cell::default(),
         })
+    }
+
+    /// Whether there is room in this second's log.
+    pub fn may_log(&self) -> bool {
+        let second = self.engine.clock().now().0 / 1000;
+        let lines = match self.logged.get() {
+            (then, lines) if then == second => lines + 1,
+            _ => 1,
+        };
+        self.logged.set((second, lines));
+        lines <= LOGGED_PER_S
     }
 
     /// The caller's own id if it is a decent one, else a new one.
@@ -87,6 +107,29 @@ fn hex(bytes: &[u8], text: &mut [u8]) {
     for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+}
+
+/// What all workers share.
+#[derive(Clone)]
+struct Shared {
+    failures: Arc<FailureLimit>,
+    stopping: Arc<AtomicBool>,
+}
+
+/// Both listeners, served.
+pub struct Serving {
+    pub api: Server,
+    pub observability: Server,
+    pub last_answers: LastAnswers,
+}
+
+/// Makes every answer the last one of its connection: a kept one would hold up the end.
+pub struct LastAnswers(Arc<AtomicBool>);
+
+impl LastAnswers {
+    pub fn from_now_on(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -121,19 +164,15 @@ impl Listeners {
     }
 
     /// Starts serving. The API's worker threads are the engine's: each attaches itself first.
-    pub fn serve(
-        self,
-        engine: &Engine,
-        config: &Config,
-        metrics: Option<PrometheusHandle>,
-    ) -> io::Result<(Server, Server)> {
-        let failures = Arc::new(FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since()));
+    pub fn serve(self, engine: &Engine, config: &Config, metrics: Option<PrometheusHandle>) -> io::Result<Serving> {
+        let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
+        let shared = Shared { failures: Arc::new(failures), stopping: Arc::default() };
         let number = Arc::new(AtomicUsize::new(0));
         let api = {
-            let (engine, config, failures) = (engine.clone(), config.clone(), Arc::clone(&failures));
+            let (engine, config, shared) = (engine.clone(), config.clone(), shared.clone());
             HttpServer::new(move || {
                 engine.attach_worker();
-                let worker = Worker::new(&engine, &config, &failures, number.fetch_add(1, Ordering::Relaxed));
+                let worker = Worker::new(&engine, &config, &shared, number.fetch_add(1, Ordering::Relaxed));
                 App::new().app_data(worker).configure(routes::register)
             })
         };
@@ -147,7 +186,7 @@ impl Listeners {
             .disable_signals()
             .listen(self.api)?
             .run();
-        actix_web::rt::spawn(upkeep(metrics.clone(), failures));
+        actix_web::rt::spawn(upkeep(metrics.clone(), shared.failures));
         let state = Observed { engine: engine.clone(), metrics };
         let observability =
             HttpServer::new(move || App::new().app_data(web::Data::new(state.clone())).configure(observe))
@@ -156,7 +195,7 @@ impl Listeners {
                 .shutdown_timeout(1)
                 .listen(self.observability)?
                 .run();
-        Ok((api, observability))
+        Ok(Serving { api, observability, last_answers: LastAnswers(shared.stopping) })
     }
 }
 

@@ -17,12 +17,12 @@ use crate::{
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
-        Method, StatusCode,
+        ConnectionType, Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
     web::{Bytes, Payload},
 };
-use std::{net::IpAddr, rc::Rc, time::Duration};
+use std::{net::IpAddr, rc::Rc, sync::atomic::Ordering, time::Duration};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -45,13 +45,17 @@ pub(super) async fn serve(
     };
     let request_id = worker.request_id(request.headers().get(REQUEST_ID));
     let result = handle(route, &worker, request, payload).await;
-    let (status, response) = match result {
+    let (status, mut response) = match result {
         Ok(reply) => (reply.status, success(reply, request_id.clone())),
         Err(problem) => (problem.status(), failure(&problem, request_id.clone())),
     };
+    if worker.stopping.load(Ordering::Relaxed) {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     let took = started.elapsed();
     worker.metrics[number].record(status, took.as_secs_f64());
-    if took > SLOW || status >= 500 {
+    // A 503 is an answer of the plan, counted by its code; in a storm nobody reads thousands of lines.
+    if (took > SLOW || status == 500) && worker.may_log() {
         let id = request_id.to_str().unwrap_or_default();
         tracing::info!(
             route = route.name,

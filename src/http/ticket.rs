@@ -2,10 +2,11 @@
 //! answer brings a new one. Checked only while there is a queue.
 
 use crate::kernel::{BoxId, KeyedHash, UnixMillis};
+use actix_web::http::header::HeaderName;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use subtle::ConstantTimeEq;
 
-pub const HEADER: &str = "castellan-ticket";
+pub const HEADER: HeaderName = HeaderName::from_static("castellan-ticket");
 
 const MAC_BYTES: usize = 16;
 const BODY_BYTES: usize = 16 + 1 + 8;

@@ -81,7 +81,17 @@ impl Db {
         let mut family = rocksdb::Options::default();
         family.set_block_based_table_factory(&table);
         family.set_write_buffer_size(options.write_buffer_mib << 20);
+        // The upper levels are rewritten soon: compressing them would be work for nothing.
         family.set_compression_type(DBCompressionType::Lz4);
+        family.set_compression_per_level(&[
+            DBCompressionType::None,
+            DBCompressionType::None,
+            DBCompressionType::Lz4,
+            DBCompressionType::Lz4,
+            DBCompressionType::Lz4,
+            DBCompressionType::Zstd,
+            DBCompressionType::Zstd,
+        ]);
         let mut general = family.clone();
         general.create_if_missing(create);
         general.create_missing_column_families(true);
@@ -119,6 +129,12 @@ impl Db {
                 }
             }
         }
+    }
+
+    /// Closes the database if nobody else holds it, else gives it back.
+    pub fn try_close(self) -> Result<(), Self> {
+        let Self { raw, partitions } = self;
+        Arc::try_unwrap(raw).map(drop).map_err(|raw| Self { raw, partitions })
     }
 
     pub(super) fn raw(&self) -> &DBWithThreadMode<MultiThreaded> {

@@ -94,6 +94,15 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
     tables.flat_map(|table| table.keys().cloned()).collect()
 }
 
+/// Dependencies that the code never names.
+fn idle(code: &str, dependencies: impl IntoIterator<Item = String>) -> Vec<String> {
+    let used = |name: &String| {
+        let path = format!("{}::", name.replace('-', "_"));
+        code.match_indices(&path).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    dependencies.into_iter().filter(|name| !used(name)).collect()
+}
+
 /// `NAME = "ID"` pairs of the invariants' table.
 fn invariant_names(source: &str) -> Vec<(String, String)> {
     let rows = source.lines().filter_map(|line| {
@@ -198,6 +207,19 @@ fn every_dependency_says_what_it_saves() {
 }
 
 #[test]
+fn no_dependency_is_idle() {
+    assert_eq!(idle("use toml::Table;\n::metrics::counter!()", ["toml", "metrics", "tom"].map(str::to_owned)), ["tom"]);
+
+    for (manifest, folders) in
+        [("Cargo.toml", &["src", "tests", "benches"][..]), ("loadtest/Cargo.toml", &["loadtest"])]
+    {
+        let code: String = files(folders, ".rs").into_iter().map(|file| file.text).collect();
+        let complaints = idle(&code, dependencies(&read(manifest)));
+        hold(complaints.into_iter().map(|name| format!("{manifest}: nothing uses `{name}`")).collect());
+    }
+}
+
+#[test]
 fn every_invariant_is_listed_and_tested() {
     assert_eq!(invariant_names("  A_B = \"X-1\", \"says\";\nmacro_rules! x {"), [("A_B".to_owned(), "X-1".to_owned())]);
 
@@ -217,6 +239,10 @@ fn every_invariant_is_listed_and_tested() {
         .collect();
     let rows = invariants::ALL.iter().map(|invariant| format!("| {} | {} |", invariant.id, invariant.says));
     let mut complaints = missing_rows(&read(ARCHITECTURE), rows, ARCHITECTURE);
+    // Whoever calls a room's `check_invariants` tests all that stand in its `check.rs`.
+    let is_called = tests.contains("check_invariants(");
+    let checks = files(&["src"], "/check.rs").into_iter().filter(|_| is_called);
+    let tests = checks.map(|file| file.text).fold(tests, |tests, check| tests + &check);
     for (name, id) in names {
         if !tests.contains(&name) && !tests.contains(&id) {
             complaints.push(format!("no test names {id} ({name})"));

@@ -92,9 +92,15 @@ impl At<'_> {
         let expected = model.corrected.iter().map(|&(bin, key)| (Some(bin_label(bin)), key.map(fob_serial)));
         self.sequence("corrections", &corrected, &expected.collect::<Vec<_>>());
         let expected = model.moved_in.iter().map(|arrival| (Some(fob_serial(arrival.key)), arrival.flagged));
-        self.sequence("keys moved in", &moved_in, &expected.collect::<Vec<_>>());
-        let expected = model.moved_out.iter().map(|&key| Some(fob_serial(key)));
-        self.sequence("keys moved out", &moved_out, &expected.collect::<Vec<_>>());
+        let mut expected: Vec<_> = expected.collect();
+        expected.sort();
+        // Keys that came with one sync may be answered for in any order.
+        moved_in.sort();
+        moved_out.sort();
+        self.sequence("keys moved in", &moved_in, &expected);
+        let mut expected: Vec<_> = model.moved_out.iter().map(|&key| Some(fob_serial(key))).collect();
+        expected.sort();
+        self.sequence("keys moved out", &moved_out, &expected);
     }
 
     /// Everything that follows the first difference is not compared: one line a sequence.
@@ -157,9 +163,9 @@ impl At<'_> {
             if item["confirmed"].as_bool() != Some(bin.confirmed) {
                 self.differs(&format!("bin {label}: confirmed"), &item["confirmed"], bin.confirmed);
             }
-            if item["expects_late_pick_up"].as_bool() != Some(bin.expects.is_some()) {
+            if item["expects_late_pick_up"].as_bool() != Some(!bin.expects.is_empty()) {
                 let what = format!("bin {label}: expects a late pick-up");
-                self.differs(&what, &item["expects_late_pick_up"], bin.expects.is_some());
+                self.differs(&what, &item["expects_late_pick_up"], !bin.expects.is_empty());
             }
         }
     }
@@ -235,5 +241,117 @@ fn compare_conflicts(drive: &Drive, listed: &[Value], findings: &mut Findings) {
             let what = format!("box {station}: {who} the conflict {reason} of entry {seq}, bin {bin}, fob {fob}");
             findings.mismatches.push(what);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::{plan::Plan, starting_model, trips::Trips};
+    use serde_json::json;
+
+    const TRIPS: &str = "picked_up_at,dropped_off_at,from_station,to_station,bike\n\
+        2016-07-01T00:06:00,2016-07-01T00:13:52,a,b,1\n\
+        2016-07-01T01:06:00,2016-07-01T02:13:52,b,a,1\n\
+        2016-07-01T03:06:00,2016-07-01T03:13:52,b,b,1\n";
+
+    async fn drive() -> Drive {
+        let plan = Plan::new(Trips::parse(TRIPS.as_bytes()).unwrap(), 3, 0.0);
+        let model = starting_model(&plan);
+        let mut drive = Drive::new(plan, model, None, 3);
+        drive.run(0.0, || ()).await.unwrap();
+        drive
+    }
+
+    /// What a server that agrees would answer, newest first.
+    fn history(drive: &Drive, place: usize) -> Vec<Value> {
+        let model = &drive.model.boxes[place];
+        let judged = model.judged.iter().map(|judged| {
+            let kind = if judged.entry.kind == Kind::PickUp { "pick_up" } else { "drop_off" };
+            json!({ "kind": kind, "seq": judged.entry.seq, "bin": bin_label(judged.entry.bin), "person": "",
+                    "fob": fob_serial(judged.entry.key), "outcome": judged.verdict.outcome.name(),
+                    "reason": judged.verdict.reason.map(|reason| reason.name()), "estimated": false })
+        });
+        let corrected = model
+            .corrected
+            .iter()
+            .map(|(bin, key)| json!({ "kind": "corrected", "bin": bin_label(*bin), "fob": key.map(fob_serial) }));
+        let moved_in = model
+            .moved_in
+            .iter()
+            .map(|arrival| json!({ "kind": "moved_in", "fob": fob_serial(arrival.key), "outcome": "applied" }));
+        let moved_out = model.moved_out.iter().map(|key| json!({ "kind": "moved_out", "fob": fob_serial(*key) }));
+        let mut all: Vec<Value> = judged.chain(corrected).chain(moved_in).chain(moved_out).collect();
+        all.reverse();
+        all
+    }
+
+    fn found(drive: &Drive, place: usize, tamper: impl FnOnce(&mut Vec<Value>)) -> (u64, u64, usize) {
+        let (mut findings, mut items) = (Findings::default(), history(drive, place));
+        tamper(&mut items);
+        At { drive, place, findings: &mut findings }.history(&items);
+        (findings.lost, findings.doubled, findings.mismatches.len())
+    }
+
+    #[tokio::test]
+    async fn every_difference_in_a_history_is_found() {
+        let drive = drive().await;
+        assert!(drive.model.boxes.iter().all(|model| !model.judged.is_empty() && !model.moved_in.is_empty()));
+        assert_eq!(found(&drive, 1, |_| ()), (0, 0, 0));
+        let entry = |item: &&mut Value| item["seq"] == 1;
+        let lose = |items: &mut Vec<Value>| items.retain(|item| item["seq"] != 1);
+        assert_eq!(found(&drive, 1, lose), (1, 0, 0));
+        let double = |items: &mut Vec<Value>| items.extend(items.clone().into_iter().find(|item| item["seq"] == 1));
+        assert_eq!(found(&drive, 1, double), (0, 1, 1));
+        for (field, other) in [
+            ("outcome", json!("flagged")),
+            ("reason", json!("not_permitted")),
+            ("bin", json!("A-9")),
+            ("fob", json!("04FFFF")),
+            ("person", json!("somebody")),
+            ("kind", json!("opened")),
+            ("estimated", json!(true)),
+        ] {
+            let change = |items: &mut Vec<Value>| items.iter_mut().find(entry).unwrap()[field] = other;
+            assert_eq!(found(&drive, 1, change), (0, 0, 1), "{field}");
+        }
+        for kind in ["corrected", "moved_in", "moved_out"] {
+            assert_eq!(found(&drive, 1, |items| items.retain(|item| item["kind"] != kind)), (0, 0, 1), "{kind}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_difference_in_an_inventory_is_found() {
+        let drive = drive().await;
+        let (home, key) = (drive.model.keys[0].home, fob_serial(0));
+        let bins = drive.model.boxes[home].bins.iter().enumerate().map(|(number, bin)| {
+            json!({ "bin": bin_label(number), "fob": bin.key.map(fob_serial), "confirmed": bin.confirmed,
+                    "expects_late_pick_up": false })
+        });
+        let KeyPlace::Bin(bin) = drive.model.keys[0].place else { panic!("the key is in a bin at the end") };
+        let good = json!({ "bins": bins.collect::<Vec<_>>(),
+                           "keys": [{ "fob": key, "place": { "in": "bin", "bin": bin_label(bin) } }] });
+        let found = |inventory: &Value, place: usize| {
+            let mut findings = Findings::default();
+            let mut at = At { drive: &drive, place, findings: &mut findings };
+            at.bins(inventory);
+            at.keys(inventory);
+            findings.mismatches.len()
+        };
+        assert_eq!(found(&good, home), 0);
+        for (path, other) in [
+            ("/bins/0/confirmed", json!(false)),
+            ("/bins/3/expects_late_pick_up", json!(true)),
+            ("/bins/5/fob", json!("04FFFF")),
+            ("/keys/0/place/bin", json!("A-14")),
+            ("/keys/0/place/in", json!("unknown")),
+        ] {
+            let mut wrong = good.clone();
+            *wrong.pointer_mut(path).unwrap() = other;
+            assert_eq!(found(&wrong, home), 1, "{path}");
+        }
+        let mut gone = good.clone();
+        gone["keys"] = json!([]);
+        assert_eq!(found(&gone, home), 1);
     }
 }

@@ -83,13 +83,34 @@ fn entry(drive: &Drive, explained: &Explained) -> (Class, Value, String) {
     let station = &drive.plan.places[place].station;
     let bike = &drive.plan.trips.bikes[judged.entry.key];
     let at = local_time(note.at_s);
+    let believed = named(drive, &judged.believed);
     let line = json!({
         "box": station, "seq": judged.entry.seq, "at": at, "kind": kind, "bin": bin_label(judged.entry.bin),
-        "fob": fob_serial(judged.entry.key), "bike": bike, "person": judged.entry.person,
-        "reason": reason, "cause": cause.name(), "believed": judged.believed,
+        "fob": fob_serial(judged.entry.key), "bike": bike, "person": judged.entry.person + 1,
+        "reason": reason, "cause": cause.name(), "believed": believed,
     });
-    let example = format!("bike {bike}, {kind} at box {station} on {at}: {}", judged.believed);
+    let example = format!("bike {bike}, {kind} at box {station} on {at}: {believed}");
     ((outcome, reason, cause), line, example)
+}
+
+/// The model's numbers as the month's own names.
+fn named(drive: &Drive, believed: &str) -> String {
+    let (places, bikes) = (&drive.plan.places, &drive.plan.trips.bikes);
+    let mut words: Vec<String> = Vec::new();
+    for word in believed.split(' ') {
+        let digits = word.trim_end_matches([',', ';']);
+        let number = digits.strip_prefix('#').and_then(|digits| digits.parse::<usize>().ok());
+        let what = words.last().map(String::as_str);
+        let name = match (what, number) {
+            (Some("box"), Some(number)) => places.get(number).map(|place| place.station.clone()),
+            (Some("key"), Some(number)) => bikes.get(number).map(|bike| format!("of bike {bike}")),
+            (Some("bin"), Some(number)) => Some(bin_label(number)),
+            (Some("person"), Some(number)) => Some((number + 1).to_string()),
+            _ => None,
+        };
+        words.push(name.map_or_else(|| word.to_owned(), |name| name + &word[digits.len()..]));
+    }
+    words.join(" ")
 }
 
 fn missing_pick_up(drive: &Drive, gap: &Gap, cause: Cause) -> Value {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     chance::Chance,
-    model::{Entry, Kind, Model, Outcome, Receipts, SmartBox, Sync, Verdict},
+    model::{Entry, Kind, Model, Outcome, Receipts, SmartBox, Sync},
     wire::MAX_ENTRIES,
 };
 use std::{
@@ -360,21 +360,27 @@ impl Drive {
     }
 
     fn compare(&mut self, place: usize, expected: &Receipts, heard: &HeardReceipts) {
-        let unsure = |seq: u64| self.model.boxes[place].judged.get(seq as usize - 1).is_some_and(|it| it.unsure);
-        let same = |&(seq, verdict): &(u64, Verdict), (heard_seq, outcome, reason): &(u64, String, Option<String>)| {
-            let flagged = outcome == "flagged" && reason.as_deref() == Some("not_permitted");
-            seq == *heard_seq
-                && (outcome == verdict.outcome.name() && reason.as_deref() == verdict.reason.map(|it| it.name())
-                    || flagged && verdict.outcome == Outcome::Applied && unsure(seq))
+        let station = &self.plan.places[place].station;
+        let mut differs = |what: String, heard: String, expected: String| {
+            self.mismatches.push(format!("box {station}: {what}: server {heard}, model {expected}"));
         };
-        let all = expected.receipts.len() == heard.receipts.len()
-            && expected.receipts.iter().zip(&heard.receipts).all(|(expected, heard)| same(expected, heard));
-        if !all || expected.resume_at != heard.resume_at {
-            let station = &self.plan.places[place].station;
-            self.mismatches.push(format!(
-                "box {station}: receipts {:?} and {}, expected {:?} and {}",
-                heard.receipts, heard.resume_at, expected.receipts, expected.resume_at
-            ));
+        for ((seq, verdict), (heard_seq, outcome, reason)) in expected.receipts.iter().zip(&heard.receipts) {
+            let named = verdict.reason.map(|reason| reason.name());
+            let same = seq == heard_seq && outcome == verdict.outcome.name() && reason.as_deref() == named;
+            let flagged = outcome == "flagged" && reason.as_deref() == Some("not_permitted");
+            let judged = self.model.boxes[place].judged.get(*seq as usize - 1);
+            if !(same || flagged && judged.is_some_and(|judged| judged.unsure)) {
+                let said = format!("{heard_seq} {outcome} {}", reason.as_deref().unwrap_or_default());
+                differs(format!("receipt of entry {seq}"), said, format!("{verdict:?}"));
+            }
+        }
+        if (expected.receipts.len(), expected.resume_at) != (heard.receipts.len(), heard.resume_at) {
+            let show = |count: usize, resume_at: u64| format!("{count} receipts, resume at {resume_at}");
+            differs(
+                "answer".to_owned(),
+                show(heard.receipts.len(), heard.resume_at),
+                show(expected.receipts.len(), expected.resume_at),
+            );
         }
     }
 
@@ -413,13 +419,14 @@ impl Drive {
 
     async fn correct(&mut self, spot: Spot, key: Option<usize>) -> Result<(), String> {
         let visitor = key.is_some_and(|key| self.model.keys[key].home != spot.place);
+        let before = self.model.boxes[spot.place].bins[spot.bin].key;
         if let Some(live) = &mut self.live {
             live.correct(spot, key).await?;
             if visitor {
                 live.settle(spot.place).await?;
             }
         }
-        self.lookback.corrected(spot, key, self.model.boxes[spot.place].bins[spot.bin].key, self.order);
+        self.lookback.corrected(spot, key, before, self.order);
         self.model.correct(spot.place, spot.bin, key);
         Ok(())
     }

@@ -111,31 +111,30 @@ impl Lookback {
     /// `None` for what was simply applied.
     pub fn judged(&mut self, spot: Spot, judged: &Judged, note: &Note, overlapping: bool) -> Option<Cause> {
         let key = judged.entry.key;
-        let late = self.heard_keys[key] > note.order;
         self.unheard_keys[key].remove(&note.order);
-        let early = self.unheard_keys[key].first().is_some_and(|&order| order < note.order);
+        let corrected = self.corrected_bins.get(&spot).is_some_and(|&order| order > note.order)
+            || self.corrected_keys[key] > note.order;
+        let order = if overlapping {
+            Some(Cause::OverlappingTrips)
+        } else if corrected {
+            Some(Cause::CorrectedMeanwhile)
+        } else if self.heard_keys[key] > note.order {
+            Some(Cause::HeardOutOfOrder)
+        } else if self.unheard_keys[key].first().is_some_and(|&earlier| earlier < note.order) {
+            Some(Cause::NotYetHeard)
+        } else {
+            None
+        };
+        let troubled = self.troubled_keys[key].is_some() || self.troubled_bins.contains(&spot);
+        let follows = troubled.then_some(Cause::FollowsAnother);
         let cause = match (judged.verdict.outcome, judged.verdict.reason) {
             (Outcome::Applied | Outcome::Duplicate, _) => None,
             (_, Some(Reason::NotPermitted)) => Some(Cause::Withdrawn),
-            _ if overlapping => Some(Cause::OverlappingTrips),
-            _ if self.corrected_bins.get(&spot).is_some_and(|&order| order > note.order)
-                || self.corrected_keys[key] > note.order =>
-            {
-                Some(Cause::CorrectedMeanwhile)
-            }
-            _ if late => Some(Cause::HeardOutOfOrder),
-            _ if early => Some(Cause::NotYetHeard),
-            _ if self.troubled_keys[key].is_some() || self.troubled_bins.contains(&spot) => Some(Cause::FollowsAnother),
-            _ => Some(Cause::Unexplained),
+            _ => order.or(follows).or(Some(Cause::Unexplained)),
         };
         self.heard_keys[key] = self.heard_keys[key].max(note.order);
-        let trouble = match judged.verdict.outcome {
-            Outcome::Ignored | Outcome::Rejected => cause,
-            _ if overlapping => Some(Cause::OverlappingTrips),
-            _ if late => Some(Cause::HeardOutOfOrder),
-            _ if early => Some(Cause::NotYetHeard),
-            _ => None,
-        };
+        let refused = matches!(judged.verdict.outcome, Outcome::Ignored | Outcome::Rejected);
+        let trouble = if refused { cause } else { order };
         if trouble.is_some() {
             self.troubled_keys[key] = trouble;
             self.troubled_bins.insert(spot);

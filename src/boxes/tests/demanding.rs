@@ -253,6 +253,20 @@ fn case_17_and_18_a_clone_is_noticed_and_a_new_enrolment_sets_it_right() {
 }
 
 #[test]
+fn a_new_enrolment_whose_journal_contradicts_itself_is_shut_out_again() {
+    let mut world = world();
+    let known = world.pick(0, 1, "F1", "A-1", Some(ANNA));
+    let request = world.request(0, vec![known]);
+    world.send(0, request).unwrap();
+    world.enrol(0, false);
+    let entries = vec![world.pick(0, 1, "F2", "A-2", Some(ANNA)), world.pick(0, 1, "F2", "A-3", Some(ANNA))];
+    let request = world.request(0, entries);
+    world.send(0, request).unwrap();
+    assert!(world.sites[0].state.overview(world.now, START).suspended);
+    assert_eq!(tried(&world, 0), 1);
+}
+
+#[test]
 fn case_19_a_key_removed_by_hand_while_the_box_was_offline_is_a_conflict() {
     let mut world = world();
     let pick = world.pick(0, 1, "F1", "A-1", Some(ANNA));

@@ -1,1 +1,151 @@
+//! Events are a contract: what was once written is read for ever. A new event gets a new line in `tests/golden/`; no
+//! line changes.
 
+use super::world::*;
+use crate::{boxes::*, kernel::*};
+
+const GOLDEN: &str = include_str!("../../../tests/golden/box_events.txt");
+
+/// One of each, every field filled.
+fn samples() -> Vec<(&'static str, Event)> {
+    let (bin, key, person, at) = (label("A-1"), KeyId(2), PersonId(3), UnixMillis(1_767_225_600_000));
+    let record =
+        KeyRecord { id: key, name: "Van 7".into(), fob: fob("04A2F1"), roaming: true, groups: [GroupId(4)].into() };
+    let access = AccessRecord { id: AccessId(5), person, scope: Scope::Key(key), from: Some(at), until: Some(at) };
+    let sighting = Sighting { fob: fob("04A2F1"), by: BoxId(6), at, heard: at, corrected: true, hops: 1 };
+    let found = ServerVersion {
+        bin_fob: Some(fob("04A2F2")),
+        bin_state: Some(BinState::Protected),
+        key: Some(key),
+        fob_bin: Some(bin),
+        holder: Some(person),
+        since: Some(at),
+    };
+    let judged = Judged {
+        seq: 56,
+        content: 0xdead_beef,
+        outcome: Outcome::Ignored(Clash::BinOccupied),
+        act: Some(Act::DropOff(fob("04A2F1"))),
+        bin: Some(bin),
+        person: Some(person),
+        box_time: Some(UnixMillis(60_000)),
+        at,
+        estimated: true,
+        cursor: Some(Cursor { epoch: 1, revision: 133 }),
+        key: Some(key),
+        late: true,
+        found: Some(Box::new(found)),
+        text: Some("?".into()),
+    };
+    let created = Created {
+        name: "Hall".into(),
+        model: Model::MS4,
+        plan: Plan::Premium,
+        location: "Rome".into(),
+        zone: "Europe/Rome".into(),
+        bins: [bin].into(),
+    };
+    let health = Health {
+        battery_percent: Some(97),
+        mains: Some(true),
+        link: Some(Link::Cellular),
+        firmware: Some("5.1.2".into()),
+    };
+    let synced = Synced {
+        shown: 140,
+        skew_ms: -5,
+        health: Some(Box::new(health)),
+        drained: true,
+        next_sync_s: 287,
+        entries: 2,
+        back: true,
+        settled: true,
+    };
+    let (accesses, fob): (Box<[_]>, _) = ([access].into(), fob("04A2F1"));
+    let departure = Departure { key: record.clone(), accesses: accesses.clone(), sighting, bin: Some(bin) };
+    let arrival = Arrival {
+        key: record.clone(),
+        accesses,
+        from: BoxId(6),
+        at,
+        flagged: true,
+        bin: Some(bin),
+        person: Some(person),
+    };
+    let number = SERVER_CONFLICT | 1;
+    let why = Suspicion::SequenceReused { seq: 56 };
+    vec![
+        ("created", Event::Created(Box::new(created))),
+        ("described", Event::Described { name: "Hall".into(), location: "Rome".into(), zone: "Europe/Rome".into() }),
+        ("plan_set", Event::PlanSet { plan: Plan::BusinessPro }),
+        ("enrolment_code_made", Event::EnrolmentCodeMade { code_hash: SecretHash([1; 32]), expires: at }),
+        ("enrolment_code_dropped", Event::EnrolmentCodeDropped { code_hash: SecretHash([1; 32]) }),
+        (
+            "enrolled",
+            Event::Enrolled { code_hash: SecretHash([1; 32]), token_hash: SecretHash([2; 32]), generation: 3 },
+        ),
+        ("suspended", Event::Suspended { why, entry: Some(Box::new(judged.clone())), number: Some(number) }),
+        ("journal_restarted", Event::JournalRestarted { next: 1 }),
+        ("entry_judged", Event::EntryJudged(judged)),
+        ("late_pick_up_missing", Event::LatePickUpMissing { number, bin, fob, key: Some(key) }),
+        ("synced", Event::Synced(synced)),
+        ("confirmed", Event::Confirmed { revision: 151, settled: true }),
+        ("went_offline", Event::WentOffline),
+        ("contact_awaited", Event::ContactAwaited { due: at }),
+        ("guarantee_broken", Event::GuaranteeBroken { pending_since: at }),
+        ("guarantee_kept_again", Event::GuaranteeKeptAgain),
+        ("bin_state_set", Event::BinStateSet { bin, state: BinState::Disabled }),
+        ("bin_corrected", Event::BinCorrected { bin, fob: Some(fob), key: Some(key) }),
+        ("bin_confirmed", Event::BinConfirmed { bin }),
+        ("key_added", Event::KeyAdded { key: record, bin: Some(bin) }),
+        ("key_changed", Event::KeyChanged { key, name: "Van".into(), roaming: false, groups: [GroupId(4)].into() }),
+        ("key_removed", Event::KeyRemoved { key, fob }),
+        ("access_granted", Event::AccessGranted(access)),
+        ("access_revoked", Event::AccessRevoked { access: AccessId(5), person }),
+        (
+            "conflict_resolved",
+            Event::ConflictResolved { number: 56, accept: Accept::Box, taken: Some(fob), person: Some(person) },
+        ),
+        ("key_departed", Event::KeyDeparted(Box::new(departure))),
+        ("key_arrived", Event::KeyArrived(Box::new(arrival))),
+        ("sighting_answered", Event::SightingAnswered { sighting, answer: SightingAnswer::PassedOn(BoxId(7)) }),
+        ("visitor_unknown", Event::VisitorUnknown { fob, bin, person: Some(person) }),
+        ("visitor_forgotten", Event::VisitorForgotten { fob }),
+        ("visitor_moved_on", Event::VisitorMovedOn { fob, key }),
+        ("visitor_doubled", Event::VisitorDoubled { number, fob, bin, elsewhere: BoxId(6) }),
+        ("visitor_asked_again", Event::VisitorAskedAgain { fob }),
+        ("fob_released", Event::FobReleased { fob }),
+        ("credentials_asked", Event::CredentialsAsked { person }),
+        (
+            "credentials_set",
+            Event::CredentialsSet {
+                person,
+                revision: 4,
+                code: Some(Verifier([7; 16])),
+                badges: [Verifier([8; 16])].into(),
+            },
+        ),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn events_are_written_as_ever() {
+    let now: String = samples().iter().map(|(name, event)| format!("{name} {}\n", hex(&event.to_bytes()))).collect();
+    assert_eq!(now, GOLDEN);
+}
+
+#[test]
+fn events_of_ever_are_read() {
+    let samples = samples();
+    assert_eq!(GOLDEN.lines().count(), samples.len());
+    for (line, (name, event)) in GOLDEN.lines().zip(samples) {
+        let (known, digits) = line.split_once(' ').unwrap();
+        let bytes: Vec<u8> =
+            (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect();
+        assert_eq!((known, Event::decode_from(&bytes)), (name, Ok(event)));
+    }
+}

@@ -3,6 +3,7 @@
 
 mod demanding;
 mod golden;
+mod mirror;
 mod moves;
 mod properties;
 mod rules;

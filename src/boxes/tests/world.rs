@@ -1,9 +1,9 @@
+use super::mirror::{Mirror, is_foreign};
 use crate::{
     boxes::{
-        AccessRecord, Act, Answer, BinChange, BinView, BoxMessage, Changes, Clash, Command, Conflict, Creation, Cursor,
-        Entry, Event, Fault, Flag, Fob, Health, JournalEntry, KeyPlace, KeyRecord, Label, Model, Outcome, Plan,
-        Receipt, Refusal, RemovedItem, Scope, SecretHash, SmartBox, SyncAnswer, SyncRequest, check_invariants,
-        conflict_key,
+        AccessRecord, Act, Answer, BinView, BoxMessage, Clash, Command, Conflict, Creation, Cursor, Entry, Event,
+        Fault, Flag, Fob, Health, JournalEntry, KeyPlace, KeyRecord, Label, Model, Outcome, Plan, Receipt, Refusal,
+        Scope, SecretHash, SmartBox, SyncAnswer, SyncRequest, check_invariants, conflict_key,
     },
     kernel::{
         AccessId, Address, BoxId, ClaimOp, Codec, Context, Effects, Incoming, KeyId, KeyedHash, Machine, Message,
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     time::Duration,
 };
 
@@ -52,34 +52,6 @@ impl KeyedHash for TestKeys {
     fn keyed_hash(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
         use sha2::{Digest, Sha256};
         parts.iter().fold(Sha256::new().chain_update(purpose), |hash, part| hash.chain_update(part)).finalize().into()
-    }
-}
-
-/// What a box has stored: it applies what it is told and nothing else.
-#[derive(Default, Clone, Debug, PartialEq)]
-pub struct Mirror {
-    bins: BTreeMap<Label, BinChange>,
-    keys: BTreeMap<KeyId, crate::boxes::KeyChange>,
-    accesses: BTreeMap<AccessId, AccessRecord>,
-    people: BTreeMap<PersonId, crate::boxes::PersonChange>,
-}
-
-impl Mirror {
-    pub fn apply(&mut self, changes: &Changes) {
-        if changes.full {
-            *self = Self::default();
-        }
-        for removed in &changes.removed {
-            match removed {
-                RemovedItem::Key(key) => drop(self.keys.remove(key)),
-                RemovedItem::Access(access) => drop(self.accesses.remove(access)),
-                RemovedItem::Person(person) => drop(self.people.remove(person)),
-            }
-        }
-        self.bins.extend(changes.bins.iter().map(|bin| (bin.bin, bin.clone())));
-        self.keys.extend(changes.keys.iter().map(|key| (key.key, key.clone())));
-        self.accesses.extend(changes.accesses.iter().map(|access| (access.id, *access)));
-        self.people.extend(changes.people.iter().map(|person| (person.person, person.clone())));
     }
 }
 
@@ -218,7 +190,7 @@ impl World {
         for claim in claims {
             match claim {
                 ClaimOp::Take { value, .. } | ClaimOp::Inherit { value, .. } => {
-                    drop(self.claims.insert(value, address))
+                    self.claims.insert(value, address);
                 }
                 ClaimOp::Release { value, .. } => {
                     let holder = self.claims.remove(&value);
@@ -280,6 +252,33 @@ impl World {
         site.state.to_snapshot(&mut bytes);
         let again = SmartBox::from_snapshot(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{:?}", site.state), "a snapshot is the state");
+    }
+
+    /// The same world once more, to try another way on.
+    pub fn fork(&self) -> Self {
+        let fork = |site: &Site| {
+            let mut bytes = Vec::new();
+            site.state.to_snapshot(&mut bytes);
+            Site {
+                state: SmartBox::from_snapshot(&bytes).unwrap(),
+                events: site.events.clone(),
+                mirror: site.mirror.clone(),
+                foreign: site.foreign.clone(),
+                ..*site
+            }
+        };
+        Self {
+            sites: self.sites.iter().map(fork).collect(),
+            claims: self.claims.clone(),
+            rows: self.rows.clone(),
+            outbox: self.outbox.clone(),
+            ..*self
+        }
+    }
+
+    /// From here on this box may come with any cursor: the exact rule of BOX-6 is not checked.
+    pub fn never_mind_pending(&mut self, site: usize) {
+        self.sites[site].lost = true;
     }
 
     pub fn box_lost_its_state(&mut self, site: usize) {
@@ -453,30 +452,5 @@ impl World {
 
     pub fn events_of(&self, site: usize) -> impl Iterator<Item = &Event> {
         self.sites[site].events.iter().map(|(_, event)| event)
-    }
-}
-
-/// Independent of the core: what a box cannot know from its own doing.
-fn is_foreign(event: &Event, before: &SmartBox) -> bool {
-    let told = before.overview(START, START).model != Model::MS3;
-    match event {
-        Event::EntryJudged(judged) => !judged.outcome.took_place(),
-        Event::BinStateSet { .. }
-        | Event::BinCorrected { .. }
-        | Event::BinConfirmed { .. }
-        | Event::KeyAdded { .. }
-        | Event::KeyChanged { .. }
-        | Event::KeyRemoved { .. }
-        | Event::KeyDeparted(_)
-        | Event::KeyArrived(_)
-        | Event::VisitorMovedOn { .. }
-        | Event::VisitorDoubled { .. } => true,
-        Event::AccessGranted(_) | Event::AccessRevoked { .. } => told,
-        Event::ConflictResolved { taken, .. } => taken.is_some(),
-        Event::CredentialsSet { person, code, badges, .. } => {
-            let known = before.changes_since(0).people.into_iter().find(|known| known.person == *person);
-            told && known.is_some_and(|known| known.code != *code || known.badges != *badges)
-        }
-        _ => false,
     }
 }

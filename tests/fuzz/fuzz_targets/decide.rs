@@ -74,6 +74,7 @@ impl World {
     }
 
     fn check(&self) {
+        assert_eq!(check_invariants(&self.state), []);
         let (mut once, mut again) = (Vec::new(), Vec::new());
         self.state.to_snapshot(&mut once);
         SmartBox::from_snapshot(&once).expect("a snapshot reads back").to_snapshot(&mut again);
@@ -159,7 +160,7 @@ fn sighting(u: &mut Unstructured<'_>) -> Result<Sighting> {
         fob: fob(u)?,
         by: BoxId(small(u)?),
         at: time(u)?,
-        estimated: u.arbitrary()?,
+        heard: time(u)?,
         corrected: u.arbitrary()?,
         hops: u.int_in_range(0..=9)?,
     })

@@ -1,0 +1,148 @@
+//! What follows from a judged command as row operations: events, rows, claims, messages, sealed rows, timer, snapshot.
+
+use super::actor::{EntityActor, Judged};
+use crate::{
+    kernel::{
+        ClaimOp, Codec, Context as Circumstances, Effects, Machine, MessageTarget, UnixMillis, VaultField, VaultOp,
+    },
+    store::{
+        Ops, OutboxItem, StoreError, StoredRecord, keys,
+        ops::OpTag,
+        record::{SnapshotHead, Target},
+        vault::Secret,
+    },
+};
+use std::time::Duration;
+
+impl<M: Machine> EntityActor<M> {
+    /// Writes everything that follows into row operations.
+    pub(super) fn write(&mut self, judged: &Judged<M>, cx: &Circumstances, ops: &mut Ops) -> Result<(), StoreError> {
+        let partition = self.partition();
+        let count = judged.events.len() as u64;
+        if count > 0 {
+            let key = keys::event(partition, self.address, self.revision - count + 1);
+            let before = ops.as_bytes().len();
+            ops.push(OpTag::PutEvent, &key, |bytes| {
+                StoredRecord::write(bytes, cx.now, cx.by, cx.from, &judged.events);
+            });
+            self.bytes_since_snapshot += u32::try_from(ops.as_bytes().len() - before).unwrap_or(u32::MAX);
+            self.events_since_snapshot += u32::try_from(count).unwrap_or(u32::MAX);
+            self.last_at = cx.now;
+        }
+        for row in &judged.effects.rows {
+            let key = keys::row(partition, row.space, row.org, &row.key);
+            match &row.value {
+                Some(value) => ops.put(&key, value),
+                None => ops.delete(&key),
+            }
+        }
+        for claim in &judged.claims {
+            let (ClaimOp::Take { space, value }
+            | ClaimOp::Inherit { space, value, .. }
+            | ClaimOp::Release { space, value }) = claim;
+            let digest = self.claim_key(*space, value).digest;
+            let key = keys::claim(partition, *space, self.address.org, &digest);
+            match claim {
+                ClaimOp::Release { .. } => ops.delete(&key),
+                _ => ops.put(&key, &self.address.to_bytes()),
+            }
+        }
+        self.write_messages(&judged.effects, ops);
+        if !judged.effects.vault.is_empty() {
+            self.write_vault(&judged.effects.vault, ops)?;
+        }
+        self.write_timer(cx.now, ops);
+        self.write_snapshot(ops);
+        Ok(())
+    }
+
+    fn write_messages(&self, effects: &Effects, ops: &mut Ops) {
+        for (n, message) in (0u32..).zip(&effects.messages) {
+            let to = match &message.to {
+                MessageTarget::Entity(address) => Target::Entity(*address),
+                MessageTarget::ClaimHolder { space, value } => {
+                    Target::ClaimHolder(*space as u8, self.claim_key(*space, value).digest)
+                }
+                MessageTarget::Index { space, prefix, kind } => {
+                    Target::Index(*space as u8, prefix.clone(), *kind as u8, Vec::new())
+                }
+            };
+            let item = OutboxItem {
+                from: self.address,
+                revision: self.revision,
+                n,
+                to,
+                body: message.body.clone(),
+                secret: message.secret.map(|(subject, field)| (subject, field as u8)),
+            };
+            ops.push(OpTag::PutOutbox, &[], |bytes| item.encode_into(bytes));
+        }
+    }
+
+    fn write_vault(&self, vault: &[VaultOp], ops: &mut Ops) -> Result<(), StoreError> {
+        let (partition, ring) = (self.partition(), &self.shared.keys);
+        let key_row = keys::subject_key(partition, self.address);
+        let mut subject_key: Option<Secret> = match self.shared.db.get(&key_row)? {
+            Some(wrapped) => Some(ring.unwrap_subject_key(self.address, &wrapped)?),
+            None => None,
+        };
+        for op in vault {
+            match op {
+                VaultOp::Seal { field, plaintext } => {
+                    let key = match subject_key.take() {
+                        Some(key) => key,
+                        None => {
+                            let (key, wrapped) = ring.new_subject_key(self.address);
+                            ops.put(&key_row, &wrapped);
+                            key
+                        }
+                    };
+                    let sealed = ring.seal(&key, self.address, *field, plaintext);
+                    ops.put(&keys::vault(partition, self.address, *field), &sealed);
+                    subject_key = Some(key);
+                }
+                VaultOp::Erase => {
+                    ops.delete(&key_row);
+                    for field in VaultField::ALL {
+                        ops.delete(&keys::vault(partition, self.address, field));
+                    }
+                    subject_key = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A deadline is a durable row, rewritten only when it moves earlier; a stale firing re-arms.
+    fn write_timer(&mut self, now: UnixMillis, ops: &mut Ops) {
+        let Some(deadline) = self.state.next_deadline() else { return };
+        if self.armed.is_some_and(|armed| armed <= deadline) {
+            return;
+        }
+        let deadline = deadline.max(now.plus(Duration::from_millis(200)));
+        let partition = self.partition();
+        if let Some(armed) = self.armed {
+            ops.delete(&keys::timer(partition, armed, self.address));
+        }
+        ops.put(&keys::timer(partition, deadline, self.address), &[]);
+        ops.put(&keys::armed(partition, self.address), &deadline.0.to_be_bytes());
+        self.armed = Some(deadline);
+    }
+
+    /// A snapshot is a cache: made when the events since the last one are many or heavy.
+    fn write_snapshot(&mut self, ops: &mut Ops) {
+        let heavy = self.bytes_since_snapshot > 4 * self.snapshot_bytes.max(512);
+        if self.events_since_snapshot < self.shared.config.snapshot_every_events && !heavy {
+            return;
+        }
+        let head = SnapshotHead { evolve_version: M::EVOLVE_VERSION, revision: self.revision, last_at: self.last_at };
+        let before = ops.as_bytes().len();
+        ops.push(OpTag::Put, &keys::snapshot(self.partition(), self.address), |bytes| {
+            head.encode_into(bytes);
+            self.state.to_snapshot(bytes);
+        });
+        self.snapshot_bytes = u32::try_from(ops.as_bytes().len() - before).unwrap_or(u32::MAX);
+        self.events_since_snapshot = 0;
+        self.bytes_since_snapshot = 0;
+    }
+}

@@ -1,0 +1,42 @@
+//! The server killed with -9 again and again, and a storm, both small: `castellan-load` drives the real binary, keeps
+//! its own ledger outside the process, and fails when what it verifies does not hold.
+
+use std::{path::PathBuf, process::Command};
+
+/// `castellan-load` beside the server; built first, because only its own package's tests would do so.
+fn castellan_load() -> PathBuf {
+    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "castellan-load"]).status();
+    assert!(built.is_ok_and(|status| status.success()), "castellan-load does not build");
+    PathBuf::from(env!("CARGO_BIN_EXE_castellan")).with_file_name("castellan-load")
+}
+
+/// Runs a scenario on a server of its own; gives back its report.
+fn run(scenario: &str, arguments: &[&str]) -> serde_json::Value {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let output = Command::new(castellan_load())
+        .arg(scenario)
+        .args(arguments)
+        .arg("--json")
+        .arg(&report)
+        .args(["--server-bin", env!("CARGO_BIN_EXE_castellan")])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap()
+}
+
+#[test]
+fn killed_six_times_it_keeps_what_it_acknowledged_and_counts_nothing_twice() {
+    let report = run("crash", &["--boxes", "20", "--kills", "6", "--seed", "7"]);
+    assert_eq!((&report["acknowledged_lost"], &report["doubled"]), (&0.into(), &0.into()), "{report}");
+    assert!(report["entries"].as_u64() > Some(0), "{report}");
+}
+
+#[test]
+fn everybody_comes_back_at_once() {
+    let report = run("storm", &["--boxes", "60", "--entries", "5", "--seed", "7"]);
+    assert_eq!((&report["errors"], &report["past_guarantee"]), (&0.into(), &0.into()), "{report}");
+    assert_eq!(report["boxes"], 60, "{report}");
+}
