@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod bad_input;
+mod boxes_enrol;
 mod boxes_move;
 mod boxes_sync;
 mod idempotency;

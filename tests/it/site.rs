@@ -95,10 +95,6 @@ impl Org {
         self.client.get(&format!("/boxes/{smart_box}")).is(200)
     }
 
-    pub fn revision(&self, smart_box: &str) -> u64 {
-        self.inventory(smart_box)["revision"].as_u64().unwrap()
-    }
-
     pub fn inventory(&self, smart_box: &str) -> Value {
         self.client.get(&format!("/boxes/{smart_box}/inventory")).is(200)
     }
@@ -128,6 +124,10 @@ impl Org {
     }
 
     pub fn conflicts(&self) -> Vec<Value> {
-        self.client.all("/conflicts", 200)
+        self.conflicts_by(200)
+    }
+
+    pub fn conflicts_by(&self, limit: usize) -> Vec<Value> {
+        self.client.all("/conflicts", limit)
     }
 }
