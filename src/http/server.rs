@@ -128,7 +128,7 @@ pub struct Serving {
 pub struct LastAnswers(Arc<AtomicBool>);
 
 impl LastAnswers {
-    pub fn from_now_on(&self) {
+    pub fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
