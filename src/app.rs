@@ -156,6 +156,8 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     told_to_stop.wait().await;
     tracing::info!("stopping: finishing what was admitted");
     last_answers.begin();
+    api_handle.pause().await;
+    last_answers.told(Duration::from_secs(config.http.shutdown_timeout_s)).await;
     api_handle.stop(true).await;
     let _ = served.await;
     engine.stop().await;

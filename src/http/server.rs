@@ -37,6 +37,8 @@ pub(super) struct Worker {
     pub body_limits: body::Limits,
     /// Answers end their connections from now on.
     pub stopping: Arc<AtomicBool>,
+    /// Requests that this worker is working on.
+    working: Arc<AtomicUsize>,
     request_prefix: [u8; 8],
     request_number: Cell<u32>,
     /// The second of the last lines in the log, and how many they were.
@@ -66,10 +68,17 @@ impl Worker {
                 within: Duration::from_millis(config.http.client_timeout_ms),
             },
             stopping: Arc::clone(&shared.stopping),
+            working: shared.add_worker(),
             request_prefix,
             request_number: Cell::new(0),
             logged: Cell::default(),
         })
+    }
+
+    /// To be held as long as a request is worked on.
+    pub fn begin(&self) -> Working {
+        self.working.fetch_add(1, Ordering::Relaxed);
+        Working(Arc::clone(&self.working))
     }
 
     /// Whether there is room in this second's log.
@@ -110,11 +119,30 @@ fn hex(bytes: &[u8], text: &mut [u8]) {
     }
 }
 
+/// One request that is being worked on.
+pub(super) struct Working(Arc<AtomicUsize>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What all workers share.
 #[derive(Clone)]
 struct Shared {
     failures: Arc<FailureLimit>,
     stopping: Arc<AtomicBool>,
+    /// A count each: one for all would wander between the cores.
+    working: Arc<parking_lot::Mutex<Vec<Arc<AtomicUsize>>>>,
+}
+
+impl Shared {
+    fn add_worker(&self) -> Arc<AtomicUsize> {
+        let working = Arc::<AtomicUsize>::default();
+        self.working.lock().push(Arc::clone(&working));
+        working
+    }
 }
 
 /// Both listeners, served.
@@ -124,12 +152,25 @@ pub struct Serving {
     pub last_answers: LastAnswers,
 }
 
-/// Makes every answer the last one of its connection: a kept one would hold up the end.
-pub struct LastAnswers(Arc<AtomicBool>);
+/// How the API comes to its end.
+pub struct LastAnswers(Shared);
 
 impl LastAnswers {
+    /// Makes every answer the last one of its connection: a kept one would hold up the end.
     pub fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until no request is being worked on, at most so long. All workers must live until then, also one without
+    /// a connection: what another's request asks for may live there.
+    pub async fn told(&self, within: Duration) {
+        let idle = async {
+            while self.0.working.lock().iter().any(|working| working.load(Ordering::Relaxed) > 0) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Who has not finished by then is cut off.
+        let _ = tokio::time::timeout(within, idle).await;
     }
 }
 
@@ -166,7 +207,7 @@ impl Listeners {
     /// Starts serving. The API's worker threads are the engine's: each attaches itself first.
     pub fn serve(self, engine: &Engine, config: &Config, metrics: Option<PrometheusHandle>) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
-        let shared = Shared { failures: Arc::new(failures), stopping: Arc::default() };
+        let shared = Shared { failures: Arc::new(failures), stopping: Arc::default(), working: Arc::default() };
         let number = Arc::new(AtomicUsize::new(0));
         let api = {
             let (engine, config, shared) = (engine.clone(), config.clone(), shared.clone());
@@ -186,7 +227,7 @@ impl Listeners {
             .disable_signals()
             .listen(self.api)?
             .run();
-        actix_web::rt::spawn(upkeep(metrics.clone(), shared.failures));
+        actix_web::rt::spawn(upkeep(metrics.clone(), Arc::clone(&shared.failures)));
         let state = Observed { engine: engine.clone(), metrics };
         let observability =
             HttpServer::new(move || App::new().app_data(web::Data::new(state.clone())).configure(observe))
@@ -195,7 +236,7 @@ impl Listeners {
                 .shutdown_timeout(1)
                 .listen(self.observability)?
                 .run();
-        Ok(Serving { api, observability, last_answers: LastAnswers(shared.stopping) })
+        Ok(Serving { api, observability, last_answers: LastAnswers(shared) })
     }
 }
 

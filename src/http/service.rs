@@ -43,6 +43,7 @@ pub(super) async fn serve(
     let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
         return HttpResponse::InternalServerError().finish();
     };
+    let _working = worker.begin();
     let request_id = worker.request_id(request.headers().get(REQUEST_ID));
     let result = handle(route, &worker, request, payload).await;
     let (status, mut response) = match result {

@@ -402,7 +402,7 @@ fn holders_bins_and_places_that_do_not_fit() {
             "applied",
             "ignored bin_occupied",
             "flagged other_holder",
-            "ignored key_elsewhere",
+            "ignored key_not_in_bin",
             "ignored key_elsewhere",
             "ignored key_not_in_bin",
         ]

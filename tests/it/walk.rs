@@ -36,7 +36,7 @@ fn things_of(org: &Org) -> Objects {
     let token = org.client.post("/tokens", &json!({"label": "x", "scopes": ["boxes:read"]})).is(201);
     let mut actual = org.enrolled(&smart_box);
     actual.pick_up("A-2", "04A2F1", Some(&person));
-    assert_eq!(actual.outcomes(), ["ignored key_elsewhere"], "makes conflict 1");
+    assert_eq!(actual.outcomes(), ["ignored key_not_in_bin"], "makes conflict 1");
     Objects(vec![
         ("organisation", org.id.clone()),
         ("person", person),
