@@ -155,7 +155,7 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     tracing::info!(%api, %observability, workers = config.workers(), "ready");
     told_to_stop.wait().await;
     tracing::info!("stopping: finishing what was admitted");
-    last_answers.from_now_on();
+    last_answers.begin();
     api_handle.pause().await;
     last_answers.told(Duration::from_secs(config.http.shutdown_timeout_s)).await;
     api_handle.stop(true).await;

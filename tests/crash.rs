@@ -1,6 +1,8 @@
 //! The server killed with -9 again and again, and a storm, both small: `castellan-load` drives the real binary, keeps
 //! its own ledger outside the process, and fails when what it verifies does not hold.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{path::PathBuf, process::Command};
 
 /// `castellan-load` beside the server; built first, because only its own package's tests would do so.

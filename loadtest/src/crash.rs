@@ -51,7 +51,8 @@ pub async fn run(args: &CrashArgs, common: &Common, seed: u64) -> Result<Report,
     let mut site = Site::open(common).await?;
     site.own()?;
     let shape = Shape { boxes: args.boxes, bins: 12, keys: 10, people: 2 };
-    let fleet = fleet::build(&mut site.operator(&chance), &shape, &chance).await?;
+    let mut fleet = fleet::build(&mut site.operator(&chance), &shape, &chance).await?;
+    fleet::until_codes_arrive(&site.target, &mut fleet.boxes).await?;
     let (fleet, boxes) = watch(fleet);
     let desks: Vec<Desk> = boxes.iter().map(|watched| Desk::of(&watched.fleet_box)).collect();
 

@@ -31,7 +31,8 @@ pub async fn run(args: &DemoArgs, common: &Common, seed: u64) -> Result<Report, 
     report.ready_s = site.ready_s.map(Figure::One);
     let shape = Shape { boxes: args.boxes, bins: 12, keys: 10, people: 2 };
     println!("Making three organisations and {} SmartBoxes with {} keys each …", shape.boxes, shape.keys);
-    let fleet = fleet::build(&mut site.operator(&chance), &shape, &chance).await?;
+    let mut fleet = fleet::build(&mut site.operator(&chance), &shape, &chance).await?;
+    fleet::until_codes_arrive(&site.target, &mut fleet.boxes).await?;
     let (fleet, mut boxes) = watch(fleet);
 
     println!("The road is cut. People go on using the boxes, administrators go on changing permissions …");

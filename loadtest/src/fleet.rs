@@ -267,6 +267,36 @@ fn ids(answer: &Value, field: &str, expected: usize, call: &str) -> Result<Vec<S
     Err(ApiError::Shape { call: call.to_owned(), missing: format!("{expected} ids in `{field}`") })
 }
 
+/// How long people's codes may take to reach all boxes: they come by messages between the actors.
+const CODES_WITHIN: Duration = Duration::from_secs(180);
+
+/// Lets boxes sync again until each knows the code of everybody who may use it: else nobody could use it offline.
+pub async fn until_codes_arrive(target: &Target, boxes: &mut [FleetBox]) -> Result<(), LoadError> {
+    let progress = bar("codes", boxes.len() as u64);
+    let (began, mut link) = (std::time::Instant::now(), None);
+    let knows = |of: &FleetBox| of.people.iter().all(|person| of.vbox.person_by_code(&person.code).is_some());
+    loop {
+        let mut known = 0;
+        for fleet_box in &mut *boxes {
+            if !knows(fleet_box) {
+                first_sync(&mut link, target, &mut fleet_box.vbox).await?;
+            }
+            known += u64::from(knows(fleet_box));
+        }
+        progress.set_position(known);
+        if known == boxes.len() as u64 {
+            progress.finish_and_clear();
+            return Ok(());
+        }
+        if began.elapsed() > CODES_WITHIN {
+            let why =
+                format!("{} boxes do not know their people's codes after {CODES_WITHIN:?}", boxes.len() as u64 - known);
+            return Err(LoadError::Unfit(why));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 async fn first_sync(link: &mut Option<Connection>, target: &Target, vbox: &mut VirtualBox) -> Result<(), LoadError> {
     loop {
         let connection = Connection::kept(link, target).await?;

@@ -35,7 +35,8 @@ pub async fn run(args: &StormArgs, common: &Common, seed: u64) -> Result<Report,
     let site = Site::open(common).await?;
     let before_kib = site.rss_kib();
     let shape = Shape { boxes: args.boxes, bins: 12, keys: 10, people: 2 };
-    let fleet = fleet::build(&mut site.operator(&chance), &shape, &chance).await?;
+    let mut fleet = fleet::build(&mut site.operator(&chance), &shape, &chance).await?;
+    fleet::until_codes_arrive(&site.target, &mut fleet.boxes).await?;
     let (fleet, mut boxes) = watch(fleet);
 
     // The road is cut: nobody syncs.

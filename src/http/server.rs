@@ -157,7 +157,7 @@ pub struct LastAnswers(Shared);
 
 impl LastAnswers {
     /// Makes every answer the last one of its connection: a kept one would hold up the end.
-    pub fn from_now_on(&self) {
+    pub fn begin(&self) {
         self.0.stopping.store(true, Ordering::Relaxed);
     }
 

@@ -258,8 +258,8 @@ fn many_keys_between_many_boxes_in_any_order() {
     }
     boxes.iter_mut().for_each(TestBox::sync_until_quiet);
     // Each box's first key goes to the next box, all without a network, and the last box comes first.
-    for at in 0..5 {
-        boxes[at].pick_up("A-1", &format!("F-{at}1"), None);
+    for (at, smart_box) in boxes.iter_mut().enumerate() {
+        smart_box.pick_up("A-1", &format!("F-{at}1"), None);
     }
     a_moment();
     for at in 0..5 {
@@ -341,7 +341,7 @@ fn one_fob_is_one_key() {
     // Twenty at once in two boxes.
     let answers: Vec<_> = std::thread::scope(|scope| {
         let ask = |number: usize| {
-            let (client, at) = (org.client.clone(), if number % 2 == 0 { &a } else { &b });
+            let (client, at) = (org.client.clone(), if number.is_multiple_of(2) { &a } else { &b });
             move || client.post(&format!("/boxes/{at}/keys"), &json!({"name": "Race", "fob": "F-9"})).status
         };
         let asked: Vec<_> = (0..20).map(|number| scope.spawn(ask(number))).collect();

@@ -2,6 +2,8 @@
 //! server started anew; with one partition and with four. Prints its seed; `CASTELLAN_SIM_SEED=7 cargo test --test sim`
 //! repeats it.
 
+#![allow(clippy::unwrap_used)]
+
 mod model;
 mod world;
 
