@@ -98,8 +98,8 @@ impl SmartBox {
         self.visitor(fob).filter(|visitor| visitor.asked.is_some())
     }
 
-    /// Another box holds this fob in its hands: the key's record goes there, whatever is believed here. Only what the
-    /// server heard of after that sighting stands against it (messages of several boxes may overtake each other).
+    /// Another box holds this fob in its hands: the key's record goes there, whatever is believed here. Only that it
+    /// came here, heard of after that sighting, stands against it (messages of several boxes may overtake each other).
     fn answer_sighting(&self, sighting: &Sighting, events: &mut Vec<Event>) {
         let (sighting, own) = (*sighting, sighting.by == self.id());
         let answer = if let Some(key) = self.key_on(&sighting.fob) {

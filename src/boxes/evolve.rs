@@ -162,7 +162,7 @@ impl SmartBox {
                         self.touch(index, stamp);
                     }
                     self.miss(stamp);
-                    self.take_out(*fob, *person, stamp.at, stamp.at);
+                    self.take_out(*fob, *person, stamp.at);
                 }
             }
             Event::KeyDeparted(departure) => {

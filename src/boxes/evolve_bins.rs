@@ -25,7 +25,7 @@ impl SmartBox {
                         self.bins[bin].fob = None;
                         // What fits has shown what is in the bin.
                         self.bins[bin].confirmed = true;
-                        self.take_out(fob, judged.person, judged.at, stamp.at);
+                        self.take_out(fob, judged.person, judged.at);
                     }
                     Act::DropOff(fob) => self.put_in(bin, fob, judged, stamp),
                     Act::Opened => self.bins[bin].confirmed = false,
@@ -97,11 +97,10 @@ impl SmartBox {
     }
 
     /// The fob is in nobody's bin here any more but with this person.
-    pub(super) fn take_out(&mut self, fob: Fob, person: Option<PersonId>, since: UnixMillis, heard: UnixMillis) {
+    pub(super) fn take_out(&mut self, fob: Fob, person: Option<PersonId>, since: UnixMillis) {
         if let Some(key) = self.keys.iter_mut().find(|key| key.fob == fob) {
             key.place = Place::Out(person);
             key.since = since;
-            key.heard = heard;
         }
         let Some(index) = self.visitors.iter().position(|visitor| visitor.fob == fob) else { return };
         if self.visitors[index].asked.is_none() {
@@ -114,7 +113,6 @@ impl SmartBox {
         let visitor = &mut self.visitors[index];
         visitor.place = Place::Out(person);
         visitor.since = since;
-        visitor.heard = heard;
         let mut out = self.visitors.iter().enumerate().filter(|(_, visitor)| !matches!(visitor.place, Place::Bin(_)));
         let oldest = out.next().map(|(at, _)| at);
         if let (Some(oldest), true) = (oldest, out.count() >= MAX_VISITORS_OUT) {

@@ -149,7 +149,7 @@ pub(super) struct Key {
     /// Since when it is there.
     #[n(5)]
     pub since: UnixMillis,
-    /// When the server heard of it.
+    /// When the server heard that the fob came here. That it was taken out says nothing against another box that has it.
     #[n(6)]
     pub heard: UnixMillis,
     #[n(7)]
@@ -195,7 +195,7 @@ pub(super) struct Visitor {
     pub place: Place,
     #[n(2)]
     pub since: UnixMillis,
-    /// When the server heard of it.
+    /// When the server heard that it came here.
     #[n(3)]
     pub heard: UnixMillis,
     /// When its home was asked; `None`: nobody knows it.

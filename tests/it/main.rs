@@ -9,6 +9,7 @@ mod boxes_enrol;
 mod boxes_move;
 mod boxes_sync;
 mod idempotency;
+mod many;
 mod operate;
 mod orgs;
 mod rig;

@@ -65,12 +65,13 @@ impl Rig {
         let data = folder.path().join("data");
         let config = CONFIG.replace("DATA", data.to_str().unwrap());
         std::fs::write(folder.path().join("castellan.toml"), config).unwrap();
-        let init = run(&["init", "--data", data.to_str().unwrap()]);
+        let partitions = variables.iter().find(|(key, _)| *key == "STORE__PARTITIONS").map_or("1", |(_, value)| value);
+        let init = run(&["init", "--data", data.to_str().unwrap(), "--partitions", partitions]);
         assert!(init.status.success(), "init: {}", text(&init.stderr));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
         let mut rig = Self {
             operator_token: text(&init.stdout).trim().to_owned(),
-            variables: variables.iter().map(|(key, value)| (format!("CASTELLAN__{key}"), (*value).into())).collect(),
+            variables: Vec::new(),
             server: None,
             starts: 0,
             addresses: Arc::new(RwLock::new(Addresses { api: nowhere, observability: nowhere })),
@@ -78,8 +79,14 @@ impl Rig {
             verify: true,
             folder,
         };
+        variables.iter().for_each(|(key, value)| rig.set(key, value));
         rig.start_again();
         rig
+    }
+
+    /// Another configuration from the next start on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.variables.push((format!("CASTELLAN__{key}"), value.to_owned()));
     }
 
     pub fn data(&self) -> PathBuf {
@@ -171,7 +178,12 @@ impl Rig {
 
     /// A caller with this token.
     pub fn client(&self, token: Option<&str>) -> Client {
-        Client { agent: self.agent.clone(), addresses: Arc::clone(&self.addresses), token: token.map(Into::into) }
+        Client {
+            agent: self.agent.clone(),
+            addresses: Arc::clone(&self.addresses),
+            token: token.map(Into::into),
+            patient: false,
+        }
     }
 
     pub fn operator(&self) -> Client {
@@ -284,6 +296,8 @@ pub struct Client {
     agent: ureq::Agent,
     addresses: Arc<RwLock<Addresses>>,
     token: Option<Arc<str>>,
+    /// Comes again when the server is busy.
+    pub patient: bool,
 }
 
 impl Client {
@@ -314,7 +328,16 @@ impl Client {
 
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Answer {
-        self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        for _ in 0..500 {
+            let sent = self.try_send(method, path, headers, body);
+            let answer = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+            if !(self.patient && answer.status == 503) {
+                return answer;
+            }
+            answer.problem(503, "server.busy");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{method} {path}: always busy")
     }
 
     /// Paths are those of `/api/v1` unless they say more.

@@ -70,6 +70,22 @@ fn sightings_that_overtake_each_other_end_where_the_last_one_was_heard() {
 }
 
 #[test]
+fn a_late_pick_up_that_comes_before_the_question_closes_the_gap_too() {
+    let (mut world, key) = world();
+    let drop = world.drop(1, 1, "F1", "A-1", Some(ANNA));
+    world.sync(1, vec![drop]);
+    world.pass(Duration::from_secs(1));
+    // The home has not been asked yet when its own journal comes.
+    let pick = world.pick(0, 1, "F1", "A-1", Some(ANNA));
+    world.sync(0, vec![pick]);
+    world.settle();
+    assert_eq!(world.bin(1, "A-1").key, Some(key), "the fob is where it was dropped");
+    assert_eq!(world.place(0, key), None);
+    assert_eq!(world.shows(0, "A-1"), (None, true, false));
+    assert!((0..2).all(|site| world.conflicts(site).is_empty()));
+}
+
+#[test]
 fn a_question_follows_a_key_that_is_on_its_way() {
     let (mut world, key) = world();
     let drop = world.drop(1, 1, "F1", "A-1", Some(ANNA));
