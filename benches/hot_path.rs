@@ -243,9 +243,10 @@ async fn prepare(engine: &Engine) {
 fn actor(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = config(&folder.path().join("data"), free_address(), free_address());
+    // A system of its own: the folder is free again when its actors have gone.
+    actix::System::new().block_on(app::init(&config, Chance::system())).expect("init");
     let system = actix::System::new();
     let engine = system.block_on(async {
-        app::init(&config, Chance::system()).await.expect("init");
         let engine = app::open(&config, Clock::system(), Chance::system()).expect("open");
         engine.attach_worker();
         prepare(&engine).await;
@@ -276,8 +277,8 @@ fn end_to_end(c: &mut Criterion) {
     let config = config(&folder.path().join("data"), api, observability);
     let (prepared, ready) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
+        actix::System::new().block_on(app::init(&config, Chance::system())).expect("init");
         actix::System::new().block_on(async {
-            app::init(&config, Chance::system()).await.expect("init");
             let engine = app::open(&config, Clock::system(), Chance::system()).expect("open");
             let preparing = engine.clone();
             actix_rt::spawn(async move {
