@@ -227,6 +227,15 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
+/// On a thread of its own: the folder is free again when its actors have gone, and no worker's place stays taken.
+fn init(config: &Config) {
+    let config = config.clone();
+    let made = std::thread::spawn(move || {
+        actix::System::new().block_on(app::init(&config, Chance::system())).expect("init");
+    });
+    made.join().expect("init");
+}
+
 async fn prepare(engine: &Engine) {
     for command in set_up() {
         let call = Call {
@@ -243,8 +252,7 @@ async fn prepare(engine: &Engine) {
 fn actor(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = config(&folder.path().join("data"), free_address(), free_address());
-    // A system of its own: the folder is free again when its actors have gone.
-    actix::System::new().block_on(app::init(&config, Chance::system())).expect("init");
+    init(&config);
     let system = actix::System::new();
     let engine = system.block_on(async {
         let engine = app::open(&config, Clock::system(), Chance::system()).expect("open");
@@ -277,7 +285,7 @@ fn end_to_end(c: &mut Criterion) {
     let config = config(&folder.path().join("data"), api, observability);
     let (prepared, ready) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        actix::System::new().block_on(app::init(&config, Chance::system())).expect("init");
+        init(&config);
         actix::System::new().block_on(async {
             let engine = app::open(&config, Clock::system(), Chance::system()).expect("open");
             let preparing = engine.clone();
