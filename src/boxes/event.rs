@@ -2,6 +2,7 @@
 //! here by id alone; long texts stand in rows.
 
 use super::{
+    brief,
     command::{Accept, AccessRecord, Act, KeyRecord},
     messages::Sighting,
     rows::ServerVersion,
@@ -68,7 +69,7 @@ pub enum Event {
         next: u64,
     },
     #[n(8)]
-    EntryJudged(#[n(0)] Judged),
+    EntryJudged(#[cbor(n(0), with = "brief")] Judged),
     /// A complete journal did not bring the pick-up that another box's drop-off had announced.
     #[n(9)]
     LatePickUpMissing {

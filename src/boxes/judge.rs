@@ -15,38 +15,51 @@ const FIRST_PLAUSIBLE_MS: u64 = 1_420_070_400_000;
 /// A clock that is further off than this is wrong.
 const MAX_SKEW_MS: u64 = 2 * 3600 * 1000;
 
-/// 32 bits over everything that an entry says (FNV-1a), to know it when it comes again.
-pub(super) fn content_of(entry: &Entry) -> u32 {
-    let mut hash = 0x811c_9dc5_u32;
-    let mut take = |bytes: &[u8]| {
+/// 32-bit FNV-1a.
+struct Content(u32);
+
+impl Content {
+    const EMPTY: Self = Self(0x811c_9dc5);
+
+    fn take(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+            self.0 = (self.0 ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
         }
-        hash = (hash ^ 0x1f).wrapping_mul(0x0100_0193);
-    };
+        self.0 = (self.0 ^ 0x1f).wrapping_mul(0x0100_0193);
+    }
+}
+
+/// 32 bits over everything that an entry says, to know it when it comes again.
+pub(super) fn content_of(entry: &Entry) -> u32 {
     match entry {
+        Entry::Read(read) => content_of_read(read),
         Entry::Unreadable { text, .. } => {
-            take(&[0]);
-            take(text.as_bytes());
-        }
-        Entry::Read(read) => {
-            let (number, fob) = match read.act {
-                Act::PickUp(fob) => (1, Some(fob)),
-                Act::DropOff(fob) => (2, Some(fob)),
-                Act::Opened => (3, None),
-            };
-            take(&[number]);
-            take(&read.at.0.to_be_bytes());
-            take(read.bin.as_bytes());
-            take(fob.as_ref().map_or(&[], Fob::as_bytes));
-            take(&read.person.map_or([0; 16], PersonId::to_bytes));
-            if let Some(cursor) = read.cursor {
-                take(&cursor.epoch.to_be_bytes());
-                take(&cursor.revision.to_be_bytes());
-            }
+            let mut content = Content::EMPTY;
+            content.take(&[0]);
+            content.take(text.as_bytes());
+            content.0
         }
     }
-    hash
+}
+
+/// Computed anew when an event is read: it never changes.
+pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
+    let (number, fob) = match &read.act {
+        Act::PickUp(fob) => (1, Some(fob)),
+        Act::DropOff(fob) => (2, Some(fob)),
+        Act::Opened => (3, None),
+    };
+    let mut content = Content::EMPTY;
+    content.take(&[number]);
+    content.take(&read.at.0.to_be_bytes());
+    content.take(read.bin.as_bytes());
+    content.take(fob.map_or(&[], Fob::as_bytes));
+    content.take(&read.person.map_or([0; 16], PersonId::to_bytes));
+    if let Some(cursor) = read.cursor {
+        content.take(&cursor.epoch.to_be_bytes());
+        content.take(&cursor.revision.to_be_bytes());
+    }
+    content.0
 }
 
 /// When something in the journal happened, by the server's clock; and whether that is only when it was received,

@@ -5,6 +5,7 @@
 
 mod access;
 pub mod api;
+mod brief;
 mod check;
 mod command;
 mod decide;

@@ -236,6 +236,15 @@ pub enum Flag {
     UnknownFob,
 }
 
+impl Flag {
+    /// By the number under which it is stored.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::NotPermitted, Self::OtherHolder, Self::MayNotBeDroppedHere, Self::UnknownFob]
+            .into_iter()
+            .find(|flag| *flag as u8 == number)
+    }
+}
+
 /// Why an entry does not fit what the server knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]

@@ -70,13 +70,13 @@ impl Inbox {
 pub(super) const NO_WORKER: u16 = u16::MAX;
 
 thread_local! {
-    /// Which engine this thread works for (by address, never dereferenced) and as which worker.
-    static CURRENT: Cell<(usize, u16)> = const { Cell::new((0, NO_WORKER)) };
+    /// Which engine this thread works for (by its number) and as which worker.
+    static CURRENT: Cell<(u64, u16)> = const { Cell::new((0, NO_WORKER)) };
 }
 
 pub(super) fn current_worker(shared: &Arc<Shared>) -> u16 {
     let (engine, worker) = CURRENT.get();
-    if engine == Arc::as_ptr(shared).addr() { worker } else { NO_WORKER }
+    if engine == shared.number { worker } else { NO_WORKER }
 }
 
 /// Makes the calling thread a worker; it must run a tokio `LocalSet`. A second call on the same thread does nothing.
@@ -91,7 +91,7 @@ pub(super) fn attach(shared: &Arc<Shared>) {
         return;
     };
     let worker = u16::try_from(index).unwrap_or(NO_WORKER);
-    CURRENT.set((Arc::as_ptr(shared).addr(), worker));
+    CURRENT.set((shared.number, worker));
     actix_rt::spawn(drain(Arc::clone(shared), index));
     actix_rt::spawn(super::directory::sweep(Arc::clone(shared), index));
 }

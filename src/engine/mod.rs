@@ -159,6 +159,8 @@ impl Stats {
 }
 
 struct Shared {
+    /// Tells engines of one process apart, from 1: a thread may outlive the one it worked for.
+    number: u64,
     config: EngineConfig,
     db: Db,
     keys: Arc<Keyring>,
@@ -279,7 +281,9 @@ impl Engine {
         chance: Chance,
     ) -> Result<Self, StoreError> {
         let partitions = usize::from(db.partitions().all().end);
+        static ENGINES: AtomicU64 = AtomicU64::new(1);
         let shared = Arc::new(Shared {
+            number: ENGINES.fetch_add(1, Ordering::Relaxed),
             up_since: clock.now(),
             started: crate::kernel::time::instant(),
             inboxes: (0..config.workers.max(1)).map(|_| Inbox::default()).collect(),

@@ -37,6 +37,14 @@ fn samples() -> Vec<(&'static str, Event)> {
         found: Some(Box::new(found)),
         text: Some("?".into()),
     };
+    let taken = Judged {
+        // Not written: computed anew when read.
+        content: 0x3c9c_4498,
+        outcome: Outcome::Flagged(Flag::OtherHolder),
+        found: None,
+        text: None,
+        ..judged.clone()
+    };
     let created = Created {
         name: "Hall".into(),
         model: Model::MS4,
@@ -87,6 +95,7 @@ fn samples() -> Vec<(&'static str, Event)> {
         ("suspended", Event::Suspended { why, entry: Some(Box::new(judged.clone())), number: Some(number) }),
         ("journal_restarted", Event::JournalRestarted { next: 1 }),
         ("entry_judged", Event::EntryJudged(judged)),
+        ("entry_taken", Event::EntryJudged(taken)),
         ("late_pick_up_missing", Event::LatePickUpMissing { number, bin, fob, key: Some(key) }),
         ("synced", Event::Synced(synced)),
         ("confirmed", Event::Confirmed { revision: 151, settled: true }),
