@@ -16,7 +16,7 @@ use sha2::Sha256;
 
 impl Machine for SmartBox {
     const KIND: EntityKind = EntityKind::SmartBox;
-    const EVOLVE_VERSION: u16 = 2;
+    const EVOLVE_VERSION: u16 = 3;
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;

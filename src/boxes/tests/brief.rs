@@ -24,36 +24,30 @@ fn entry() -> impl Strategy<Value = Judged> {
     let time = prop_oneof![8 => 0..1u64 << 48, 1 => any::<u64>()].prop_map(UnixMillis);
     let cursor = (any::<u32>(), any::<u64>()).prop_map(|(epoch, revision)| Cursor { epoch, revision });
     (
-        (any::<u64>(), any::<u32>(), any::<bool>(), outcome, act, bin),
+        (any::<u64>(), outcome, act, bin),
         (proptest::option::of(any::<u128>()), proptest::option::of(any::<u128>()), proptest::option::of(cursor)),
         (time.clone(), time, any::<bool>(), any::<bool>()),
     )
-        .prop_map(
-            |(
-                (seq, content, own_content, outcome, act, bin),
-                (person, key, cursor),
-                (at, box_time, estimated, late),
-            )| {
-                let person = person.map(PersonId);
-                let read = JournalEntry { seq, at: box_time, cursor, act, bin, person };
-                Judged {
-                    seq,
-                    content: if own_content { content_of_read(&read) } else { content },
-                    outcome,
-                    act: Some(act),
-                    bin: Some(bin),
-                    person,
-                    box_time: Some(box_time),
-                    at,
-                    estimated,
-                    cursor,
-                    key: key.map(KeyId),
-                    late,
-                    found: None,
-                    text: None,
-                }
-            },
-        )
+        .prop_map(|((seq, outcome, act, bin), (person, key, cursor), (at, box_time, estimated, late))| {
+            let person = person.map(PersonId);
+            let read = JournalEntry { seq, at: box_time, cursor, act, bin, person };
+            Judged {
+                seq,
+                content: content_of_read(&read),
+                outcome,
+                act: Some(act),
+                bin: Some(bin),
+                person,
+                box_time: Some(box_time),
+                at,
+                estimated,
+                cursor,
+                key: key.map(KeyId),
+                late,
+                found: None,
+                text: None,
+            }
+        })
 }
 
 proptest! {

@@ -39,7 +39,7 @@ fn samples() -> Vec<(&'static str, Event)> {
     };
     let taken = Judged {
         // Not written: computed anew when read.
-        content: 0x3c9c_4498,
+        content: 0x05a9_6a83,
         outcome: Outcome::Flagged(Flag::OtherHolder),
         found: None,
         text: None,
