@@ -150,14 +150,15 @@ fn verify(data: &std::path::Path) -> ExitCode {
     match verified {
         Ok(report) => {
             println!(
-                "{} entities, {} records, {} events, {} snapshots, {} timers, {} claims, {} outbox items",
+                "{} entities, {} records, {} events, {} snapshots, {} timers, {} claims, {} outbox items, {} feed entries",
                 report.entities,
                 report.records,
                 report.events,
                 report.snapshots,
                 report.timers,
                 report.claims,
-                report.outbox_items
+                report.outbox_items,
+                report.feed_entries
             );
             for finding in &report.findings {
                 println!("wrong: {finding}");

@@ -302,6 +302,7 @@ impl Committer {
             Some(Appended::Durable { position }) => {
                 self.tail.position = position;
                 self.tail.hash = batch.hash().to_vec();
+                self.shared.tell_followers(self.partition, &self.tail);
                 Outcome::Durable
             }
             Some(Appended::Fenced) => match self.shared.log.tail(self.partition) {

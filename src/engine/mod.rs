@@ -7,11 +7,13 @@ mod background;
 mod claims;
 mod committer;
 mod directory;
+mod feed;
 mod inbox;
 mod load;
 mod permit;
 mod readers;
 pub mod verify;
+mod verify_feed;
 mod work;
 mod write;
 
@@ -23,8 +25,8 @@ pub use work::ReplayWrite;
 
 use crate::{
     kernel::{
-        Address, Chance, ClaimSpace, Clock, EntityKind, KeyedHash, Machine, OrgId, Principal, RowSpace, Stamp,
-        UnixMillis, VaultField, invariants::Invariant,
+        Address, Chance, ClaimSpace, Clock, EntityKind, FeedCursor, KeyedHash, Machine, OrgId, Principal, RowSpace,
+        Stamp, UnixMillis, VaultField, invariants::Invariant,
     },
     store::{CommitLog, Db, Keyring, StoreError, StoredRecord, StoredReplay, db::KeyValue, keys},
 };
@@ -43,7 +45,7 @@ use std::{
     thread::JoinHandle,
     time::Duration,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use work::{Asked, CommandWork, Envelope, Reading, Work};
 
 /// Limits of the shell. `config/castellan.toml` says what each is for.
@@ -172,6 +174,7 @@ struct Shared {
     inboxes: Box<[Inbox]>,
     queues: Box<[CommitQueue]>,
     outbox_news: Box<[Notify]>,
+    feed_news: Box<[watch::Sender<FeedCursor>]>,
     claims: claims::Claims,
     kinds: HashMap<EntityKind, Arc<dyn Kind>>,
     readers: readers::Readers,
@@ -289,6 +292,7 @@ impl Engine {
             inboxes: (0..config.workers.max(1)).map(|_| Inbox::default()).collect(),
             queues: (0..partitions).map(|_| CommitQueue::default()).collect(),
             outbox_news: (0..partitions).map(|_| Notify::new()).collect(),
+            feed_news: (0..partitions).map(|_| watch::Sender::default()).collect(),
             claims: claims::Claims::default(),
             kinds: kinds.kinds,
             readers: readers::Readers::start(config.readers.max(1))?,
@@ -311,6 +315,7 @@ impl Engine {
         let mut commit = Vec::new();
         for partition in shared.db.partitions().all() {
             let tail = shared.log.tail(partition)?;
+            shared.tell_followers(partition, &tail);
             let committer = Committer::new(Arc::clone(&shared), partition, tail);
             let name = format!("commit-{partition}");
             commit.push(std::thread::Builder::new().name(name).spawn(move || committer.run())?);

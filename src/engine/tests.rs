@@ -1,6 +1,7 @@
 //! The shell with a small machine of its own, on a real RocksDB, with one and with four partitions.
 
 mod counter;
+mod feed;
 
 use super::*;
 use crate::{

@@ -1,10 +1,13 @@
 //! `castellan verify`: folds every entity's events against its snapshot, and looks at what must agree with them.
 
-use super::{Kinds, load};
+use super::{
+    Kinds, load,
+    verify_feed::{FeedIndex, Folded},
+};
 use crate::{
     kernel::{Address, EntityKind, Machine},
     store::{
-        Db, Family, OutboxItem, StoreError, StoredRecord,
+        Db, Family, OutboxItem, StoreError, StoredRecord, Tail,
         keys::{self, KeyKind},
     },
 };
@@ -19,6 +22,7 @@ pub struct Report {
     pub timers: u64,
     pub claims: u64,
     pub outbox_items: u64,
+    pub feed_entries: u64,
     pub findings: Vec<String>,
 }
 
@@ -26,22 +30,28 @@ pub struct Report {
 const FINDINGS_MAX: usize = 100;
 
 impl Report {
-    fn find(&mut self, finding: String) {
+    pub(super) fn find(&mut self, finding: String) {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);
         }
     }
 }
 
-pub(super) type Checker = fn(&Db, Address, &mut Report) -> Result<(), StoreError>;
+pub(super) type Checker = fn(&Db, Address, &mut Folded, &mut Report) -> Result<(), StoreError>;
 
 /// Folds one entity: revisions are dense, and its snapshot is what the events up to it make.
-pub(super) fn check_entity<M: Machine>(db: &Db, of: Address, report: &mut Report) -> Result<(), StoreError> {
+pub(super) fn check_entity<M: Machine>(
+    db: &Db,
+    of: Address,
+    folded: &mut Folded,
+    report: &mut Report,
+) -> Result<(), StoreError> {
     let stored = load::snapshot::<M>(db, of)?;
     let mut compared = stored.is_none();
     let (mut state, mut revision) = (M::blank(of), 0);
     let result = db.each_record(of, 0, |record: StoredRecord| {
         load::apply(&mut state, &mut revision, &record)?;
+        folded.add(record.first_revision);
         report.records += 1;
         report.events += record.events.len() as u64;
         if let Some((head, snapshot, _)) = &stored
@@ -94,6 +104,8 @@ fn each_row(
 pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Result<Report, StoreError> {
     let mut report = Report::default();
     for partition in db.partitions().all() {
+        let end = Tail::stored(db, partition)?.position;
+        let mut index = FeedIndex::read(db, partition, end, &mut report)?;
         let mut next = Some(vec![partition]);
         while let Some(from) = next.take() {
             let Some((key, _)) = db.first_from(Family::Events, &[partition], &from)? else { break };
@@ -102,12 +114,17 @@ pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Resu
                 break;
             };
             match kinds.kinds.get(&address.entity.kind) {
-                Some(kind) => kind.checker()(db, address, &mut report)?,
+                Some(kind) => {
+                    let mut folded = index.of(address);
+                    kind.checker()(db, address, &mut folded, &mut report)?;
+                    folded.compare(address, &mut report);
+                }
                 None => report.find(format!("{}: nobody serves this kind", address.entity)),
             }
             progress(&report);
             next = Some(keys::event(partition, address, u64::MAX).to_vec());
         }
+        index.left(&mut report);
         check_timers(db, partition, &mut report)?;
         check_claims(db, partition, &mut report)?;
         each_row(db, &keys::prefix(partition, KeyKind::Outbox), |_, value| {

@@ -184,6 +184,17 @@ impl Db {
         Ok(self.raw.put_opt(keys::global(name), value, &durable)?)
     }
 
+    /// What no server does: tests of damage and of what old data looks like.
+    #[cfg(test)]
+    pub fn raw_put(&self, key: &[u8], value: &[u8]) {
+        self.raw.put(key, value).unwrap();
+    }
+
+    #[cfg(test)]
+    pub fn raw_delete(&self, key: &[u8]) {
+        self.raw.delete(key).unwrap();
+    }
+
     /// Rows whose key begins with `prefix`, behind `after` (a whole key), in order.
     pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<KeyValue>, StoreError> {
         self.scan_family(Family::Default, prefix, after, limit)

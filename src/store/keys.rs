@@ -22,6 +22,8 @@ pub enum KeyKind {
     Vault = 9,
     SubjectKey = 10,
     Replay = 11,
+    /// Which records a commit batch holds, by its position.
+    Feed = 12,
 }
 
 /// The prefix of rows that belong to no partition, such as the format version.
@@ -111,4 +113,19 @@ pub fn subject_key(partition: u8, subject: Address) -> Vec<u8> {
 
 pub fn replay(partition: u8, digest: &[u8; 32]) -> Vec<u8> {
     key(partition, KeyKind::Replay, &[digest])
+}
+
+pub fn feed(partition: u8, position: u64) -> [u8; 10] {
+    let mut key = [partition, KeyKind::Feed as u8, 0, 0, 0, 0, 0, 0, 0, 0];
+    key[2..].copy_from_slice(&position.to_be_bytes());
+    key
+}
+
+/// Below this position records of the organisation may be gone: retention has been there.
+pub fn feed_floor(partition: u8, org: OrgId) -> Vec<u8> {
+    key(partition, KeyKind::Meta, &[b"feed_floor", &org.to_bytes()])
+}
+
+pub fn parse_feed(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(2..)?.try_into().ok()?))
 }

@@ -2,7 +2,7 @@
 //!
 //! Behind the trait stand RocksDB (`RocksLog`) and, in tests, a log that fails on purpose (`faults::FaultyLog`).
 
-use super::{Db, StoreError, db::Family, keys, ops::OpTag, ops::Ops};
+use super::{Db, StoreError, db::Family, feed::IndexRow, keys, ops::OpTag, ops::Ops};
 use minicbor::{Decode, Encode};
 use rocksdb::{WriteBatch, WriteBatchIteratorCf, WriteOptions};
 use xxhash_rust::xxh3::Xxh3;
@@ -64,6 +64,14 @@ pub struct Tail {
 impl Tail {
     pub fn hash(&self) -> [u8; 16] {
         self.hash.as_slice().try_into().unwrap_or_default()
+    }
+
+    pub fn stored(db: &Db, partition: u8) -> Result<Self, StoreError> {
+        match db.raw().get_pinned(keys::tail(partition))? {
+            Some(bytes) => minicbor::decode(&bytes)
+                .map_err(|error| StoreError::Corrupt { what: "log tail", why: error.to_string() }),
+            None => Ok(Self { position: 0, hash: vec![0; 16], batch_id: vec![0; 16], epoch: 1 }),
+        }
     }
 }
 
@@ -139,17 +147,22 @@ impl CommitLog for RocksLog {
         let mut write = WriteBatch::default();
         let events = self.db.family(Family::Events);
         let mut outbox_index = 0;
+        let mut index = IndexRow::of(batch);
         for op in batch.records.iter().flat_map(Ops::iter) {
             match op.tag {
                 OpTag::Put => write.put(op.key, op.value),
                 OpTag::Delete => write.delete(op.key),
-                OpTag::PutEvent => write.put_cf(&events, op.key, op.value),
+                OpTag::PutEvent => {
+                    index.add(op.key);
+                    write.put_cf(&events, op.key, op.value);
+                }
                 OpTag::PutOutbox => {
                     write.put(keys::outbox(batch.partition, batch.position, outbox_index), op.value);
                     outbox_index += 1;
                 }
             }
         }
+        write.put(keys::feed(batch.partition, batch.position), index.bytes());
         let tail = Tail {
             position: batch.position,
             hash: batch.hash().to_vec(),
@@ -169,10 +182,6 @@ impl CommitLog for RocksLog {
     }
 
     fn tail(&self, partition: u8) -> Result<Tail, StoreError> {
-        match self.db.raw().get_pinned(keys::tail(partition))? {
-            Some(bytes) => minicbor::decode(&bytes)
-                .map_err(|error| StoreError::Corrupt { what: "log tail", why: error.to_string() }),
-            None => Ok(Tail { position: 0, hash: vec![0; 16], batch_id: vec![0; 16], epoch: 1 }),
-        }
+        Tail::stored(&self.db, partition)
     }
 }

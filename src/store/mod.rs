@@ -2,6 +2,7 @@
 
 pub mod db;
 pub mod faults;
+pub mod feed;
 pub mod keys;
 pub mod log;
 pub mod ops;
@@ -9,6 +10,7 @@ pub mod record;
 pub mod vault;
 
 pub use db::{Db, Family, Options, Partitions};
+pub use feed::{FeedError, FeedPage, FeedQuery, FeedRecord};
 pub use log::{Appended, Batch, CommitLog, RocksLog, Tail};
 pub use ops::Ops;
 pub use record::{OutboxItem, StoredRecord, StoredReplay};
