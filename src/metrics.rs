@@ -74,6 +74,8 @@ table! {
         "Free space on the disk of the data folder.";
     READ_ONLY = Gauge "castellan_read_only", Count, [],
         "1 while the disk is below its watermark and no changes are taken.";
+    TLS_RELOADS = Counter "castellan_tls_reloads_total", Count, ["outcome"],
+        "Times that a changed certificate was read anew: renewed, or failed with the old one still in use.";
     INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
         "Invariants found broken in production. Must stay 0.";
 }

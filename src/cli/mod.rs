@@ -2,7 +2,13 @@
 
 mod client;
 
-use crate::{app, config::Config, http::echo, kernel::Chance, kernel::Clock, metrics};
+use crate::{
+    app,
+    config::Config,
+    http::{echo, tls::Certificate},
+    kernel::{Chance, Clock},
+    metrics,
+};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -140,6 +146,9 @@ fn start_log(config: &Config) -> Result<(), String> {
 
 fn check_config(file: &std::path::Path) -> Result<(), String> {
     let config = Config::load(file).map_err(|error| error.to_string())?;
+    if config.http.tls || config.observability.tls {
+        Certificate::load(&config.tls).map_err(|error| error.to_string())?;
+    }
     println!("{} is right. With the environment's overrides it says:\n", file.display());
     print!("{}", toml::to_string(&config).map_err(|error| error.to_string())?);
     Ok(())

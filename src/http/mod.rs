@@ -4,6 +4,7 @@ pub mod admission;
 mod ask;
 pub mod auth;
 pub mod body;
+mod client_address;
 mod codes;
 pub mod echo;
 mod idempotency;
@@ -12,6 +13,7 @@ pub mod routes;
 pub mod server;
 mod service;
 pub mod ticket;
+pub mod tls;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -5,6 +5,7 @@ use super::{
     auth::FailureLimit,
     body, routes,
     routes::ROUTES,
+    tls::Certificate,
 };
 use crate::{
     config::Config,
@@ -13,6 +14,7 @@ use crate::{
 };
 use ::metrics::Counter;
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -35,6 +37,8 @@ pub(super) struct Worker {
     pub authentication_failures: Counter,
     pub metrics: Vec<RouteMetrics>,
     pub body_limits: body::Limits,
+    /// Proxies whose word about the client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
     /// Answers end their connections from now on.
     pub stopping: Arc<AtomicBool>,
     /// Requests that this worker is working on.
@@ -67,6 +71,7 @@ impl Worker {
                 unpacked_bytes: config.http.decompressed_limit_bytes,
                 within: Duration::from_millis(config.http.client_timeout_ms),
             },
+            trusted_proxies: config.http.trusted_proxies.clone(),
             stopping: Arc::clone(&shared.stopping),
             working: shared.add_worker(),
             request_prefix,
@@ -178,6 +183,7 @@ impl LastAnswers {
 pub struct Listeners {
     api: TcpListener,
     observability: TcpListener,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Listeners {
@@ -189,7 +195,9 @@ impl Listeners {
                 "net.core.somaxconn is smaller than http.backlog: when many boxes return at once, connections are dropped"
             );
         }
+        let with_tls = config.http.tls || config.observability.tls;
         Ok(Self {
+            certificate: with_tls.then(|| Certificate::load(&config.tls)).transpose()?,
             api: listen(config.http.listen, config.http.backlog)?,
             observability: listen(config.observability.listen, 128)?,
         })
@@ -224,18 +232,28 @@ impl Listeners {
             .client_request_timeout(Duration::from_millis(config.http.client_timeout_ms))
             .client_disconnect_timeout(Duration::from_secs(1))
             .shutdown_timeout(config.http.shutdown_timeout_s)
-            .disable_signals()
-            .listen(self.api)?
-            .run();
+            .max_connection_rate(config.http.tls_handshakes_max)
+            .disable_signals();
+        let api = match self.certificate.as_ref().filter(|_| config.http.tls) {
+            Some(certificate) => api.listen_rustls_0_23(self.api, certificate.server_config()?)?,
+            None => api.listen(self.api)?,
+        }
+        .run();
         actix_web::rt::spawn(upkeep(metrics.clone(), Arc::clone(&shared.failures)));
         let state = Observed { engine: engine.clone(), metrics };
         let observability =
             HttpServer::new(move || App::new().app_data(web::Data::new(state.clone())).configure(observe))
                 .workers(1)
                 .disable_signals()
-                .shutdown_timeout(1)
-                .listen(self.observability)?
-                .run();
+                .shutdown_timeout(1);
+        let observability = match self.certificate.as_ref().filter(|_| config.observability.tls) {
+            Some(certificate) => observability.listen_rustls_0_23(self.observability, certificate.server_config()?)?,
+            None => observability.listen(self.observability)?,
+        }
+        .run();
+        if let Some(certificate) = self.certificate {
+            actix_web::rt::spawn(certificate.keep_fresh());
+        }
         Ok(Serving { api, observability, last_answers: LastAnswers(shared) })
     }
 }

@@ -4,6 +4,7 @@ use super::{
     ask::{Ask, Reply},
     auth::{self, BoxToken, Caller},
     body::{self, Encoding},
+    client_address::client_address,
     codes::Code,
     idempotency::Idempotency,
     problem::Problem,
@@ -75,7 +76,7 @@ async fn handle(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Reply, Problem> {
-    let from = request.peer_addr().map(|address| address.ip());
+    let from = client_address(&request, &worker.trusted_proxies);
     let caller = match authenticate(route, worker, &request).await {
         Ok(caller) => caller,
         Err(problem) => return Err(count_failure(worker, from, problem)),
