@@ -33,6 +33,7 @@ section! {
         engine: Engine = Engine::default(),
         admission: Admission = Admission::default(),
         limits: Limits = Limits::default(),
+        feed: Feed = Feed::default(),
         secrets: Secrets = Secrets::default(),
         log: Log = Log::default(),
     }
@@ -54,6 +55,7 @@ section! {
         decompressed_limit_bytes: usize = 4 << 20,
         client_timeout_ms: u64 = 10_000,
         keep_alive_s: u64 = 600,
+        stalled_timeout_s: u32 = 60,
         shutdown_timeout_s: u64 = 20,
     }
 }
@@ -97,6 +99,15 @@ section! {
 section! {
     Limits {
         failed_authentications_per_minute: u32 = 60,
+    }
+}
+
+section! {
+    Feed {
+        streams_max: usize = 512,
+        streams_per_organisation_max: usize = 16,
+        heartbeat_s: u64 = 15,
+        slow_reader_s: u64 = 10,
     }
 }
 
@@ -204,6 +215,9 @@ impl Config {
         )?;
         at_least("http.client_timeout_ms", self.http.client_timeout_ms, 100)?;
         at_least("http.keep_alive_s", self.http.keep_alive_s, 1)?;
+        at_least("http.stalled_timeout_s", self.http.stalled_timeout_s.into(), 1)?;
+        at_least("feed.heartbeat_s", self.feed.heartbeat_s, 1)?;
+        at_least("feed.slow_reader_s", self.feed.slow_reader_s, 1)?;
         at_least("store.partitions", self.store.partitions.into(), 1)?;
         at_least("store.max_total_wal_mib", self.store.max_total_wal_mib, 1)?;
         at_least("store.block_cache_mib", self.store.block_cache_mib as u64, 1)?;
