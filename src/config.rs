@@ -35,6 +35,7 @@ section! {
         engine: Engine = Engine::default(),
         admission: Admission = Admission::default(),
         limits: Limits = Limits::default(),
+        feed: Feed = Feed::default(),
         secrets: Secrets = Secrets::default(),
         log: Log = Log::default(),
     }
@@ -56,6 +57,7 @@ section! {
         decompressed_limit_bytes: usize = 4 << 20,
         client_timeout_ms: u64 = 10_000,
         keep_alive_s: u64 = 600,
+        stalled_timeout_s: u32 = 60,
         shutdown_timeout_s: u64 = 20,
         tls: bool = false,
         tls_handshakes_max: usize = 256,
@@ -111,6 +113,15 @@ section! {
 section! {
     Limits {
         failed_authentications_per_minute: u32 = 60,
+    }
+}
+
+section! {
+    Feed {
+        streams_max: usize = 512,
+        streams_per_organisation_max: usize = 16,
+        heartbeat_s: u64 = 15,
+        slow_reader_s: u64 = 10,
     }
 }
 
@@ -231,6 +242,9 @@ impl Config {
                 return Err(ConfigError::Value { key, reason });
             }
         }
+        at_least("http.stalled_timeout_s", self.http.stalled_timeout_s.into(), 1)?;
+        at_least("feed.heartbeat_s", self.feed.heartbeat_s, 1)?;
+        at_least("feed.slow_reader_s", self.feed.slow_reader_s, 1)?;
         at_least("store.partitions", self.store.partitions.into(), 1)?;
         at_least("store.max_total_wal_mib", self.store.max_total_wal_mib, 1)?;
         at_least("store.block_cache_mib", self.store.block_cache_mib as u64, 1)?;

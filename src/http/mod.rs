@@ -9,15 +9,17 @@ mod codes;
 pub mod echo;
 mod idempotency;
 mod problem;
+pub mod refusals;
 pub mod routes;
 pub mod server;
 mod service;
+pub mod table;
 pub mod ticket;
 pub mod tls;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use ask::{Ask, Changed, Page, PageQuery, Reply, limit_of};
+pub use ask::{Ask, Changed, Page, PageQuery, Reply, Stream, limit_of};
 pub use codes::{Code, Retry};
 pub use problem::{FieldError, Problem};

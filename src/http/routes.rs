@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     boxes::api as boxes,
+    feed::{audit, changes},
     orgs::{
         Scope,
         api::{organisations, people, tokens},
@@ -43,6 +44,8 @@ const OPERATOR: Guard = Guard::Token(&[Scope::Operator]);
 const ANY_TOKEN: Guard = Guard::Token(&[]);
 const ORG_ADMIN: Guard = Guard::Token(&[Scope::OrgAdmin]);
 const TOKEN_ADMIN: Guard = Guard::Token(&[Scope::OrgAdmin, Scope::Operator]);
+/// The operator's token reads the organisation that it names.
+const AUDIT: Guard = Guard::Token(&[Scope::AuditRead, Scope::Operator]);
 const BOXES_READ: Guard = Guard::Token(&[Scope::BoxesRead]);
 const BOXES_WRITE: Guard = Guard::Token(&[Scope::BoxesWrite]);
 
@@ -101,6 +104,10 @@ routes! {
     GET "/api/v1/conflicts", BOXES_READ, Admin, "conflicts.list", boxes::conflicts::list;
     GET "/api/v1/boxes/{box}/conflicts/{seq}", BOXES_READ, Admin, "conflicts.show", boxes::conflicts::show;
     POST "/api/v1/boxes/{box}/conflicts/{seq}/resolution", BOXES_WRITE, Admin, "conflicts.resolve", boxes::conflicts::resolve;
+
+    GET "/api/v1/events", AUDIT, Admin, "events.list", changes::list;
+    GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list;
+    GET "/api/v1/audit/refusals", AUDIT, Admin, "audit.refusals", audit::refusals;
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.

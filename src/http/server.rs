@@ -3,13 +3,16 @@
 use super::{
     admission::{Admission, Class},
     auth::FailureLimit,
-    body, routes,
+    body,
+    refusals::Refusals,
+    routes,
     routes::ROUTES,
     tls::Certificate,
 };
 use crate::{
     config::Config,
     engine::Engine,
+    feed::Streams,
     metrics::{self, AdmissionMetrics, RouteMetrics},
 };
 use ::metrics::Counter;
@@ -34,6 +37,8 @@ pub(super) struct Worker {
     pub engine: Engine,
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
+    pub refusals: Arc<Refusals>,
+    pub streams: Arc<Streams>,
     pub authentication_failures: Counter,
     pub metrics: Vec<RouteMetrics>,
     pub body_limits: body::Limits,
@@ -64,6 +69,8 @@ impl Worker {
             engine: engine.clone(),
             admission,
             failures: Arc::clone(&shared.failures),
+            refusals: Arc::clone(&shared.refusals),
+            streams: Arc::clone(&shared.streams),
             authentication_failures: ::metrics::counter!(metrics::AUTH_FAILURES),
             metrics: ROUTES.iter().map(|route| RouteMetrics::of(route.name)).collect(),
             body_limits: body::Limits {
@@ -137,6 +144,8 @@ impl Drop for Working {
 #[derive(Clone)]
 struct Shared {
     failures: Arc<FailureLimit>,
+    refusals: Arc<Refusals>,
+    streams: Arc<Streams>,
     stopping: Arc<AtomicBool>,
     /// A count each: one for all would wander between the cores.
     working: Arc<parking_lot::Mutex<Vec<Arc<AtomicUsize>>>>,
@@ -164,6 +173,7 @@ impl LastAnswers {
     /// Makes every answer the last one of its connection: a kept one would hold up the end.
     pub fn begin(&self) {
         self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.streams.end();
     }
 
     /// Waits until no request is being worked on, at most so long. All workers must live until then, also one without
@@ -198,8 +208,8 @@ impl Listeners {
         let with_tls = config.http.tls || config.observability.tls;
         Ok(Self {
             certificate: with_tls.then(|| Certificate::load(&config.tls)).transpose()?,
-            api: listen(config.http.listen, config.http.backlog)?,
-            observability: listen(config.observability.listen, 128)?,
+            api: listen(config.http.listen, config.http.backlog, config.http.stalled_timeout_s)?,
+            observability: listen(config.observability.listen, 128, config.http.stalled_timeout_s)?,
         })
     }
 
@@ -215,7 +225,13 @@ impl Listeners {
     /// Starts serving. The API's worker threads are the engine's: each attaches itself first.
     pub fn serve(self, engine: &Engine, config: &Config, metrics: Option<PrometheusHandle>) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
-        let shared = Shared { failures: Arc::new(failures), stopping: Arc::default(), working: Arc::default() };
+        let shared = Shared {
+            failures: Arc::new(failures),
+            refusals: Arc::default(),
+            streams: Arc::new(Streams::new(&config.feed)),
+            stopping: Arc::default(),
+            working: Arc::default(),
+        };
         let number = Arc::new(AtomicUsize::new(0));
         let api = {
             let (engine, config, shared) = (engine.clone(), config.clone(), shared.clone());
@@ -258,10 +274,12 @@ impl Listeners {
     }
 }
 
-pub(super) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+/// Accepted connections inherit that who takes nothing for so long is cut off.
+pub(super) fn listen(address: SocketAddr, backlog: u32, stalled_timeout_s: u32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(stalled_timeout_s.into())))?;
     socket.bind(&address.into()).map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())

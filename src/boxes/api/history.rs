@@ -1,10 +1,10 @@
 //! A box's history: folded from its records, newest first.
 
-use super::{look, named, time};
+use super::{events, look, named, time};
 use crate::{
-    boxes::{Event, Fob, HistoryItem, Label, Outcome, history_item},
+    boxes::{Fob, HistoryItem, Label, Outcome, history_item},
     http::{Ask, Code, Page, Problem, Reply, limit_of},
-    kernel::{Codec, KeyId, PersonId, Stamp},
+    kernel::{KeyId, PersonId},
     store::StoredRecord,
 };
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ struct Query {
 }
 
 #[derive(Serialize)]
-struct Shown {
+pub(super) struct Shown {
     revision: u64,
     at: String,
     kind: &'static str,
@@ -95,12 +95,11 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
 /// The lines of one record before a revision, newest first.
 fn lines(record: &StoredRecord, before: Option<u64>) -> Result<Vec<HistoryItem>, Problem> {
     let mut lines = Vec::new();
-    for (bytes, revision) in record.events.iter().zip(record.first_revision..) {
-        if before.is_some_and(|before| revision >= before) {
+    for (event, stamp) in events::decoded(record).map_err(|error| Problem::detailed(Code::Internal, error))? {
+        if before.is_some_and(|before| stamp.revision >= before) {
             break;
         }
-        let event = Event::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))?;
-        lines.extend(history_item(&event, Stamp { at: record.at, revision }));
+        lines.extend(history_item(&event, stamp));
     }
     lines.reverse();
     Ok(lines)
