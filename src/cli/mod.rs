@@ -2,7 +2,7 @@
 
 mod client;
 
-use crate::{app, config::Config, http::echo, kernel::Chance, kernel::Clock, metrics};
+use crate::{app, config::Config, delivery::mail::Mailer, http::echo, kernel::Chance, kernel::Clock, metrics};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -140,6 +140,7 @@ fn start_log(config: &Config) -> Result<(), String> {
 
 fn check_config(file: &std::path::Path) -> Result<(), String> {
     let config = Config::load(file).map_err(|error| error.to_string())?;
+    Mailer::new(&config).map_err(|error| error.to_string())?;
     println!("{} is right. With the environment's overrides it says:\n", file.display());
     print!("{}", toml::to_string(&config).map_err(|error| error.to_string())?);
     Ok(())
@@ -150,7 +151,8 @@ fn verify(data: &std::path::Path) -> ExitCode {
     match verified {
         Ok(report) => {
             println!(
-                "{} entities, {} records, {} events, {} snapshots, {} timers, {} claims, {} outbox items, {} feed entries",
+                "{} entities, {} records, {} events, {} snapshots, {} timers, {} claims, {} outbox items, {} mails, \
+                 {} feed entries",
                 report.entities,
                 report.records,
                 report.events,
@@ -158,6 +160,7 @@ fn verify(data: &std::path::Path) -> ExitCode {
                 report.timers,
                 report.claims,
                 report.outbox_items,
+                report.mails,
                 report.feed_entries
             );
             for finding in &report.findings {

@@ -8,6 +8,7 @@ mod decode;
 mod enrolment;
 pub mod history;
 pub mod keys;
+pub(crate) mod mails;
 mod setup;
 #[cfg(test)]
 mod tests;
