@@ -116,7 +116,11 @@ pub fn open_with_log(
 ) -> Result<Engine, StartError> {
     let master = Keyring::read_master_key(&config.master_key_file())?;
     let keys = Keyring::open(&db, master, chance.clone())?;
-    let courier: Arc<dyn Courier> = Arc::new(Mailer::new(config)?);
+    let mailer = Mailer::new(config)?;
+    if !mailer.sends() {
+        tracing::warn!(driver = ?config.mail.driver, "no mail leaves this server: see [mail] driver");
+    }
+    let courier: Arc<dyn Courier> = Arc::new(mailer);
     let config = EngineConfig { courier: Some(courier), ..engine_config(config, end_the_process) };
     let workers = config.workers;
     Ok(Engine::start(config, kinds(workers), db, log, Arc::new(keys), clock, chance)?)
