@@ -54,11 +54,11 @@ pub fn follow(org: OrgId, command: &Command, event: &Event, now: UnixMillis, eff
     match event {
         Event::MailDied { id, mail } => {
             let letter = DeadLetter { dead: mail.clone(), died: now };
-            effects.put(RowSpace::DeadLetters, org, &id.to_bytes(), letter.to_bytes());
+            effects.put(RowSpace::DeadLetters, org, &MailId::to_bytes(*id), letter.to_bytes());
         }
-        Event::MailGivenUp { id } => effects.delete(RowSpace::DeadLetters, org, &id.to_bytes()),
+        Event::MailGivenUp { id } => effects.delete(RowSpace::DeadLetters, org, &MailId::to_bytes(*id)),
         Event::MailResent { id } => {
-            effects.delete(RowSpace::DeadLetters, org, &id.to_bytes());
+            effects.delete(RowSpace::DeadLetters, org, &MailId::to_bytes(*id));
             if let Command::ResendMail { letter, .. } = command {
                 effects.mail_again(&letter.dead.mail, now.plus(AGAIN_WITHIN));
             }
