@@ -12,7 +12,7 @@ use crate::{
     feed::{audit, changes},
     orgs::{
         Scope,
-        api::{organisations, people, tokens},
+        api::{mails, organisations, people, tokens},
     },
 };
 use actix_web::{HttpRequest, HttpResponse, http::Method, web};
@@ -72,6 +72,12 @@ routes! {
     GET "/api/v1/organisations", ANY_TOKEN, Admin, "organisations.list", organisations::list;
     GET "/api/v1/organisations/{organisation}", ANY_TOKEN, Admin, "organisations.show", organisations::show;
     PATCH "/api/v1/organisations/{organisation}", OPERATOR, Admin, "organisations.change", organisations::change;
+
+    GET "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.settings", mails::choice;
+    PATCH "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.choose", mails::choose;
+    GET "/api/v1/mails/dead", ORG_ADMIN, Admin, "mails.dead", mails::dead;
+    POST "/api/v1/mails/dead/{mail}/resend", ORG_ADMIN, Admin, "mails.resend", mails::resend;
+    DELETE "/api/v1/mails/dead/{mail}", ORG_ADMIN, Admin, "mails.give_up", mails::give_up;
 
     POST "/api/v1/people", ORG_ADMIN, Admin, "people.create", people::create;
     GET "/api/v1/people", ORG_ADMIN, Admin, "people.list", people::list;
