@@ -4,10 +4,9 @@
 
 use super::{
     Shared,
-    committer::Item,
     directory::Directory,
     inbox::NO_WORKER,
-    work::{Delivered, Done, Envelope, MessageWork, Work},
+    work::{Delivered, Envelope, MessageWork, Work},
 };
 use crate::{
     kernel::{Address, ClaimSpace, EntityId, EntityKind, Incoming, Machine, OrgId, RowSpace, UnixMillis, VaultField},
@@ -306,11 +305,7 @@ async fn forget(shared: &Arc<Shared>, org: OrgId, outbox_key: Option<Vec<u8>>) -
 }
 
 async fn write(shared: &Arc<Shared>, org: OrgId, ops: Ops) -> bool {
-    let (done, written) = oneshot::channel();
-    let finish = Some(Box::new(Done { delivered: Delivered::Done, done }) as Box<dyn super::inbox::Finish>);
-    let queue = &shared.queues[usize::from(shared.db.partition_of(org))];
-    queue.submit(Item { ops, finish, origin: NO_WORKER, ..Item::default() });
-    written.await == Ok(Delivered::Done)
+    super::upkeep::write(shared, shared.db.partition_of(org), ops).await
 }
 
 /// Recipients of a fan-out that are asked at once before its cursor moves on.

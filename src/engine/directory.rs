@@ -54,6 +54,7 @@ pub(super) trait Kind: Any + Send + Sync {
     fn awake(&self) -> usize;
     fn own_work(&self) -> &dyn super::background::OwnWork;
     fn checker(&self) -> super::verify::Checker;
+    fn trimmer(&self) -> super::upkeep::Trimmer;
 }
 
 impl<M: Machine> Kind for Directory<M> {
@@ -101,6 +102,10 @@ impl<M: Machine> Kind for Directory<M> {
 
     fn checker(&self) -> super::verify::Checker {
         super::verify::check_entity::<M>
+    }
+
+    fn trimmer(&self) -> super::upkeep::Trimmer {
+        super::upkeep::fold::<M>
     }
 }
 

@@ -12,6 +12,7 @@ mod inbox;
 mod load;
 mod permit;
 mod readers;
+mod upkeep;
 pub mod verify;
 mod verify_feed;
 mod work;
@@ -21,6 +22,7 @@ mod write;
 mod tests;
 
 pub use permit::{Permit, Room};
+pub use upkeep::{Held, Trimmed};
 pub use work::ReplayWrite;
 
 use crate::{
@@ -176,6 +178,8 @@ struct Shared {
     outbox_news: Box<[Notify]>,
     feed_news: Box<[watch::Sender<FeedCursor>]>,
     claims: claims::Claims,
+    /// Held while a history is trimmed.
+    trimming: tokio::sync::Mutex<()>,
     kinds: HashMap<EntityKind, Arc<dyn Kind>>,
     readers: readers::Readers,
     stats: Stats,
@@ -294,6 +298,7 @@ impl Engine {
             outbox_news: (0..partitions).map(|_| Notify::new()).collect(),
             feed_news: (0..partitions).map(|_| watch::Sender::default()).collect(),
             claims: claims::Claims::default(),
+            trimming: tokio::sync::Mutex::default(),
             kinds: kinds.kinds,
             readers: readers::Readers::start(config.readers.max(1))?,
             stats: Stats::new(),

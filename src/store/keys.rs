@@ -24,6 +24,8 @@ pub enum KeyKind {
     Replay = 11,
     /// Which records a commit batch holds, by its position.
     Feed = 12,
+    /// The state that stands for an entity's trimmed records.
+    Base = 13,
 }
 
 /// The prefix of rows that belong to no partition, such as the format version.
@@ -64,6 +66,28 @@ pub fn parse_event(key: &[u8]) -> Option<(Address, u64)> {
 
 pub fn snapshot(partition: u8, of: Address) -> Vec<u8> {
     key(partition, KeyKind::Snapshot, &[&of.to_bytes()])
+}
+
+pub fn base(partition: u8, of: Address) -> Vec<u8> {
+    key(partition, KeyKind::Base, &[&of.to_bytes()])
+}
+
+/// The prefix of an organisation's rows of a kind whose keys go on with an address.
+pub fn of_organisation(partition: u8, kind: KeyKind, org: OrgId) -> Vec<u8> {
+    key(partition, kind, &[&org.to_bytes()])
+}
+
+/// Reads the address out of a key that begins with one behind its kind.
+pub fn parse_address(key: &[u8]) -> Option<Address> {
+    Address::from_bytes(key.get(2..2 + Address::BYTES)?)
+}
+
+/// The prefix of an organisation's records.
+pub fn events_of(partition: u8, org: OrgId) -> [u8; 17] {
+    let mut key = [0; 17];
+    key[0] = partition;
+    key[1..].copy_from_slice(&org.to_bytes());
+    key
 }
 
 pub fn armed(partition: u8, of: Address) -> Vec<u8> {
