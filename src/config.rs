@@ -33,6 +33,7 @@ section! {
         engine: Engine = Engine::default(),
         admission: Admission = Admission::default(),
         limits: Limits = Limits::default(),
+        retention: Retention = Retention::default(),
         secrets: Secrets = Secrets::default(),
         log: Log = Log::default(),
     }
@@ -97,6 +98,16 @@ section! {
 section! {
     Limits {
         failed_authentications_per_minute: u32 = 60,
+    }
+}
+
+section! {
+    Retention {
+        history_days: u32 = 730,
+        idempotency_days: u32 = 7,
+        round_every_s: u64 = 3600,
+        entities_per_s: u32 = 2000,
+        records_per_s: u32 = 5000,
     }
 }
 
@@ -217,6 +228,15 @@ impl Config {
         at_least("admission.bytes_in_flight_max", self.admission.bytes_in_flight_max as u64, 64 << 10)?;
         at_least("admission.waiting_ms_max", self.admission.waiting_ms_max, 1)?;
         at_least("limits.failed_authentications_per_minute", self.limits.failed_authentications_per_minute.into(), 1)?;
+        let days = crate::orgs::organisation::HISTORY_DAYS;
+        if !days.contains(&self.retention.history_days) {
+            let reason = format!("must be {} to {}, is {}", days.start(), days.end(), self.retention.history_days);
+            return Err(ConfigError::Value { key: "retention.history_days", reason });
+        }
+        at_least("retention.idempotency_days", self.retention.idempotency_days.into(), 1)?;
+        at_least("retention.round_every_s", self.retention.round_every_s, 1)?;
+        at_least("retention.entities_per_s", self.retention.entities_per_s.into(), 1)?;
+        at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

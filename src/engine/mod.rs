@@ -7,9 +7,11 @@ mod background;
 mod claims;
 mod committer;
 mod directory;
+mod erasure;
 mod feed;
 mod inbox;
 mod load;
+mod marks;
 mod permit;
 mod readers;
 mod upkeep;
@@ -103,6 +105,8 @@ pub enum Failure<R> {
     Replayed,
     /// The store cannot be read.
     Store(String),
+    /// The organisation is being erased.
+    Gone,
 }
 
 impl Failure<Infallible> {
@@ -120,6 +124,7 @@ impl Failure<Infallible> {
             Self::InProgress => Failure::InProgress,
             Self::Replayed => Failure::Replayed,
             Self::Store(error) => Failure::Store(error),
+            Self::Gone => Failure::Gone,
         }
     }
 }
@@ -178,6 +183,7 @@ struct Shared {
     outbox_news: Box<[Notify]>,
     feed_news: Box<[watch::Sender<FeedCursor>]>,
     claims: claims::Claims,
+    closed_orgs: erasure::ClosedOrgs,
     /// Held while a history is trimmed.
     trimming: tokio::sync::Mutex<()>,
     kinds: HashMap<EntityKind, Arc<dyn Kind>>,
@@ -298,6 +304,7 @@ impl Engine {
             outbox_news: (0..partitions).map(|_| Notify::new()).collect(),
             feed_news: (0..partitions).map(|_| watch::Sender::default()).collect(),
             claims: claims::Claims::default(),
+            closed_orgs: erasure::ClosedOrgs::stored(&db)?,
             trimming: tokio::sync::Mutex::default(),
             kinds: kinds.kinds,
             readers: readers::Readers::start(config.readers.max(1))?,
@@ -401,6 +408,9 @@ impl Engine {
 
     /// What an entity publishes, without a hop through its actor once it has been awake. `None` for unknown ones.
     pub async fn view<M: Machine>(&self, of: Address) -> Result<Option<Arc<M::View>>, Failure<Infallible>> {
+        if self.shared.closed_orgs.has(of.org) {
+            return Err(Failure::Gone);
+        }
         let directory = Directory::<M>::of(&self.shared);
         if let Some(view) = directory.view(of) {
             return Ok(Some(view));

@@ -15,6 +15,8 @@ pub struct Trimmed {
     pub records: u64,
     /// There is more that is old enough.
     pub more: bool,
+    /// When the oldest record was written that stays.
+    pub oldest: Option<UnixMillis>,
 }
 
 /// An entity that has records, and when its oldest one was written.
@@ -43,10 +45,11 @@ pub(super) fn fold<M: Machine>(db: &Db, of: Address, before: UnixMillis) -> Resu
     let (mut ops, mut trimmed) = (Ops::default(), Trimmed::default());
     db.each_record_while(of, folded.revision + 1, |record| {
         if record.at >= before {
+            trimmed.oldest = Some(record.at);
             return Ok(false);
         }
         if trimmed.records == RECORDS_PER_STEP {
-            trimmed.more = true;
+            (trimmed.more, trimmed.oldest) = (true, Some(record.at));
             return Ok(false);
         }
         load::apply(&mut folded.state, &mut folded.revision, &record)?;

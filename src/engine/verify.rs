@@ -1,7 +1,9 @@
 //! `castellan verify`: folds every entity's base and events against its snapshot, and looks at what must agree with them.
 
 use super::{
-    Kinds, load,
+    Kinds,
+    erasure::ClosedOrgs,
+    load,
     verify_feed::{FeedIndex, Folded},
 };
 use crate::{
@@ -119,6 +121,7 @@ fn each_row(
 /// Looks at the whole data folder.
 pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Result<Report, StoreError> {
     let mut report = Report::default();
+    let closed = ClosedOrgs::stored(db)?;
     for partition in db.partitions().all() {
         let end = Tail::stored(db, partition)?.position;
         let mut index = FeedIndex::read(db, partition, end, &mut report)?;
@@ -130,6 +133,8 @@ pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Resu
                 break;
             };
             match kinds.kinds.get(&address.entity.kind) {
+                // What is left of it is on its way out.
+                _ if closed.has(address.org) => drop(index.of(address)),
                 Some(kind) => {
                     let mut folded = index.of(address);
                     kind.checker()(db, address, &mut folded, &mut report)?;
@@ -140,7 +145,7 @@ pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Resu
             progress(&report);
             next = Some(keys::event(partition, address, u64::MAX).to_vec());
         }
-        check_bases(db, kinds, partition, &mut index, &mut report)?;
+        check_bases(db, kinds, partition, &closed, &mut index, &mut report)?;
         index.left(&mut report);
         check_timers(db, partition, &mut report)?;
         check_claims(db, partition, &mut report)?;
@@ -160,6 +165,7 @@ fn check_bases(
     db: &Db,
     kinds: &Kinds,
     partition: u8,
+    closed: &ClosedOrgs,
     index: &mut FeedIndex,
     report: &mut Report,
 ) -> Result<(), StoreError> {
@@ -168,7 +174,7 @@ fn check_bases(
             report.find("the key of a base cannot be read".to_owned());
             return Ok(());
         };
-        if !db.history(address, None, 1)?.is_empty() {
+        if closed.has(address.org) || !db.history(address, None, 1)?.is_empty() {
             return Ok(());
         }
         match kinds.kinds.get(&address.entity.kind) {

@@ -140,7 +140,8 @@ impl<M: Machine> Envelope<M> {
             }
             Work::Read(read) => read.fail(failure),
             Work::Tick { done, .. } | Work::Message(MessageWork { done, .. }) => {
-                let _ = done.send(if failure == Failure::Quarantined { Delivered::Refused } else { Delivered::Later });
+                let for_good = matches!(failure, Failure::Quarantined | Failure::Gone);
+                let _ = done.send(if for_good { Delivered::Refused } else { Delivered::Later });
             }
         }
     }

@@ -27,10 +27,12 @@ pub enum RowSpace {
     EnrolmentCodes = 8,
     /// org, key → its long texts.
     KeyTexts = 9,
+    /// System organisation, organisation → since when it is being erased.
+    Erasures = 13,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -40,6 +42,7 @@ impl RowSpace {
         Self::Conflicts,
         Self::EnrolmentCodes,
         Self::KeyTexts,
+        Self::Erasures,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -74,8 +77,11 @@ pub enum ClaimSpace {
 }
 
 impl ClaimSpace {
+    /// Those that have durable rows.
+    pub const STORED: [Self; 4] = [Self::Fob, Self::Email, Self::AccessCode, Self::Badge];
+
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Fob, Self::Email, Self::AccessCode, Self::Badge].into_iter().find(|space| *space as u8 == number)
+        Self::STORED.into_iter().find(|space| *space as u8 == number)
     }
 }
 

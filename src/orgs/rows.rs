@@ -22,6 +22,8 @@ pub struct OrganisationRow {
     pub owner: PersonId,
     #[n(5)]
     pub created: UnixMillis,
+    #[n(10)]
+    pub history_days: Option<u32>,
 }
 
 /// `RowSpace::People`, by person. Names are read from the vault.

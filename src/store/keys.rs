@@ -119,6 +119,25 @@ pub fn claim(partition: u8, space: ClaimSpace, org: OrgId, digest: &[u8; 32]) ->
     key(partition, KeyKind::Claim, &[&[space as u8], &org.to_bytes(), digest])
 }
 
+/// The prefix of an organisation's claims of one space.
+pub fn claims_of(partition: u8, space: ClaimSpace, org: OrgId) -> Vec<u8> {
+    key(partition, KeyKind::Claim, &[&[space as u8], &org.to_bytes()])
+}
+
+/// Where the partition's log ended at that time.
+pub fn mark(partition: u8, at: UnixMillis) -> Vec<u8> {
+    key(partition, KeyKind::Meta, &[b"mark", &at.0.to_be_bytes()])
+}
+
+/// The prefix of a partition's marks.
+pub fn marks(partition: u8) -> Vec<u8> {
+    key(partition, KeyKind::Meta, &[b"mark"])
+}
+
+pub fn parse_mark(key: &[u8]) -> Option<UnixMillis> {
+    Some(UnixMillis(u64::from_be_bytes(key.get(6..)?.try_into().ok()?)))
+}
+
 pub fn outbox(partition: u8, position: u64, index: u32) -> Vec<u8> {
     key(partition, KeyKind::Outbox, &[&position.to_be_bytes(), &index.to_be_bytes()])
 }

@@ -127,7 +127,7 @@ fn an_entity_without_any_record_left_stands_on_its_base_alone() {
             rig.engine.ask::<Counter>(of, Ask::Take(b"name".to_vec()), call()).await.unwrap();
             let held = rig.engine.histories(rig.engine.db().partition_of(of.org), None, 10).await.unwrap();
             assert_eq!(held, [Held { of, oldest: at(0) }]);
-            assert_eq!(rig.engine.trim(of, at(50)).await, Ok(Trimmed { records: 16, more: true }), "a step is bounded");
+            assert_eq!(rig.engine.trim(of, at(50)).await, Ok(Trimmed { records: 16, more: true, oldest: Some(at(16)) }), "a step is bounded");
             assert_eq!(trim(&rig, of, UnixMillis(u64::MAX)).await, 85);
             assert_eq!(rig.engine.trim(of, UnixMillis(u64::MAX)).await, Ok(Trimmed::default()));
             assert!(rig.engine.histories(0, None, 10).await.unwrap().is_empty());

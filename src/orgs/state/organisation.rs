@@ -2,10 +2,11 @@
 
 use crate::{
     boxes::Plan,
-    kernel::{Address, Codec, Context, Effects, EntityKind, Machine, PersonId, Progress, Stamp, UnixMillis},
+    kernel::{Address, Codec, Context, Effects, EntityKind, Machine, OrgId, PersonId, Progress, Stamp, UnixMillis},
     orgs::{effects, words::Language},
 };
 use minicbor::{Decode, Encode};
+use std::ops::RangeInclusive;
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct Organisation {
@@ -13,6 +14,9 @@ pub struct Organisation {
     pub address: Address,
     #[n(1)]
     pub known: Option<Details>,
+    /// Organisations that are being erased; known to the system organisation alone.
+    #[cbor(n(10), default)]
+    pub erasing: Vec<OrgId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -31,7 +35,13 @@ pub struct Details {
     pub owner: PersonId,
     #[n(5)]
     pub created: UnixMillis,
+    /// How long history is kept; `None`: as long as the server's configuration says.
+    #[n(10)]
+    pub history_days: Option<u32>,
 }
+
+/// How long history may be kept.
+pub const HISTORY_DAYS: RangeInclusive<u32> = 7..=3_650;
 
 pub type OrganisationView = Details;
 
@@ -50,6 +60,18 @@ pub enum Command {
         plan: Option<Plan>,
         language: Option<Language>,
         zone: Option<Box<str>>,
+    },
+    /// How long history is kept; `None`: as the server's configuration says.
+    KeepHistory {
+        days: Option<u32>,
+    },
+    /// To the system organisation: this one goes, with all that is its own.
+    Erase {
+        organisation: OrgId,
+    },
+    /// To the system organisation: nothing of it is left.
+    Erased {
+        organisation: OrgId,
     },
 }
 
@@ -88,6 +110,21 @@ pub enum Event {
         #[n(0)]
         zone: Box<str>,
     },
+    #[n(30)]
+    HistoryDaysSet {
+        #[n(0)]
+        history_days: Option<u32>,
+    },
+    #[n(31)]
+    ErasureBegun {
+        #[n(0)]
+        organisation: OrgId,
+    },
+    #[n(32)]
+    ErasureDone {
+        #[n(0)]
+        organisation: OrgId,
+    },
 }
 
 /// In order of precedence.
@@ -107,7 +144,7 @@ impl Machine for Organisation {
     type View = OrganisationView;
 
     fn blank(address: Address) -> Self {
-        Self { address, known: None }
+        Self { address, known: None, erasing: Vec::new() }
     }
 
     fn decide(&self, command: &Command, _: usize, _: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
@@ -126,7 +163,26 @@ impl Machine for Organisation {
                     return Err(Refusal::AlreadyExists);
                 }
             }
+            (Command::Erase { .. } | Command::Erased { .. }, _) if self.address.org != OrgId::SYSTEM => {
+                return Err(Refusal::NotFound);
+            }
+            (Command::Erase { organisation }, _) => {
+                if !self.erasing.contains(organisation) {
+                    events.push(Event::ErasureBegun { organisation: *organisation });
+                }
+            }
+            (Command::Erased { organisation }, _) => {
+                if self.erasing.contains(organisation) {
+                    events.push(Event::ErasureDone { organisation: *organisation });
+                }
+            }
             (Command::Change { .. }, None) => return Err(Refusal::NotFound),
+            (Command::KeepHistory { .. }, None) => return Err(Refusal::NotFound),
+            (Command::KeepHistory { days }, Some(known)) => {
+                if *days != known.history_days {
+                    events.push(Event::HistoryDaysSet { history_days: *days });
+                }
+            }
             (Command::Change { name, plan, language, zone }, Some(known)) => {
                 if let Some(name) = name.clone().filter(|name| *name != known.name) {
                     events.push(Event::Renamed { name });
@@ -155,8 +211,12 @@ impl Machine for Organisation {
                     zone: zone.clone(),
                     owner: *owner,
                     created: stamp.at,
+                    history_days: None,
                 });
             }
+            (Event::ErasureBegun { organisation }, _) => self.erasing.push(*organisation),
+            (Event::ErasureDone { organisation }, _) => self.erasing.retain(|erasing| erasing != organisation),
+            (Event::HistoryDaysSet { history_days }, Some(known)) => known.history_days = *history_days,
             (Event::Renamed { name }, Some(known)) => known.name = name.clone(),
             (Event::PlanChanged { plan }, Some(known)) => known.plan = *plan,
             (Event::LanguageChanged { language }, Some(known)) => known.language = *language,
@@ -165,7 +225,8 @@ impl Machine for Organisation {
                 Event::Renamed { .. }
                 | Event::PlanChanged { .. }
                 | Event::LanguageChanged { .. }
-                | Event::ZoneChanged { .. },
+                | Event::ZoneChanged { .. }
+                | Event::HistoryDaysSet { .. },
                 None,
             ) => {}
         }
@@ -173,8 +234,8 @@ impl Machine for Organisation {
 
     fn answer(&self, _: &Command, _: &[Event], _: u64, _: &Context) {}
 
-    fn effects(&self, _: &Command, events: &[Event], _: &Context, effects: &mut Effects) {
-        effects::of_organisation(self, events, effects);
+    fn effects(&self, _: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
+        effects::of_organisation(self, events, cx, effects);
     }
 
     fn view(&self) -> Option<OrganisationView> {
