@@ -125,6 +125,8 @@ impl Engine {
     /// Removes some rows of a closed organisation that sleeps, first what opens its sealed values. How many they were;
     /// 0: nothing is left.
     pub async fn erase_step(&self, org: OrgId) -> Result<u64, Failure<Infallible>> {
+        // A step of trimming that is under way would put a base back.
+        let _alone = self.shared.trimming.lock().await;
         let partition = self.shared.db.partition_of(org);
         let of = |kind| keys::of_organisation(partition, kind, org);
         let mut prefixes = vec![of(KeyKind::SubjectKey), of(KeyKind::Vault)];

@@ -6,7 +6,7 @@ use super::{Engine, Failure, upkeep};
 use crate::{
     kernel::{OrgId, UnixMillis},
     store::{
-        Db, Family, Ops, StoreError,
+        Db, Family, Ops, StoreError, Tail,
         keys::{self, KeyKind},
     },
 };
@@ -26,6 +26,17 @@ fn marks(db: &Db, partition: u8, from: UnixMillis, limit: usize) -> Result<Vec<(
     Ok(rows.iter().filter_map(read).collect())
 }
 
+/// From which position on an organisation's feed is whole when its records older than `before` are gone; `None`: so it
+/// is said already. Read it after the records: then the log's end lies behind them all.
+pub(super) fn floor(db: &Db, partition: u8, org: OrgId, before: UnixMillis) -> Result<Option<u64>, StoreError> {
+    let position = match marks(db, partition, before.plus(SETTLED), 1)?.first() {
+        Some((_, position)) => *position,
+        None => Tail::stored(db, partition)?.position,
+    };
+    let said = db.get(&keys::feed_floor(partition, org))?.and_then(|bytes| bytes.try_into().ok());
+    Ok(Some(position + 1).filter(|floor| *floor > said.map_or(0, u64::from_be_bytes)))
+}
+
 impl Engine {
     /// Notes where the partition's log ends now.
     pub async fn mark_time(&self, partition: u8) -> Result<(), Failure<Infallible>> {
@@ -35,29 +46,14 @@ impl Engine {
         if upkeep::write(&self.shared, partition, ops).await { Ok(()) } else { Err(Failure::NotWritten) }
     }
 
-    /// Says, before it is so, that an organisation's records older than `before` are no longer in its feed.
-    pub async fn raise_feed_floor(&self, org: OrgId, before: UnixMillis) -> Result<(), Failure<Infallible>> {
-        let partition = self.shared.db.partition_of(org);
-        let found = self.with_db(move |db, _| {
-            let floor = db.get(&keys::feed_floor(partition, org))?.and_then(|bytes| bytes.try_into().ok());
-            Ok((floor.map_or(0, u64::from_be_bytes), marks(db, partition, before.plus(SETTLED), 1)?))
-        });
-        let (floor, marks) = found.await.map_err(|error| Failure::Store(error.to_string()))?;
-        let position = match marks.first() {
-            Some((_, position)) => *position,
-            None => self.shared.log.tail(partition).map_err(|error| Failure::Store(error.to_string()))?.position,
-        };
-        if position < floor {
-            return Ok(());
-        }
-        let mut ops = Ops::default();
-        ops.put(&keys::feed_floor(partition, org), &(position + 1).to_be_bytes());
-        if upkeep::write(&self.shared, partition, ops).await { Ok(()) } else { Err(Failure::NotWritten) }
-    }
-
     /// Says that nothing of an organisation is in its feed. It is erased: this says so for as long as the index names it.
     pub async fn close_feed(&self, org: OrgId) -> Result<(), Failure<Infallible>> {
-        self.raise_feed_floor(org, UnixMillis(u64::MAX)).await
+        let partition = self.shared.db.partition_of(org);
+        let floor = self.with_db(move |db, _| floor(db, partition, org, UnixMillis(u64::MAX))).await;
+        let Some(floor) = floor.map_err(|error| Failure::Store(error.to_string()))? else { return Ok(()) };
+        let mut ops = Ops::default();
+        ops.put(&keys::feed_floor(partition, org), &floor.to_be_bytes());
+        if upkeep::write(&self.shared, partition, ops).await { Ok(()) } else { Err(Failure::NotWritten) }
     }
 
     /// Removes rows of the feed's index whose records are all older than `before`. How many.

@@ -1,7 +1,7 @@
 //! What the server does to its own store of its own accord: it trims history behind bases and removes rows. Each step
 //! is one record of the partition's log, small enough to hold nobody up; current state never changes by it.
 
-use super::{Engine, Failure, Shared, committer::Item, inbox::NO_WORKER, load, work::{Delivered, Done}};
+use super::{Engine, Failure, Shared, committer::Item, inbox::NO_WORKER, load, marks, work::{Delivered, Done}};
 use crate::{
     kernel::{Address, Codec, Machine, UnixMillis},
     store::{Db, Family, Ops, StoreError, keys, ops::OpTag, record::SnapshotHead},
@@ -37,8 +37,8 @@ pub(super) struct Step {
 /// Records that one step trims at most.
 const RECORDS_PER_STEP: u64 = if cfg!(test) { 16 } else { 1_000 };
 
-/// Folds the oldest records into the base, up to the last that is older than `before`: the base and the end of those
-/// records are one step.
+/// Folds the oldest records into the base, up to the last that is older than `before`: the base, the end of those
+/// records and the word that the feed no longer has them are one step.
 pub(super) fn fold<M: Machine>(db: &Db, of: Address, before: UnixMillis) -> Result<Option<Step>, StoreError> {
     let partition = db.partition_of(of.org);
     let mut folded = load::start::<M>(db, of)?;
@@ -67,6 +67,9 @@ pub(super) fn fold<M: Machine>(db: &Db, of: Address, before: UnixMillis) -> Resu
         head.encode_into(bytes);
         folded.state.to_snapshot(bytes);
     });
+    if let Some(floor) = marks::floor(db, partition, of.org, before)? {
+        ops.put(&keys::feed_floor(partition, of.org), &floor.to_be_bytes());
+    }
     // One from before the base is of no use, and may hold what has expired.
     if load::snapshot_head(db, of)?.is_some_and(|snapshot| snapshot.revision < folded.revision) {
         ops.delete(&keys::snapshot(partition, of));
@@ -100,7 +103,8 @@ impl Engine {
     pub async fn trim(&self, of: Address, before: UnixMillis) -> Result<Trimmed, Failure<Infallible>> {
         // Two at once would fold the same records, and the slower one would put an older base back.
         let _alone = self.shared.trimming.lock().await;
-        let Some(kind) = self.shared.kinds.get(&of.entity.kind) else { return Ok(Trimmed::default()) };
+        let kind = self.shared.kinds.get(&of.entity.kind).filter(|_| !self.is_closed(of.org));
+        let Some(kind) = kind else { return Ok(Trimmed::default()) };
         let trimmer = kind.trimmer();
         let step = self.with_db(move |db, _| {
             let fold = catch_unwind(AssertUnwindSafe(|| trimmer(db, of, before)));

@@ -5,7 +5,7 @@ use crate::{
     boxes::Conflict,
     config,
     engine::{Engine, Failure, Held},
-    kernel::{Codec, OrgId, RowSpace, UnixMillis},
+    kernel::{Address, Codec, OrgId, RowSpace, UnixMillis},
     metrics,
     orgs::OrganisationRow,
     store::{Family, StoreError, StoredReplay, keys},
@@ -113,8 +113,8 @@ async fn histories(
     partition: u8,
     done: &mut Round,
 ) -> Outcome<()> {
-    // Entities come by organisation: its setting is read once, and its feed's floor raised before its first record goes.
-    let mut current: Option<(OrgId, UnixMillis, bool)> = None;
+    // Entities come by organisation: its setting is read once.
+    let mut current: Option<(OrgId, UnixMillis)> = None;
     let mut after = None;
     loop {
         let held = engine.histories(partition, after, ENTITIES_PER_LOOK).await.map_err(failed)?;
@@ -122,15 +122,12 @@ async fn histories(
             if engine.is_closed(of.org) {
                 continue;
             }
-            let (end, floor_raised) = match current {
-                Some((org, end, floor_raised)) if org == of.org => (end, floor_raised),
-                _ => (before(now, days_of(engine, settings, of.org).await?), false),
+            let end = match current {
+                Some((org, end)) if org == of.org => end,
+                _ => before(now, days_of(engine, settings, of.org).await?),
             };
-            if !floor_raised && *oldest < end {
-                engine.raise_feed_floor(of.org, end).await?;
-            }
-            current = Some((of.org, end, floor_raised || *oldest < end));
-            let oldest = if *oldest < end { trim(engine, settings, of, end, done).await? } else { Some(*oldest) };
+            current = Some((of.org, end));
+            let oldest = if *oldest < end { trim(engine, settings, *of, end, done).await? } else { Some(*oldest) };
             done.oldest = done.oldest.into_iter().chain(oldest).min();
         }
         after = held.last().map(|last| last.of);
@@ -145,12 +142,12 @@ async fn histories(
 async fn trim(
     engine: &Engine,
     settings: &Settings,
-    of: &crate::kernel::Address,
+    of: Address,
     end: UnixMillis,
     done: &mut Round,
 ) -> Outcome<Option<UnixMillis>> {
     loop {
-        let step = match engine.trim(*of, end).await {
+        let step = match engine.trim(of, end).await {
             Ok(step) => step,
             // Its history cannot be folded: `verify` says what is wrong with it. Others go on.
             Err(Failure::Store(error)) => {
