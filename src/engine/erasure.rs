@@ -139,9 +139,8 @@ impl Engine {
         }
         let of_org = move |key: &[u8], _: &[u8]| keys::parse_timer(key).is_some_and(|(_, of)| of.org == org);
         let timers = self.remove_where(partition, KeyKind::Timer, of_org).await?;
-        let of_org = move |_: &[u8], item: &[u8]| {
-            minicbor::decode::<OutboxItem>(item).is_ok_and(|item| item.from.org == org)
-        };
+        let of_org =
+            move |_: &[u8], item: &[u8]| minicbor::decode::<OutboxItem>(item).is_ok_and(|item| item.from.org == org);
         let messages = self.remove_where(partition, KeyKind::Outbox, of_org).await?;
         if timers + messages > 0 {
             return Ok(timers + messages);

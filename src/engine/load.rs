@@ -65,7 +65,12 @@ impl<M: Machine> Folded<M> {
         Self { state: M::blank(of), revision: 0, last_at: UnixMillis(0), bytes: 0 }
     }
 
-    fn read(head: SnapshotHead, state: Result<M, String>, what: &'static str, bytes: usize) -> Result<Self, StoreError> {
+    fn read(
+        head: SnapshotHead,
+        state: Result<M, String>,
+        what: &'static str,
+        bytes: usize,
+    ) -> Result<Self, StoreError> {
         Ok(Self { state: state.map_err(corrupt(what))?, revision: head.revision, last_at: head.last_at, bytes })
     }
 }

@@ -1,12 +1,22 @@
 //! What the server does to its own store of its own accord: it trims history behind bases and removes rows. Each step
 //! is one record of the partition's log, small enough to hold nobody up; current state never changes by it.
 
-use super::{Engine, Failure, Shared, committer::Item, inbox::NO_WORKER, load, marks, work::{Delivered, Done}};
+use super::{
+    Engine, Failure, Shared,
+    committer::Item,
+    inbox::NO_WORKER,
+    load, marks,
+    work::{Delivered, Done},
+};
 use crate::{
     kernel::{Address, Codec, Machine, UnixMillis},
     store::{Db, Family, Ops, StoreError, keys, ops::OpTag, record::SnapshotHead},
 };
-use std::{convert::Infallible, panic::{AssertUnwindSafe, catch_unwind}, sync::Arc};
+use std::{
+    convert::Infallible,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 use tokio::sync::oneshot;
 
 /// What one step of trimming did.
@@ -61,8 +71,7 @@ pub(super) fn fold<M: Machine>(db: &Db, of: Address, before: UnixMillis) -> Resu
     if trimmed.records == 0 {
         return Ok(None);
     }
-    let head =
-        SnapshotHead { evolve_version: M::EVOLVE_VERSION, revision: folded.revision, last_at: folded.last_at };
+    let head = SnapshotHead { evolve_version: M::EVOLVE_VERSION, revision: folded.revision, last_at: folded.last_at };
     ops.push(OpTag::Put, &keys::base(partition, of), |bytes| {
         head.encode_into(bytes);
         folded.state.to_snapshot(bytes);
@@ -108,7 +117,8 @@ impl Engine {
         let trimmer = kind.trimmer();
         let step = self.with_db(move |db, _| {
             let fold = catch_unwind(AssertUnwindSafe(|| trimmer(db, of, before)));
-            let panicked = |_| Err(StoreError::Corrupt { what: "history", why: "its events cannot be folded".to_owned() });
+            let panicked =
+                |_| Err(StoreError::Corrupt { what: "history", why: "its events cannot be folded".to_owned() });
             fold.unwrap_or_else(panicked)
         });
         let step = step.await.map_err(|error| Failure::Store(error.to_string()))?;

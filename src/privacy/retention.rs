@@ -82,9 +82,8 @@ pub async fn round(engine: &Engine, settings: &Settings) -> Outcome<Round> {
     for partition in engine.db().partitions().all() {
         done.feed_rows += engine.trim_feed(partition, before(now, longest)).await?;
         let old = before(now, settings.idempotency_days);
-        let is_old = move |_: &[u8], row: &[u8]| {
-            minicbor::decode::<StoredReplay>(row).is_ok_and(|replay| replay.at < old)
-        };
+        let is_old =
+            move |_: &[u8], row: &[u8]| minicbor::decode::<StoredReplay>(row).is_ok_and(|replay| replay.at < old);
         done.idempotency_rows += engine.remove_where(partition, keys::KeyKind::Replay, is_old).await?;
     }
     count("feed", done.feed_rows);
@@ -189,7 +188,8 @@ async fn conflicts_of(engine: &Engine, settings: &Settings, org: OrgId, end: Uni
     let (mut after, mut removed) = (None, 0);
     loop {
         let rows = engine.rows(RowSpace::Conflicts, org, Vec::new(), after, ROWS_PER_LOOK).await.map_err(failed)?;
-        let is_over = |row: &[u8]| Conflict::decode_from(row).is_ok_and(|row| row.resolved.is_some_and(|it| it.at < end));
+        let is_over =
+            |row: &[u8]| Conflict::decode_from(row).is_ok_and(|row| row.resolved.is_some_and(|it| it.at < end));
         let old = rows.iter().filter(|(_, row)| is_over(row));
         let old: Vec<_> = old.map(|(key, _)| keys::row(partition, RowSpace::Conflicts, org, key)).collect();
         engine.remove(partition, Family::Default, &old).await?;

@@ -127,7 +127,11 @@ fn an_entity_without_any_record_left_stands_on_its_base_alone() {
             rig.engine.ask::<Counter>(of, Ask::Take(b"name".to_vec()), call()).await.unwrap();
             let held = rig.engine.histories(rig.engine.db().partition_of(of.org), None, 10).await.unwrap();
             assert_eq!(held, [Held { of, oldest: at(0) }]);
-            assert_eq!(rig.engine.trim(of, at(50)).await, Ok(Trimmed { records: 16, more: true, oldest: Some(at(16)) }), "a step is bounded");
+            assert_eq!(
+                rig.engine.trim(of, at(50)).await,
+                Ok(Trimmed { records: 16, more: true, oldest: Some(at(16)) }),
+                "a step is bounded"
+            );
             assert_eq!(trim(&rig, of, UnixMillis(u64::MAX)).await, 85);
             assert_eq!(rig.engine.trim(of, UnixMillis(u64::MAX)).await, Ok(Trimmed::default()));
             assert!(rig.engine.histories(0, None, 10).await.unwrap().is_empty());
@@ -171,7 +175,12 @@ fn a_snapshot_from_before_the_base_is_not_used_and_a_base_of_an_older_version_is
         assert_eq!(trim(&rig, other, at(15)).await, 5, "folded on in the present version");
         let db = rig.stop_and_keep().await;
         is_clean(&db);
-        put_state(&db, &keys::base(0, other), SnapshotHead { evolve_version: 7, revision: 15, last_at: at(14) }, &15u64);
+        put_state(
+            &db,
+            &keys::base(0, other),
+            SnapshotHead { evolve_version: 7, revision: 15, last_at: at(14) },
+            &15u64,
+        );
         let report = verify::verify(&db, &kinds(), |_| {}).unwrap();
         assert!(report.findings[0].contains("a base is wrong"), "{:?}", report.findings);
     });
