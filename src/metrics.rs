@@ -98,6 +98,12 @@ table! {
         "1 while the disk is below its watermark and no changes are taken.";
     TLS_RELOADS = Counter "castellan_tls_reloads_total", Count, ["outcome"],
         "Times that a changed certificate was read anew: renewed, or failed with the old one still in use.";
+    TRIMMED = Counter "castellan_retention_records_trimmed_total", Count, [],
+        "Records of history that were folded into a base because their retention was over.";
+    EXPIRED_ROWS = Counter "castellan_retention_rows_removed_total", Count, ["what"],
+        "Rows removed because their retention was over: conflicts, feed, idempotency, erased (of organisations).";
+    OLDEST_RECORD = Gauge "castellan_retention_oldest_record_seconds", Seconds, [],
+        "Unix time of the oldest record that is kept, as the last round found it.";
     INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
         "Invariants found broken in production. Must stay 0.";
 }

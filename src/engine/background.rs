@@ -4,11 +4,10 @@
 
 use super::{
     Shared,
-    committer::Item,
     directory::Directory,
     inbox::NO_WORKER,
     lanes::Put,
-    work::{Delivered, Done, Envelope, MessageWork, NoticeWork, Work},
+    work::{Delivered, Envelope, MessageWork, NoticeWork, Work},
 };
 use crate::{
     kernel::{Address, ClaimSpace, EntityId, EntityKind, Incoming, Machine, OrgId, RowSpace, UnixMillis, VaultField},
@@ -339,11 +338,7 @@ pub(super) async fn forget(shared: &Arc<Shared>, org: OrgId, outbox_key: Option<
 }
 
 async fn write(shared: &Arc<Shared>, org: OrgId, ops: Ops) -> bool {
-    let (done, written) = oneshot::channel();
-    let finish = Some(Box::new(Done { delivered: Delivered::Done, done }) as Box<dyn super::inbox::Finish>);
-    let queue = &shared.queues[usize::from(shared.db.partition_of(org))];
-    queue.submit(Item { ops, finish, origin: NO_WORKER, ..Item::default() });
-    written.await == Ok(Delivered::Done)
+    super::upkeep::write(shared, shared.db.partition_of(org), ops).await
 }
 
 /// Recipients of a fan-out that are asked at once before its cursor moves on.

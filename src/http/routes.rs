@@ -14,6 +14,7 @@ use crate::{
         Scope,
         api::{mails, organisations, people, tokens},
     },
+    privacy::api as privacy,
 };
 use actix_web::{HttpRequest, HttpResponse, http::Method, web};
 use std::{pin::Pin, rc::Rc};
@@ -72,6 +73,8 @@ routes! {
     GET "/api/v1/organisations", ANY_TOKEN, Admin, "organisations.list", organisations::list;
     GET "/api/v1/organisations/{organisation}", ANY_TOKEN, Admin, "organisations.show", organisations::show;
     PATCH "/api/v1/organisations/{organisation}", OPERATOR, Admin, "organisations.change", organisations::change;
+    DELETE "/api/v1/organisations/{organisation}", TOKEN_ADMIN, Admin, "organisations.erase", privacy::erase_organisation;
+    PUT "/api/v1/organisations/{organisation}/retention", TOKEN_ADMIN, Admin, "organisations.retention", privacy::keep_history;
 
     GET "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.settings", mails::choice;
     PATCH "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.choose", mails::choose;

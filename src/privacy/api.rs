@@ -1,0 +1,47 @@
+//! The wire of retention and erasure of organisations. People are exported by `export`, erased by `orgs`.
+
+use crate::{
+    http::{Ask, Changed, Code, Problem, Reply},
+    kernel::OrgId,
+    orgs::{
+        Organisation,
+        api::{
+            Wrong,
+            organisations::{is_own, tell},
+        },
+        organisation::{Command, HISTORY_DAYS},
+    },
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Retention {
+    /// Null: as the server's configuration says.
+    history_days: Option<u32>,
+}
+
+pub(crate) async fn keep_history(ask: Ask) -> Result<Reply, Problem> {
+    let organisation: OrgId = ask.path("organisation")?;
+    is_own(&ask, organisation)?;
+    let Retention { history_days: days } = ask.json()?;
+    let mut wrong = Wrong::default();
+    let allowed = days.is_none_or(|days| HISTORY_DAYS.contains(&days));
+    wrong.unless(allowed, "/history_days", "expected 7 to 3650 days, or null");
+    wrong.check()?;
+    let revision = tell(&ask, organisation, Command::KeepHistory { days }).await?;
+    Reply::ok(&Changed { revision })
+}
+
+/// Begins the erasure: from here on the organisation is not there, what it had goes in the background.
+pub(crate) async fn erase_organisation(ask: Ask) -> Result<Reply, Problem> {
+    let organisation: OrgId = ask.path("organisation")?;
+    is_own(&ask, organisation)?;
+    let is_known = |state: &Organisation, _| state.known.is_some();
+    if !ask.engine.read(organisation.at(organisation), is_known).await? {
+        return Err(Code::NotFound.into());
+    }
+    let revision = tell(&ask, OrgId::SYSTEM, Command::Erase { organisation }).await?;
+    ask.engine.close_organisation(organisation);
+    Reply::new(202, &Changed { revision })
+}
