@@ -8,6 +8,8 @@ pub mod wire;
 
 pub mod vbox;
 
+pub mod tls;
+
 pub mod client;
 
 pub mod api;
@@ -18,7 +20,15 @@ pub mod cpu;
 
 pub mod process;
 
+pub mod prometheus;
+
+pub mod html;
+
+pub mod figures;
+
 pub mod report;
+
+pub mod course;
 
 mod screen;
 

@@ -1,7 +1,9 @@
 //! `castellan-load`: scenarios that drive a server as thousands of boxes do, and verify what became of it.
 
 use castellan_load::{
-    clock, crash, demo, replay,
+    clock, crash, demo,
+    html::{self, Circumstances},
+    replay,
     report::{LoadError, Report},
     site::Common,
     storm, versus,
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
     };
     let seed = cli.common.seed.unwrap_or_else(|| clock::now_ms() % 1_000_000_007);
     println!("seed {seed} (repeat with --seed {seed})");
+    let (began_ms, began) = (clock::now_ms(), std::time::Instant::now());
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, scenario(&cli, seed));
     let report = match outcome {
         Ok(report) => report,
@@ -74,6 +77,13 @@ fn main() -> ExitCode {
             return fail(&LoadError::Io(error));
         }
         println!("report: {}", path.display());
+    }
+    if let Some(path) = &cli.common.html {
+        let circumstances = Circumstances::here(began_ms, began.elapsed().as_secs_f64());
+        if let Err(error) = html::write(path, &report, &circumstances) {
+            return fail(&LoadError::Io(error));
+        }
+        println!("to look at: {}", path.display());
     }
     if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     client::{Connection, Target, write_request},
+    course::Watched,
     cpu,
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
@@ -80,6 +81,8 @@ pub struct ServerProcess {
     pub target: Target,
     pub observability: Target,
     pub operator_token: String,
+    /// Who it is now, for those who look at what it uses.
+    pub watched: Watched,
 }
 
 impl ServerProcess {
@@ -109,6 +112,7 @@ impl ServerProcess {
             target: Target::local(port),
             observability: Target::local(observability_port),
             operator_token,
+            watched: Watched::default(),
         };
         server.spawn().await?;
         Ok(server)
@@ -128,6 +132,7 @@ impl ServerProcess {
         }
         let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
         let child = self.child.insert(child.map_err(io_error(self.binary.display().to_string()))?);
+        self.watched.set(Some(child.id()));
         loop {
             if let Ok(Some(status)) = child.try_wait() {
                 return Err(ProcessError::Failed(format!("castellan serve ended: {status}"), tail(&log_path)));
@@ -153,6 +158,7 @@ impl ServerProcess {
     /// kill -9, and waits until it is gone.
     pub fn kill(&mut self) -> Result<(), ProcessError> {
         if let Some(mut child) = self.child.take() {
+            self.watched.set(None);
             child.kill().map_err(io_error("kill -9"))?;
             child.wait().map_err(io_error("kill -9"))?;
         }
@@ -162,6 +168,7 @@ impl ServerProcess {
     /// SIGTERM, and waits for the graceful end.
     pub async fn stop(&mut self) -> Result<(), ProcessError> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
+        self.watched.set(None);
         if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM).map_err(|error| ProcessError::Io("SIGTERM".into(), error.into()))?;
         }
@@ -247,6 +254,21 @@ impl Drop for EchoProcess {
 /// The status of a GET, if there is an answer.
 pub async fn status_of(target: &Target, path: &str) -> Option<u16> {
     Some(fetch(target, path).await?.0)
+}
+
+/// Status and body of a GET on a connection that is kept.
+pub async fn fetch_on(kept: &mut Option<Connection>, target: &Target, path: &str) -> Option<(u16, String)> {
+    let mut request = Vec::new();
+    write_request(&mut request, target, "GET", path, None, &[], &[]);
+    // Taken out while it is used: one whose answer was not awaited to its end is not used again.
+    let mut connection = match kept.take().filter(Connection::is_open) {
+        Some(connection) => connection,
+        None => Connection::open(target).await.ok()?,
+    };
+    let answer = connection.round_trip(&request).await.ok()?;
+    let told = (answer.status, String::from_utf8_lossy(answer.body).into_owned());
+    *kept = Some(connection);
+    Some(told)
 }
 
 /// Status and body of a GET on a connection of its own.

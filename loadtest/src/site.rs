@@ -4,6 +4,7 @@ use crate::{
     api::Api,
     chance::Chance,
     client::Target,
+    course::Course,
     cpu::{Meter, Used},
     process::{ServerProcess, fetch, find_binary},
     report::{Admission, Figure, LoadError, Report},
@@ -31,6 +32,9 @@ pub struct Common {
     /// Write the report here, as JSON.
     #[arg(long, global = true, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the report here as one HTML page with charts, to look at, print or send.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 pub struct Site {
@@ -79,6 +83,12 @@ impl Site {
     pub fn meter(&self) -> Meter {
         let pids: Vec<u32> = self.process.iter().filter_map(ServerProcess::pid).collect();
         Meter::start(&pids)
+    }
+
+    /// Begins to look at what happens from now on, for the report's charts.
+    pub fn observe(&self) -> Course {
+        let server = self.process.iter().map(|process| ("server".to_owned(), process.watched.clone()));
+        Course::begin(self.observability.clone(), server.collect())
     }
 
     pub fn rss_kib(&self) -> Option<u64> {
