@@ -296,7 +296,7 @@ pub fn write_request(
     for (name, value) in headers {
         add(&[name, ": ", value, "\r\n"]);
     }
-    if !body.is_empty() {
+    if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "Content-Type") {
         add(&["Content-Type: application/json\r\n"]);
     }
     add(&["Content-Length: ", &body.len().to_string(), "\r\n\r\n"]);

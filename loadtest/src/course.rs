@@ -4,7 +4,7 @@
 mod charts;
 
 use crate::{
-    client::Target,
+    client::{Connection, Target},
     cpu,
     process::fetch_on,
     prometheus::Scraped,
@@ -66,6 +66,8 @@ struct Inner {
     lines: RefCell<Vec<(&'static str, Vec<(f64, f64)>)>>,
     watched: RefCell<Vec<(String, Watched)>>,
     observability: Option<Target>,
+    connection: RefCell<Option<Connection>>,
+    uses: RefCell<Option<Uses>>,
     running: Cell<bool>,
 }
 
@@ -86,6 +88,8 @@ impl Course {
             lines: RefCell::default(),
             watched: RefCell::new(watched),
             observability,
+            connection: RefCell::default(),
+            uses: RefCell::default(),
             running: Cell::new(true),
         }));
         tokio::task::spawn_local(course.clone().gather_moments());
@@ -146,10 +150,11 @@ impl Course {
         looks.iter().filter_map(|look| Some((look.at_s, *look.scraped.as_ref()?.gauges.get(metric)?))).collect()
     }
 
-    /// Stops looking, and gives what was seen to the report.
-    pub fn end(self, report: &mut Report) {
+    /// Looks for the last time, and gives what was seen to the report.
+    pub async fn end(self, report: &mut Report) {
         self.0.running.set(false);
         self.take_moments();
+        self.look().await;
         report.charts.extend(self.charts());
     }
 
@@ -183,28 +188,32 @@ impl Course {
     }
 
     async fn look_around(self) {
-        let mut before = Uses::now(&self.0.watched.borrow());
-        let mut connection = None;
         let mut every = tokio::time::interval(LOOK_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        every.tick().await;
         while self.0.running.get() {
             every.tick().await;
-            let now = Uses::now(&self.0.watched.borrow());
-            let (cores, rss_mib) = now.since(&before);
-            before = now;
-            let scraped = match &self.0.observability {
-                Some(target) => {
-                    let asked = fetch_on(&mut connection, target, "/metrics");
-                    let told = tokio::time::timeout(LOOK_EVERY, asked).await.ok().flatten();
-                    told.filter(|(status, _)| *status == 200).map(|(_, text)| Scraped::read(&text))
-                }
-                None => None,
-            };
             if self.0.running.get() {
-                self.0.looks.borrow_mut().push(Look { at_s: self.seconds(), cores, rss_mib, scraped });
+                self.look().await;
             }
         }
+    }
+
+    async fn look(&self) {
+        let now = Uses::now(&self.0.watched.borrow());
+        let before = self.0.uses.replace(Some(now.clone()));
+        let (cores, rss_mib) = now.since(before.as_ref());
+        let scraped = match &self.0.observability {
+            Some(target) => {
+                // Taken out while it is used; a second look at the same time opens its own.
+                let mut connection = self.0.connection.take();
+                let asked = fetch_on(&mut connection, target, "/metrics");
+                let told = tokio::time::timeout(LOOK_EVERY, asked).await.ok().flatten();
+                self.0.connection.replace(connection);
+                told.filter(|(status, _)| *status == 200).map(|(_, text)| Scraped::read(&text))
+            }
+            None => None,
+        };
+        self.0.looks.borrow_mut().push(Look { at_s: self.seconds(), cores, rss_mib, scraped });
     }
 }
 
@@ -232,6 +241,7 @@ impl Lane {
 }
 
 /// Processor seconds used so far.
+#[derive(Clone)]
 struct Uses {
     at: Instant,
     machine_s: f64,
@@ -250,9 +260,18 @@ impl Uses {
         }
     }
 
-    fn since(&self, before: &Self) -> (BTreeMap<String, f64>, BTreeMap<String, f64>) {
-        let span_s = (self.at - before.at).as_secs_f64().max(1e-3);
+    /// Processors kept busy since then, and the memory now.
+    fn since(&self, before: Option<&Self>) -> (BTreeMap<String, f64>, BTreeMap<String, f64>) {
         let (mut cores, mut rss_mib) = (BTreeMap::new(), BTreeMap::new());
+        for (name, pid, _) in &self.watched {
+            if let Some(kib) = pid.and_then(cpu::process_rss_kib) {
+                rss_mib.insert(name.clone(), kib as f64 / 1024.0);
+            }
+        }
+        // Ticks are hundredths of a second: a shorter span says nothing.
+        let before = before.filter(|before| self.at - before.at >= Duration::from_millis(100));
+        let Some(before) = before else { return (cores, rss_mib) };
+        let span_s = (self.at - before.at).as_secs_f64();
         let mut ours_s = self.generator_s - before.generator_s;
         cores.insert("generator".to_owned(), ours_s / span_s);
         for (name, pid, used_s) in &self.watched {
@@ -260,9 +279,6 @@ impl Uses {
             let used_s = (used_s - then.map_or(0.0, |(_, _, then)| *then)).max(0.0);
             ours_s += used_s;
             cores.insert(name.clone(), used_s / span_s);
-            if let Some(kib) = pid.and_then(cpu::process_rss_kib) {
-                rss_mib.insert(name.clone(), kib as f64 / 1024.0);
-            }
         }
         let foreign_s = (self.machine_s - before.machine_s - ours_s).max(0.0);
         cores.insert("others".to_owned(), foreign_s / span_s);
@@ -289,7 +305,7 @@ mod tests {
             course.value("own", 4.0);
             assert!(course.server_memory()[0].1 > 0.5);
             let mut report = Report::new("test", 1);
-            course.clone().end(&mut report);
+            course.clone().end(&mut report).await;
             let lanes = course.0.lanes.borrow();
             let answered: f64 = lanes[0].moments.iter().map(|moment| moment.per_s).sum();
             assert_eq!((lanes[0].all.len(), lanes[0].failed), (12, 1));
@@ -312,7 +328,7 @@ mod tests {
         let mut after = uses(2, 0.5);
         after.at = before.at + Duration::from_secs(1);
         after.machine_s = 11.0;
-        let (cores, _) = after.since(&before);
+        let (cores, _) = after.since(Some(&before));
         assert_eq!((cores["server"], cores["others"]), (0.5, 0.5));
     }
 }

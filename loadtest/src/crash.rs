@@ -92,7 +92,7 @@ pub async fn run(args: &CrashArgs, common: &Common, seed: u64) -> Result<Report,
     }
     let mut boxes = boxes.await.map_err(|error| LoadError::Unfit(error.to_string()))??;
     let restarts = restarts?;
-    course.end(&mut report);
+    course.end(&mut report).await;
     for (index, acknowledged) in noted.take() {
         boxes[index].noted = acknowledged;
     }

@@ -56,7 +56,7 @@ pub async fn run(args: &DemoArgs, common: &Common, seed: u64) -> Result<Report, 
     let boxes = gather(returning).await?;
     progress.finish_and_clear();
     let wall_s = began.elapsed().as_secs_f64();
-    course.end(&mut report);
+    course.end(&mut report).await;
     report.syncs_per_s = Some(Figure::One(tally.syncs.get() as f64 / wall_s));
     site.report_cpu(&mut report, meter.stop(), tally.syncs.get());
     println!("Comparing every box with the server …");

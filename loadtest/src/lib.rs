@@ -18,6 +18,8 @@ pub mod link;
 
 pub mod cpu;
 
+pub mod kernel;
+
 pub mod process;
 
 pub mod prometheus;
@@ -47,6 +49,16 @@ pub mod storm;
 pub mod crash;
 
 pub mod versus;
+
+pub mod herd;
+
+pub mod census;
+
+pub mod timetable;
+
+pub mod ramp;
+
+pub mod soak;
 
 pub mod demo;
 

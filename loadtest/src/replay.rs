@@ -77,7 +77,7 @@ pub async fn run(args: &ReplayArgs, common: &Common, seed: u64) -> Result<Report
     let meter = site.meter();
     let broken = drive.run(args.speed, || progress.inc(1)).await.err();
     let used = meter.stop();
-    course.end(&mut report);
+    course.end(&mut report).await;
     progress.finish_and_clear();
 
     let mut findings = Findings::default();

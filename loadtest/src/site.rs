@@ -9,7 +9,10 @@ use crate::{
     process::{ServerProcess, fetch, find_binary},
     report::{Admission, Figure, LoadError, Report},
 };
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// Options that every scenario has.
 #[derive(clap::Args, Clone, Debug)]
@@ -58,9 +61,17 @@ impl Site {
                 ready_s: None,
             });
         }
+        Self::open_own(common, None).await
+    }
+
+    /// A server of our own, in a folder that stays if one is named.
+    pub async fn open_own(common: &Common, kept: Option<&Path>) -> Result<Self, LoadError> {
         let binary = find_binary(common.server_bin.as_deref())?;
         let began = Instant::now();
-        let process = ServerProcess::start(&binary).await?;
+        let process = match kept {
+            None => ServerProcess::start(&binary).await?,
+            Some(folder) => ServerProcess::start_kept(&binary, folder).await?,
+        };
         Ok(Self {
             target: process.target.clone(),
             observability: Some(process.observability.clone()),

@@ -60,7 +60,7 @@ pub async fn run(args: &StormArgs, common: &Common, seed: u64) -> Result<Report,
     let wall_s = began.elapsed().as_secs_f64();
     progress.finish_and_clear();
     let used = meter.stop();
-    course.end(&mut report);
+    course.end(&mut report).await;
     report.syncs_per_s = Some(Figure::One(tally.syncs.get() as f64 / wall_s));
     report.entries_per_s = Some(Figure::One(tally.entries.get() as f64 / wall_s));
     site.report_cpu(&mut report, used, tally.syncs.get());

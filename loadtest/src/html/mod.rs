@@ -97,7 +97,8 @@ pub fn page(report: &Report, circumstances: &Circumstances) -> String {
 /// The figures that one looks for first.
 fn tiles(body: &mut String, report: &Report) {
     body.push_str("<section class=tiles>");
-    for (name, value) in report.figures() {
+    // What must be nothing, and is, stands in the table of targets.
+    for (name, value) in report.figures().into_iter().filter(|(_, value)| value != "0") {
         let _ = write!(body, "<div class=tile><b>{}</b><span>{}</span></div>", escaped(&value), escaped(name));
     }
     body.push_str("</section>");

@@ -46,6 +46,12 @@
     const log = kind !== 'linear', f = log ? Math.log : x => x, a = f(low), b = f(high);
     return v => v === null ? NaN : from + (to - from) * ((f(log ? Math.max(v, low) : v) - a) / ((b - a) || 1));
   };
+  // Bands are shades of one colour, under the line that they belong to.
+  const look = (chart, index) => {
+    const series = chart.series[index], before = chart.series.slice(0, index);
+    if (series.kind === 'band') return ['var(--c0)', 0.12 + 0.13 * before.length];
+    return [`var(--c${before.filter(other => other.kind !== 'band').length % 8})`, series.kind === 'part' ? 0.62 : 1];
+  };
   const draw = (chart, box) => {
     const shown = chart.series.filter(series => !series.off);
     const logX = chart.x.scale !== 'linear', logY = chart.y.scale !== 'linear';
@@ -76,7 +82,7 @@
     svg.append(node('text', { x: 6, y: 12 }, chart.y.label));
     chart.series.forEach((series, index) => {
       if (series.off) return;
-      const color = `var(--c${index % 8})`;
+      const [color, opacity] = look(chart, index);
       const runs = [[]];
       for (const point of series.points) {
         if (point.includes(null)) { runs.push([]); continue; }
@@ -88,8 +94,8 @@
         if (series.kind === 'band' || series.kind === 'part') {
           const back = [...run].reverse().map(p => 'L' + X(p[0]).toFixed(1) + ' ' + Y(p[1]).toFixed(1)).join('');
           const top = run.map(p => [p[0], p[2]]);
-          svg.append(node('path', { d: path(top) + back + 'Z', fill: color, opacity: series.kind === 'part' ? 0.62 : 0.3 }));
-          svg.append(node('path', { d: path(top), fill: 'none', stroke: color, 'stroke-width': series.kind === 'part' ? 0.8 : 1 }));
+          svg.append(node('path', { d: path(top) + back + 'Z', fill: color, opacity }));
+          if (series.kind === 'part') svg.append(node('path', { d: path(top), fill: 'none', stroke: color, 'stroke-width': 0.8 }));
           continue;
         }
         svg.append(node('path', { d: path(run), fill: 'none', stroke: color, 'stroke-width': 1.8, 'stroke-linejoin': 'round' }));
@@ -147,7 +153,7 @@
     chart.series.forEach((series, index) => {
       const entry = legend.appendChild(element('span'));
       const swatch = entry.appendChild(element('i'));
-      swatch.style.background = `var(--c${index % 8})`;
+      [swatch.style.background, swatch.style.opacity] = look(chart, index);
       entry.append(series.name);
       entry.onclick = () => { series.off = !series.off; entry.classList.toggle('off'); draw(chart, box); };
     });

@@ -1,8 +1,8 @@
 //! `versus`: the yardstick. The same generator sends the same bytes to the server, where every answer is durable, and
 //! to a bare handler that parses them and answers as many bytes; the two take turns, and medians count.
 
-mod drive;
-mod request;
+pub(crate) mod drive;
+pub(crate) mod request;
 
 use crate::{
     chance::Chance,
@@ -47,7 +47,7 @@ pub struct VersusArgs {
     pub no_floor: bool,
 }
 
-fn even(text: &str) -> Result<usize, String> {
+pub(crate) fn even(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number % 2 == 0 && (2..=256).contains(&number) => Ok(number),
         _ => Err("an even number from 2 to 256".to_owned()),
@@ -98,7 +98,7 @@ pub async fn run(args: &VersusArgs, common: &Common, seed: u64) -> Result<Report
         all.push(measured);
     }
     progress.finish_and_clear();
-    course.end(&mut report);
+    course.end(&mut report).await;
     drop(echo);
     check_histories(&mut report, &site, &fleet, &drivers, &chance).await?;
     summarise(&mut report, args, all)?;
