@@ -165,7 +165,10 @@ impl<M: Machine> Directory<M> {
                     awake.used_s.store(shared.coarse_s(), Ordering::Relaxed);
                     match awake.actor.try_send(Post(envelope)) {
                         Ok(()) => return,
-                        Err(SendError::Full(Post(envelope))) => return envelope.fail(Failure::Busy),
+                        Err(SendError::Full(Post(envelope))) => {
+                            shared.stats.mailbox_full.increment(1);
+                            return envelope.fail(Failure::Busy);
+                        }
                         // Its worker died: whatever it had not handed over is lost with it, and was never answered.
                         Err(SendError::Closed(Post(envelope))) => {
                             shared.awake.fetch_sub(1, Ordering::Relaxed);
@@ -178,6 +181,7 @@ impl<M: Machine> Directory<M> {
                     if waiting.len() < waiting_max {
                         return waiting.push(envelope);
                     }
+                    shared.stats.mailbox_full.increment(1);
                     return envelope.fail(Failure::Busy);
                 }
                 Slot::Quarantined => return envelope.fail(Failure::Quarantined),

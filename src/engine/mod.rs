@@ -4,6 +4,7 @@
 
 mod actor;
 mod background;
+mod backlog;
 mod claims;
 mod committer;
 mod directory;
@@ -159,6 +160,7 @@ struct Stats {
     activations: metrics::Counter,
     quarantined: metrics::Counter,
     messages_refused: metrics::Counter,
+    mailbox_full: metrics::Counter,
 }
 
 impl Stats {
@@ -169,6 +171,7 @@ impl Stats {
             activations: metrics::counter!("castellan_activations_total"),
             quarantined: metrics::counter!("castellan_quarantined_total"),
             messages_refused: metrics::counter!("castellan_messages_refused_total"),
+            mailbox_full: metrics::counter!("castellan_mailbox_full_total"),
         }
     }
 }
@@ -494,6 +497,11 @@ impl Engine {
     /// How many entities of each kind are awake.
     pub fn awake(&self) -> Vec<(EntityKind, usize)> {
         self.shared.kinds.iter().map(|(kind, directory)| (*kind, directory.awake())).collect()
+    }
+
+    /// Records that wait for their fsync, by partition.
+    pub fn commit_queues(&self) -> impl Iterator<Item = usize> {
+        self.shared.queues.iter().map(CommitQueue::waiting)
     }
 
     /// Writes what is admitted and ends the threads. Call it when no request comes in any more.

@@ -166,6 +166,10 @@ pub fn post(lane: &[u8], position: u64, index: u32) -> Vec<u8> {
     [lane, &position.to_be_bytes(), &index.to_be_bytes()].concat()
 }
 
+pub fn outbox_position(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(2..10)?.try_into().ok()?))
+}
+
 pub fn high_water(partition: u8, receiver: Address, sender: Address) -> Vec<u8> {
     key(partition, KeyKind::HighWater, &[&receiver.to_bytes(), &sender.to_bytes()])
 }
