@@ -2,7 +2,13 @@
 
 mod client;
 
-use crate::{app, config::Config, http::echo, kernel::Chance, kernel::Clock, metrics};
+use crate::{
+    app,
+    config::Config,
+    http::{echo, openapi},
+    kernel::{Chance, Clock},
+    metrics,
+};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -61,6 +67,8 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
     /// The yardstick of the load test: the same bytes parsed and answered by a bare handler
     #[command(hide = true)]
     Echo {
@@ -88,6 +96,10 @@ pub fn run() -> ExitCode {
         Command::Org(command) => client::org(&command),
         Command::Token(command) => client::token(&command),
         Command::Verify { data } => return verify(&data),
+        Command::Openapi => {
+            println!("{}", openapi::json());
+            Ok(())
+        }
         Command::Echo { listen, workers } => echo::run(listen, workers).map_err(|error| error.to_string()),
     };
     match done {

@@ -7,6 +7,7 @@ pub mod body;
 mod codes;
 pub mod echo;
 mod idempotency;
+pub mod openapi;
 mod problem;
 pub mod routes;
 pub mod server;
@@ -18,4 +19,5 @@ pub(crate) mod testing;
 
 pub use ask::{Ask, Changed, Page, PageQuery, Reply, limit_of};
 pub use codes::{Code, Retry};
+pub use openapi::Doc;
 pub use problem::{FieldError, Problem};

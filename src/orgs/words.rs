@@ -4,8 +4,9 @@ use crate::kernel::{KeyedHash, OrgId};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use utoipa::ToSchema;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
 #[cbor(index_only)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
@@ -17,7 +18,7 @@ pub enum Language {
     En,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
 #[cbor(index_only)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -35,7 +36,7 @@ pub enum Role {
 }
 
 /// What a token may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[repr(u8)]
 pub enum Scope {
     #[serde(rename = "operator")]
