@@ -140,8 +140,9 @@ fn serve(file: &std::path::Path) -> Result<(), String> {
 
 fn start_log(config: &Config) -> Result<(), String> {
     use crate::config::LogFormat;
+    // What a stranger sends that is no HTTP is answered, and no error of the server's.
     let filter: tracing_subscriber::EnvFilter =
-        config.log.level.parse().map_err(|error| format!("log.level: {error}"))?;
+        format!("actix_http=off,{}", config.log.level).parse().map_err(|error| format!("log.level: {error}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match config.log.format {
         LogFormat::Human => log.try_init(),

@@ -72,6 +72,9 @@ impl NewAccess {
 
 /// A moment, or a local time in a zone.
 fn read_time(text: &str, zone: &str) -> Option<UnixMillis> {
+    let [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b'T', _, _, b':', _, _, ..] = text.as_bytes() else {
+        return None;
+    };
     UnixMillis::from_rfc3339(text).or_else(|| {
         let local: jiff::civil::DateTime = text.parse().ok()?;
         let zone = jiff::tz::TimeZone::get(zone).ok()?;
@@ -185,6 +188,10 @@ mod tests {
         assert_eq!(at("2026-07-01T08:00").as_deref(), Some("2026-07-01T06:00:00.000Z"));
         assert_eq!(at("2026-12-01T08:00:30").as_deref(), Some("2026-12-01T07:00:30.000Z"));
         assert_eq!(at("2026-07-01T08:00:00Z").as_deref(), Some("2026-07-01T08:00:00.000Z"));
-        assert_eq!(at("tomorrow"), None);
+        for wrong in
+            ["tomorrow", "2026-07-01", "2026-07-01T08", "2026-07-01 08:00", "2026-W27-3T08:00", "-002026-07-01T08:00"]
+        {
+            assert_eq!(at(wrong), None, "{wrong}");
+        }
     }
 }

@@ -8,7 +8,10 @@ use super::{
 use crate::{
     boxes::{Event, Fob, HistoryItem, Label, Outcome, history_item},
     http::{Ask, Code, Doc, Page, Problem, Reply, limit_of},
-    kernel::{Codec, KeyId, PersonId, Stamp, schema::Time},
+    kernel::{
+        Codec, KeyId, PersonId, Stamp,
+        schema::{Time, Whole64},
+    },
     store::StoredRecord,
 };
 use serde::{Deserialize, Serialize};
@@ -25,7 +28,7 @@ struct Query {
     #[param(minimum = 1, maximum = 200, nullable = false)]
     limit: Option<usize>,
     /// The `next` of the page before.
-    #[param(nullable = false)]
+    #[param(value_type = Option<Whole64>, inline, nullable = false)]
     after: Option<u64>,
     /// Ignored and rejected entries too.
     #[serde(default)]

@@ -109,5 +109,8 @@ impl ToSchema for FirstGrant {
 
 shapes! {
     AccessTime, "RFC 3339 with an offset, or a local time such as 2026-11-01T08:00",
-        pattern(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?$");
+        pattern(concat!(
+            r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d",
+            r"(:[0-5]\d(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4]):[0-5]\d)?$",
+        ));
 }

@@ -49,7 +49,7 @@ pub fn document() -> OpenApi {
         };
         paths.add_path_operation(route.path, vec![method], operation);
     }
-    schemas.0.insert("Problem".into(), problem());
+    schemas.types.insert("Problem".into(), problem());
     let mut info = Info::new("Castellan", env!("CARGO_PKG_VERSION"));
     info.description = Some(ABOUT.into());
     info.license = Some(License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build());
@@ -65,7 +65,8 @@ pub fn document() -> OpenApi {
 
 fn components(schemas: Schemas) -> Components {
     let mut components = Components::new();
-    components.schemas = schemas.0;
+    components.schemas = schemas.types;
+    components.responses = schemas.problems;
     let token = |about: String, form: &str| {
         let http = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format(form).description(Some(about));
         SecurityScheme::Http(http.build())

@@ -7,7 +7,7 @@ use crate::{
         Code, PageQuery,
         routes::{Guard, Route},
     },
-    kernel::{AccessId, BoxId, KeyId, OrgId, PersonId, TokenId},
+    kernel::{AccessId, BoxId, KeyId, OrgId, PersonId, TokenId, schema::Whole64},
 };
 use actix_web::http::Method;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ const PARAMETERS: &[Named] = &[
     ("bin", Schemas::request::<Label>, "The bin's label"),
     ("key", Schemas::request::<KeyId>, "The key"),
     ("access", Schemas::request::<AccessId>, "The access"),
-    ("seq", Schemas::request::<u64>, "The conflict's number at its box"),
+    ("seq", Schemas::request::<Whole64>, "The conflict's number at its box"),
 ];
 
 /// The names between braces.
@@ -69,7 +69,10 @@ pub(super) fn of(route: &Route, schemas: &mut Schemas) -> Operation {
     }
     operation = operation.response(doc.status.to_string(), success(route, schemas));
     for (status, codes) in problems(route) {
-        operation = operation.response(status.to_string(), refused(status, &codes));
+        let name = codes.iter().map(|code| code.as_str()).collect::<Vec<_>>().join("-");
+        let known = Ref::from_response_name(&name);
+        schemas.problems.entry(name).or_insert_with(|| refused(status, &codes).into());
+        operation = operation.response(status.to_string(), known);
     }
     for security in security(route.guard) {
         operation = operation.security(security);

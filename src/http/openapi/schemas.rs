@@ -3,12 +3,15 @@
 use std::{any::type_name, collections::BTreeMap};
 use utoipa::{
     ToSchema,
-    openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type, schema::SchemaType},
+    openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Response, Schema, Type, schema::SchemaType},
 };
 
-/// What the document says of types, by name.
+/// What the document says of types, and of problems that routes share, by name.
 #[derive(Default)]
-pub(super) struct Schemas(pub BTreeMap<String, RefOr<Schema>>);
+pub(super) struct Schemas {
+    pub types: BTreeMap<String, RefOr<Schema>>,
+    pub problems: BTreeMap<String, RefOr<Response>>,
+}
 
 impl Schemas {
     pub fn request<T: ToSchema>(&mut self) -> RefOr<Schema> {
@@ -44,7 +47,7 @@ impl Schemas {
             if answer {
                 whole(&mut schema);
             }
-            if let Some(known) = self.0.insert(name.clone(), schema.clone()) {
+            if let Some(known) = self.types.insert(name.clone(), schema.clone()) {
                 assert!(known == schema, "two types are called {name}: name one with `#[schema(as = …)]`");
             }
         }
