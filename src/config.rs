@@ -1,5 +1,6 @@
 //! The configuration: typed, read once, checked once. `config/castellan.toml` shows every key with its default.
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
     net::SocketAddr,
@@ -28,11 +29,13 @@ section! {
     Config {
         public: Public = Public::default(),
         http: Http = Http::default(),
+        tls: Tls = Tls::default(),
         observability: Observability = Observability::default(),
         store: Store = Store::default(),
         engine: Engine = Engine::default(),
         admission: Admission = Admission::default(),
         limits: Limits = Limits::default(),
+        feed: Feed = Feed::default(),
         secrets: Secrets = Secrets::default(),
         log: Log = Log::default(),
     }
@@ -54,13 +57,26 @@ section! {
         decompressed_limit_bytes: usize = 4 << 20,
         client_timeout_ms: u64 = 10_000,
         keep_alive_s: u64 = 600,
+        stalled_timeout_s: u32 = 60,
         shutdown_timeout_s: u64 = 20,
+        tls: bool = false,
+        tls_handshakes_max: usize = 256,
+        trusted_proxies: Vec<IpNet> = Vec::new(),
+    }
+}
+
+section! {
+    Tls {
+        certificate_file: PathBuf = PathBuf::new(),
+        key_file: PathBuf = PathBuf::new(),
+        reload_s: u64 = 60,
     }
 }
 
 section! {
     Observability {
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9090)),
+        tls: bool = false,
     }
 }
 
@@ -97,6 +113,15 @@ section! {
 section! {
     Limits {
         failed_authentications_per_minute: u32 = 60,
+    }
+}
+
+section! {
+    Feed {
+        streams_max: usize = 512,
+        streams_per_organisation_max: usize = 16,
+        heartbeat_s: u64 = 15,
+        slow_reader_s: u64 = 10,
     }
 }
 
@@ -182,6 +207,10 @@ impl Config {
                 .parse()
                 .map(toml::Value::Boolean)
                 .map_err(|_| wrong(format!("expected true or false, got `{value}`")))?,
+            toml::Value::Array(_) => {
+                let values = value.split(',').map(str::trim).filter(|value| !value.is_empty());
+                toml::Value::Array(values.map(|value| toml::Value::String(value.to_owned())).collect())
+            }
             _ => toml::Value::String(value.to_owned()),
         };
         table.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))
@@ -204,6 +233,18 @@ impl Config {
         )?;
         at_least("http.client_timeout_ms", self.http.client_timeout_ms, 100)?;
         at_least("http.keep_alive_s", self.http.keep_alive_s, 1)?;
+        at_least("http.tls_handshakes_max", self.http.tls_handshakes_max as u64, 1)?;
+        at_least("tls.reload_s", self.tls.reload_s, 1)?;
+        let tls_files = [("tls.certificate_file", &self.tls.certificate_file), ("tls.key_file", &self.tls.key_file)];
+        for (key, file) in tls_files {
+            if (self.http.tls || self.observability.tls) && file.as_os_str().is_empty() {
+                let reason = "must name a PEM file, since http.tls or observability.tls is true".to_owned();
+                return Err(ConfigError::Value { key, reason });
+            }
+        }
+        at_least("http.stalled_timeout_s", self.http.stalled_timeout_s.into(), 1)?;
+        at_least("feed.heartbeat_s", self.feed.heartbeat_s, 1)?;
+        at_least("feed.slow_reader_s", self.feed.slow_reader_s, 1)?;
         at_least("store.partitions", self.store.partitions.into(), 1)?;
         at_least("store.max_total_wal_mib", self.store.max_total_wal_mib, 1)?;
         at_least("store.block_cache_mib", self.store.block_cache_mib as u64, 1)?;

@@ -9,6 +9,7 @@ pub mod boxes;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod feed;
 pub mod http;
 pub mod kernel;
 pub mod metrics;

@@ -70,10 +70,22 @@ table! {
         "Records written with one fsync.";
     COMMIT_SECONDS = Histogram "castellan_commit_append_seconds", Seconds, [],
         "How long writing and syncing one batch took.";
+    FEED_STREAMS = Gauge "castellan_feed_streams", Count, [],
+        "Event streams and exports that are open now.";
+    FEED_STREAM_ENDS = Counter "castellan_feed_stream_ends_total", Count, ["why"],
+        "Event streams that ended, by why: the reader was gone or too slow, the token no longer holds, the server stops.";
+    FEED_READS = Counter "castellan_feed_reads_total", Count, ["by"],
+        "Looks at the feed of events: for pages, for streams, for the audit.";
+    FEED_LAG = Histogram "castellan_feed_lag_seconds", Seconds, [],
+        "From the decision of an event until it was handed to a stream that had nothing older to send.";
+    REFUSALS_FORGOTTEN = Counter "castellan_refusals_forgotten_total", Count, [],
+        "Refusals that are not events and had to make room for newer ones.";
     DISK_FREE = Gauge "castellan_disk_free_bytes", Bytes, [],
         "Free space on the disk of the data folder.";
     READ_ONLY = Gauge "castellan_read_only", Count, [],
         "1 while the disk is below its watermark and no changes are taken.";
+    TLS_RELOADS = Counter "castellan_tls_reloads_total", Count, ["outcome"],
+        "Times that a changed certificate was read anew: renewed, or failed with the old one still in use.";
     INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
         "Invariants found broken in production. Must stay 0.";
 }

@@ -94,7 +94,6 @@ fn brief(judged: &Judged) -> Option<Writer> {
         _ => return None,
     };
     let (act, bin, box_time) = (judged.act?, judged.bin?, judged.box_time?);
-    let entry = JournalEntry { seq: judged.seq, at: box_time, cursor: judged.cursor, act, bin, person: judged.person };
     let ordinary = judged.found.is_none() && judged.text.is_none() && judged.at.0 < TIME_MAX && box_time.0 < TIME_MAX;
     if !ordinary {
         return None;

@@ -5,7 +5,7 @@ mod client;
 use crate::{
     app,
     config::Config,
-    http::{echo, openapi},
+    http::{echo, openapi, tls::Certificate},
     kernel::{Chance, Clock},
     metrics,
 };
@@ -153,6 +153,9 @@ fn start_log(config: &Config) -> Result<(), String> {
 
 fn check_config(file: &std::path::Path) -> Result<(), String> {
     let config = Config::load(file).map_err(|error| error.to_string())?;
+    if config.http.tls || config.observability.tls {
+        Certificate::load(&config.tls).map_err(|error| error.to_string())?;
+    }
     println!("{} is right. With the environment's overrides it says:\n", file.display());
     print!("{}", toml::to_string(&config).map_err(|error| error.to_string())?);
     Ok(())

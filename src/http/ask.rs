@@ -7,16 +7,19 @@ use super::{
     codes::Code,
     idempotency::Idempotency,
     problem::Problem,
+    refusals::Refusals,
     server::Worker,
+    table::Format,
     ticket::{self, Ticket},
 };
 use crate::{
     engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
+    feed::Streams,
     kernel::{Address, Machine, OrgId, Principal, UnixMillis},
 };
 use actix_web::{HttpRequest, http::header, web::Bytes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{net::IpAddr, rc::Rc, str::FromStr};
+use std::{net::IpAddr, rc::Rc, str::FromStr, sync::Arc};
 use utoipa::ToSchema;
 
 /// One authenticated request with its body read.
@@ -36,12 +39,21 @@ pub struct Ask {
 pub struct Reply {
     pub status: u16,
     pub json: Vec<u8>,
+    /// Instead of `json`: what is sent as it comes.
+    pub stream: Option<Stream>,
+}
+
+/// An answer that is sent piece by piece, until whoever makes it lets go of the other end.
+#[derive(Debug)]
+pub struct Stream {
+    pub content_type: &'static str,
+    pub pieces: tokio::sync::mpsc::Receiver<Vec<u8>>,
 }
 
 impl Reply {
     pub fn new(status: u16, body: &impl Serialize) -> Result<Self, Problem> {
         let json = serde_json::to_vec(body).map_err(|error| Problem::detailed(Code::Internal, error.to_string()))?;
-        Ok(Self { status, json })
+        Ok(Self { status, json, stream: None })
     }
 
     pub fn ok(body: &impl Serialize) -> Result<Self, Problem> {
@@ -53,7 +65,11 @@ impl Reply {
     }
 
     pub fn no_content() -> Self {
-        Self { status: 204, json: Vec::new() }
+        Self { status: 204, json: Vec::new(), stream: None }
+    }
+
+    pub fn stream(content_type: &'static str, pieces: tokio::sync::mpsc::Receiver<Vec<u8>>) -> Self {
+        Self { status: 200, json: Vec::new(), stream: Some(Stream { content_type, pieces }) }
     }
 }
 
@@ -153,6 +169,25 @@ impl Ask {
 
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         body::from_json(&self.body)
+    }
+
+    /// What the caller would rather have than JSON.
+    pub fn format(&self) -> Format {
+        Format::of(Self::header(&self.request, &header::ACCEPT))
+    }
+
+    /// Where an event stream that broke off had come to.
+    pub fn last_event_id(&self) -> Option<&[u8]> {
+        const LAST_EVENT_ID: header::HeaderName = header::HeaderName::from_static("last-event-id");
+        Self::header(&self.request, &LAST_EVENT_ID)
+    }
+
+    pub fn streams(&self) -> &Arc<Streams> {
+        &self.worker.streams
+    }
+
+    pub fn refusals(&self) -> &Refusals {
+        &self.worker.refusals
     }
 
     pub fn body(&self) -> &[u8] {

@@ -122,6 +122,17 @@ pub async fn caller(engine: &Engine, text: &str) -> Result<Caller, Problem> {
     Ok(Caller::Token { token, org, scopes })
 }
 
+/// Whether the token that somebody came with is still one.
+pub async fn still_holds(engine: &Engine, caller: &Caller) -> bool {
+    let Caller::Token { token, org, .. } = caller else { return false };
+    let now = engine.clock().now();
+    match engine.view::<ApiToken>(token.at(*org)).await {
+        Ok(view) => view.is_some_and(|view| !view.revoked && view.expires_at.is_none_or(|at| now < at)),
+        // Nobody could look: the next time will tell.
+        Err(_) => true,
+    }
+}
+
 /// Whether a caller may use a route that wants one of these scopes; any token may if none is named.
 pub fn allow(scopes: Scopes, wanted: &[Scope]) -> Result<(), Problem> {
     if wanted.is_empty() || wanted.iter().any(|scope| scopes.has(*scope)) {

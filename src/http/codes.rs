@@ -85,6 +85,8 @@ codes! {
     BinOccupied = "boxes.bin_occupied", 409, Pointless, "The bin holds another fob";
     FobInOtherBin = "boxes.fob_in_other_bin", 409, Pointless, "The fob is in another bin than the one named";
     LimitReached = "boxes.limit_reached", 409, Pointless, "The box has as many of these as it may have";
+    CursorTrimmed = "feed.cursor_trimmed", 410, Pointless, "What follows the cursor is not kept any more";
+    TooManyStreams = "feed.too_many_streams", 429, Safe, "The organisation has as many streams open as it may have";
     FobTaken = "keys.fob_taken", 409, Pointless, "Another key has this fob";
     Busy = "server.busy", 503, Safe, "The server has more to do than it can finish in time";
     ReadOnly = "server.read_only", 503, Safe, "The server takes no changes at the moment";

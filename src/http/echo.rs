@@ -20,7 +20,7 @@ async fn echo(body: web::Bytes) -> HttpResponse {
 pub fn run(listen: SocketAddr, workers: usize) -> io::Result<()> {
     let mut config = crate::config::Config::default();
     config.http.workers = workers;
-    let listener = super::server::listen(listen, config.http.backlog)?;
+    let listener = super::server::listen(listen, config.http.backlog, config.http.stalled_timeout_s)?;
     actix_web::rt::System::new().block_on(
         HttpServer::new(|| App::new().route("/echo", web::post().to(echo)))
             .workers(config.workers())

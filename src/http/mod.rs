@@ -4,20 +4,24 @@ pub mod admission;
 mod ask;
 pub mod auth;
 pub mod body;
+mod client_address;
 mod codes;
 pub mod echo;
 mod idempotency;
 pub mod openapi;
 mod problem;
+pub mod refusals;
 pub mod routes;
 pub mod server;
 mod service;
+pub mod table;
 pub mod ticket;
+pub mod tls;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use ask::{Ask, Changed, Page, PageQuery, Reply, limit_of};
+pub use ask::{Ask, Changed, Page, PageQuery, Reply, Stream, limit_of};
 pub use codes::{Code, Retry};
 pub use openapi::Doc;
 pub use problem::{FieldError, Problem};

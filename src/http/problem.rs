@@ -16,6 +16,7 @@ struct Inner {
     errors: Vec<FieldError>,
     retry_after_s: Option<u32>,
     allow: Option<String>,
+    snapshot: Option<String>,
 }
 
 /// One field that is wrong, by JSON pointer (RFC 6901) into the request's body.
@@ -36,6 +37,8 @@ struct Wire<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<&'a str>,
 }
 
 impl Problem {
@@ -82,6 +85,12 @@ impl Problem {
         self
     }
 
+    /// From where to go on after the lists were read anew.
+    pub fn snapshot(mut self, position: String) -> Self {
+        self.0.snapshot = Some(position);
+        self
+    }
+
     pub fn code(&self) -> Code {
         self.0.code
     }
@@ -118,6 +127,7 @@ impl Problem {
             code: code.as_str(),
             request_id,
             errors: &self.0.errors,
+            snapshot: self.0.snapshot.as_deref(),
         };
         serde_json::to_vec(&wire).unwrap_or_default()
     }
@@ -125,7 +135,14 @@ impl Problem {
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
-        Self(Box::new(Inner { code, detail: None, errors: Vec::new(), retry_after_s: None, allow: None }))
+        Self(Box::new(Inner {
+            code,
+            detail: None,
+            errors: Vec::new(),
+            retry_after_s: None,
+            allow: None,
+            snapshot: None,
+        }))
     }
 }
 

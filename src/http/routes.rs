@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     boxes::api as boxes,
+    feed::{audit, changes},
     orgs::{
         Scope,
         api::{organisations, people, tokens},
@@ -45,6 +46,8 @@ const OPERATOR: Guard = Guard::Token(&[Scope::Operator]);
 const ANY_TOKEN: Guard = Guard::Token(&[]);
 const ORG_ADMIN: Guard = Guard::Token(&[Scope::OrgAdmin]);
 const TOKEN_ADMIN: Guard = Guard::Token(&[Scope::OrgAdmin, Scope::Operator]);
+/// The operator's token reads the organisation that it names.
+const AUDIT: Guard = Guard::Token(&[Scope::AuditRead, Scope::Operator]);
 const BOXES_READ: Guard = Guard::Token(&[Scope::BoxesRead]);
 const BOXES_WRITE: Guard = Guard::Token(&[Scope::BoxesWrite]);
 
@@ -106,6 +109,10 @@ routes! {
     GET "/api/v1/conflicts", BOXES_READ, Admin, "conflicts.list", boxes::conflicts::list, boxes::conflicts::LIST;
     GET "/api/v1/boxes/{box}/conflicts/{seq}", BOXES_READ, Admin, "conflicts.show", boxes::conflicts::show, boxes::conflicts::SHOW;
     POST "/api/v1/boxes/{box}/conflicts/{seq}/resolution", BOXES_WRITE, Admin, "conflicts.resolve", boxes::conflicts::resolve, boxes::conflicts::RESOLVE;
+
+    GET "/api/v1/events", AUDIT, Admin, "events.list", changes::list, changes::LIST;
+    GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list, audit::LIST;
+    GET "/api/v1/audit/refusals", AUDIT, Admin, "audit.refusals", audit::refusals, audit::REFUSALS;
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.

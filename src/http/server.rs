@@ -3,16 +3,21 @@
 use super::{
     admission::{Admission, Class},
     auth::FailureLimit,
-    body, routes,
+    body,
+    refusals::Refusals,
+    routes,
     routes::ROUTES,
+    tls::Certificate,
 };
 use crate::{
     config::Config,
     engine::Engine,
+    feed::Streams,
     metrics::{self, AdmissionMetrics, RouteMetrics},
 };
 use ::metrics::Counter;
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -32,9 +37,13 @@ pub(super) struct Worker {
     pub engine: Engine,
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
+    pub refusals: Arc<Refusals>,
+    pub streams: Arc<Streams>,
     pub authentication_failures: Counter,
     pub metrics: Vec<RouteMetrics>,
     pub body_limits: body::Limits,
+    /// Proxies whose word about the client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
     /// Answers end their connections from now on.
     pub stopping: Arc<AtomicBool>,
     /// Requests that this worker is working on.
@@ -60,6 +69,8 @@ impl Worker {
             engine: engine.clone(),
             admission,
             failures: Arc::clone(&shared.failures),
+            refusals: Arc::clone(&shared.refusals),
+            streams: Arc::clone(&shared.streams),
             authentication_failures: ::metrics::counter!(metrics::AUTH_FAILURES),
             metrics: ROUTES.iter().map(|route| RouteMetrics::of(route.name)).collect(),
             body_limits: body::Limits {
@@ -67,6 +78,7 @@ impl Worker {
                 unpacked_bytes: config.http.decompressed_limit_bytes,
                 within: Duration::from_millis(config.http.client_timeout_ms),
             },
+            trusted_proxies: config.http.trusted_proxies.clone(),
             stopping: Arc::clone(&shared.stopping),
             working: shared.add_worker(),
             request_prefix,
@@ -132,6 +144,8 @@ impl Drop for Working {
 #[derive(Clone)]
 struct Shared {
     failures: Arc<FailureLimit>,
+    refusals: Arc<Refusals>,
+    streams: Arc<Streams>,
     stopping: Arc<AtomicBool>,
     /// A count each: one for all would wander between the cores.
     working: Arc<parking_lot::Mutex<Vec<Arc<AtomicUsize>>>>,
@@ -159,6 +173,7 @@ impl LastAnswers {
     /// Makes every answer the last one of its connection: a kept one would hold up the end.
     pub fn begin(&self) {
         self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.streams.end();
     }
 
     /// Waits until no request is being worked on, at most so long. All workers must live until then, also one without
@@ -178,6 +193,7 @@ impl LastAnswers {
 pub struct Listeners {
     api: TcpListener,
     observability: TcpListener,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Listeners {
@@ -189,9 +205,11 @@ impl Listeners {
                 "net.core.somaxconn is smaller than http.backlog: when many boxes return at once, connections are dropped"
             );
         }
+        let with_tls = config.http.tls || config.observability.tls;
         Ok(Self {
-            api: listen(config.http.listen, config.http.backlog)?,
-            observability: listen(config.observability.listen, 128)?,
+            certificate: with_tls.then(|| Certificate::load(&config.tls)).transpose()?,
+            api: listen(config.http.listen, config.http.backlog, config.http.stalled_timeout_s)?,
+            observability: listen(config.observability.listen, 128, config.http.stalled_timeout_s)?,
         })
     }
 
@@ -207,7 +225,13 @@ impl Listeners {
     /// Starts serving. The API's worker threads are the engine's: each attaches itself first.
     pub fn serve(self, engine: &Engine, config: &Config, metrics: Option<PrometheusHandle>) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
-        let shared = Shared { failures: Arc::new(failures), stopping: Arc::default(), working: Arc::default() };
+        let shared = Shared {
+            failures: Arc::new(failures),
+            refusals: Arc::default(),
+            streams: Arc::new(Streams::new(&config.feed)),
+            stopping: Arc::default(),
+            working: Arc::default(),
+        };
         let number = Arc::new(AtomicUsize::new(0));
         let api = {
             let (engine, config, shared) = (engine.clone(), config.clone(), shared.clone());
@@ -224,26 +248,38 @@ impl Listeners {
             .client_request_timeout(Duration::from_millis(config.http.client_timeout_ms))
             .client_disconnect_timeout(Duration::from_secs(1))
             .shutdown_timeout(config.http.shutdown_timeout_s)
-            .disable_signals()
-            .listen(self.api)?
-            .run();
+            .max_connection_rate(config.http.tls_handshakes_max)
+            .disable_signals();
+        let api = match self.certificate.as_ref().filter(|_| config.http.tls) {
+            Some(certificate) => api.listen_rustls_0_23(self.api, certificate.server_config()?)?,
+            None => api.listen(self.api)?,
+        }
+        .run();
         actix_web::rt::spawn(upkeep(metrics.clone(), Arc::clone(&shared.failures)));
         let state = Observed { engine: engine.clone(), metrics };
         let observability =
             HttpServer::new(move || App::new().app_data(web::Data::new(state.clone())).configure(observe))
                 .workers(1)
                 .disable_signals()
-                .shutdown_timeout(1)
-                .listen(self.observability)?
-                .run();
+                .shutdown_timeout(1);
+        let observability = match self.certificate.as_ref().filter(|_| config.observability.tls) {
+            Some(certificate) => observability.listen_rustls_0_23(self.observability, certificate.server_config()?)?,
+            None => observability.listen(self.observability)?,
+        }
+        .run();
+        if let Some(certificate) = self.certificate {
+            actix_web::rt::spawn(certificate.keep_fresh());
+        }
         Ok(Serving { api, observability, last_answers: LastAnswers(shared) })
     }
 }
 
-pub(super) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+/// Accepted connections inherit that who takes nothing for so long is cut off.
+pub(super) fn listen(address: SocketAddr, backlog: u32, stalled_timeout_s: u32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(stalled_timeout_s.into())))?;
     socket.bind(&address.into()).map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())

@@ -1,9 +1,10 @@
 //! From an HTTP request to its answer: request id, authentication, body, handler, problem, measurement.
 
 use super::{
-    ask::{Ask, Reply},
+    ask::{Ask, Reply, Stream},
     auth::{self, BoxToken, Caller},
     body::{self, Encoding},
+    client_address::client_address,
     codes::Code,
     idempotency::Idempotency,
     problem::Problem,
@@ -15,16 +16,18 @@ use crate::{
     metrics,
 };
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     http::{
         ConnectionType, Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
     web::{Bytes, Payload},
 };
-use std::{net::IpAddr, rc::Rc, sync::atomic::Ordering, time::Duration};
+use std::{convert::Infallible, net::IpAddr, rc::Rc, sync::atomic::Ordering, time::Duration};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Tells a proxy to pass on what it gets at once.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -75,11 +78,14 @@ async fn handle(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Reply, Problem> {
-    let from = request.peer_addr().map(|address| address.ip());
+    let from = client_address(&request, &worker.trusted_proxies);
     let caller = match authenticate(route, worker, &request).await {
         Ok(caller) => caller,
-        Err(problem) => return Err(count_failure(worker, from, problem)),
+        Err(problem) => return Err(refusal(route, worker, Caller::Nobody, from, problem)),
     };
+    if let Err(problem) = permitted(route, &caller) {
+        return Err(refusal(route, worker, caller, from, problem));
+    }
     let body = if route.method == Method::GET { Bytes::new() } else { read_body(worker, &request, payload).await? };
     let idempotency = match Ask::header(&request, &IDEMPOTENCY_KEY) {
         Some(key) if route.method == Method::POST => {
@@ -98,7 +104,7 @@ async fn handle(
         request,
         body,
     };
-    (route.handler)(ask).await.map_err(|problem| count_failure(worker, from, problem))
+    (route.handler)(ask).await.map_err(|problem| refusal(route, worker, caller, from, problem))
 }
 
 async fn authenticate(route: &Route, worker: &Worker, request: &HttpRequest) -> Result<Caller, Problem> {
@@ -109,14 +115,22 @@ async fn authenticate(route: &Route, worker: &Worker, request: &HttpRequest) -> 
             let token = auth::bearer(header).ok().and_then(BoxToken::parse);
             token.map(Caller::Box).ok_or_else(|| Code::BoxTokenInvalid.into())
         }
-        Guard::Token(wanted) => {
-            let caller = auth::caller(&worker.engine, auth::bearer(header)?).await?;
-            if let Caller::Token { scopes, .. } = caller {
-                auth::allow(scopes, wanted)?;
-            }
-            Ok(caller)
-        }
+        Guard::Token(_) => auth::caller(&worker.engine, auth::bearer(header)?).await,
     }
+}
+
+fn permitted(route: &Route, caller: &Caller) -> Result<(), Problem> {
+    match (route.guard, caller) {
+        (Guard::Token(wanted), Caller::Token { scopes, .. }) => auth::allow(*scopes, wanted),
+        _ => Ok(()),
+    }
+}
+
+#[cold]
+fn refusal(route: &Route, worker: &Worker, caller: Caller, from: Option<IpAddr>, problem: Problem) -> Problem {
+    let problem = count_failure(worker, from, problem);
+    worker.refusals.note(route.name, caller, from, &problem, worker.engine.clock().now());
+    problem
 }
 
 fn count_failure(worker: &Worker, from: Option<IpAddr>, problem: Problem) -> Problem {
@@ -155,10 +169,26 @@ fn refused(request: &HttpRequest, problem: Problem) -> HttpResponse {
 fn success(reply: Reply, request_id: HeaderValue) -> HttpResponse {
     let mut response = HttpResponse::build(status(reply.status));
     response.insert_header((REQUEST_ID, request_id));
+    if let Some(stream) = reply.stream {
+        return streamed(response, stream);
+    }
     if reply.json.is_empty() {
         return response.finish();
     }
     response.insert_header((header::CONTENT_TYPE, JSON)).body(reply.json)
+}
+
+/// The connection ends with the stream: a stopping server need not wait for it.
+fn streamed(mut response: HttpResponseBuilder, stream: Stream) -> HttpResponse {
+    let pieces = futures_util::stream::unfold(stream.pieces, async |mut pieces| {
+        pieces.recv().await.map(|piece| (Ok::<_, Infallible>(Bytes::from(piece)), pieces))
+    });
+    response
+        .force_close()
+        .insert_header((header::CONTENT_TYPE, stream.content_type))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((UNBUFFERED, "no"))
+        .streaming(pieces)
 }
 
 #[cold]

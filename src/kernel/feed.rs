@@ -1,4 +1,4 @@
-//! A place in an organisation's feed of events.
+//! An organisation's feed of events: a place in it, and an event as it is shown there.
 
 use std::{fmt, str::FromStr};
 
@@ -54,6 +54,46 @@ impl FromStr for FeedCursor {
             event: parts.next().map_or(Ok(0), |part| number(Some(part)))?,
         };
         if parts.next().is_some() { Err(WRONG) } else { Ok(cursor) }
+    }
+}
+
+/// An event as programs of the organisation see it: ids and plain words, nothing secret, nobody's name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventView {
+    /// Dotted and stable, such as `boxes.key.picked_up`.
+    pub name: &'static str,
+    pub outcome: EventOutcome,
+    pub data: serde_json::Value,
+}
+
+/// What became of what somebody wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventOutcome {
+    Applied,
+    /// It happened although it should not have.
+    Flagged,
+    /// It does not fit what the server knows, or cannot be read: kept, without effect.
+    Refused,
+}
+
+impl EventOutcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Flagged => "flagged",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl EventView {
+    pub fn new(name: &'static str, data: serde_json::Value) -> Self {
+        Self { name, outcome: EventOutcome::Applied, data }
+    }
+
+    #[must_use]
+    pub fn with_outcome(self, outcome: EventOutcome) -> Self {
+        Self { outcome, ..self }
     }
 }
 

@@ -31,6 +31,16 @@ impl EntityKind {
             Self::SmartBox => "box",
         }
     }
+
+    /// How ids of such entities begin.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Organisation => OrgId::PREFIX,
+            Self::Person => PersonId::PREFIX,
+            Self::Token => TokenId::PREFIX,
+            Self::SmartBox => BoxId::PREFIX,
+        }
+    }
 }
 
 /// The name of one actor, unique in the whole server.
@@ -58,7 +68,20 @@ impl EntityId {
 
 impl fmt::Display for EntityId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", self.kind.name(), to_text(self.raw))
+        write!(f, "{}_{}", self.kind.prefix(), to_text(self.raw))
+    }
+}
+
+impl FromStr for EntityId {
+    type Err = IdError;
+
+    /// Reads the id of an entity of any kind.
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let read = |kind: EntityKind| {
+            let raw = from_text(text.strip_prefix(kind.prefix())?.strip_prefix('_')?)?;
+            Some(Self { kind, raw })
+        };
+        EntityKind::ALL.into_iter().find_map(read).ok_or(IdError { prefix: "kind" })
     }
 }
 
@@ -273,6 +296,8 @@ mod tests {
             prop_assert_eq!(id.to_string().parse::<BoxId>().unwrap(), id);
             prop_assert_eq!(BoxId::from_bytes(&id.to_bytes()).unwrap(), id);
             let address = id.at(OrgId(raw.rotate_left(7)));
+            prop_assert_eq!(id.to_string().parse::<EntityId>().unwrap(), address.entity);
+            prop_assert_eq!(address.entity.to_string(), id.to_string());
             prop_assert_eq!(Address::from_bytes(&address.to_bytes()).unwrap(), address);
         }
     }

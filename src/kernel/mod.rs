@@ -13,7 +13,7 @@ pub mod time;
 
 pub use chance::Chance;
 pub use effects::{ClaimOp, ClaimSpace, Effects, Message, MessageTarget, RowOp, RowSpace, VaultField, VaultOp};
-pub use feed::FeedCursor;
+pub use feed::{EventOutcome, EventView, FeedCursor};
 pub use ids::{AccessId, Address, BoxId, EntityId, EntityKind, GroupId, KeyId, OrgId, PersonId, TokenId};
 pub use machine::{Codec, Context, Incoming, KeyedHash, Machine, Principal, Progress, Stamp};
 pub use time::{Clock, UnixMillis};

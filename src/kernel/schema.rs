@@ -7,6 +7,10 @@ use utoipa::{
     openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type, schema::AdditionalProperties},
 };
 
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
 /// A text that matches a pattern (ECMA 262).
 pub fn pattern(pattern: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))
@@ -100,5 +104,7 @@ shapes! {
         pattern("^[A-Za-z0-9_+/-]+$").max_length(Some(64)).format(Some(SchemaFormat::Custom("iana-time-zone".into())));
     Whole64, "A whole number of 64 bits", whole(0);
     FromOne64, "A whole number of 64 bits, from 1", whole(1);
+    FeedPlace, "A cursor of the feed", pattern("^[0-9]{1,19}-[0-9]{1,19}-[0-9]{1,9}(-[0-9]{1,9})?$");
+    Address, "A network address", text();
     Secret, "A token, shown once", pattern("^c(as|bx)_[0-9a-z]{26}_[0-9a-z]{26}_[A-Za-z0-9_-]{43}$");
 }

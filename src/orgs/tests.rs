@@ -300,3 +300,51 @@ fn golden_events() {
         assert_eq!(bytes, expected.replace(' ', ""));
     }
 }
+
+/// Every event is shown under a documented name, and tells nothing that the vault keeps.
+#[test]
+fn events_are_shown_without_secrets() {
+    use crate::orgs::api::events;
+    const PAGE: &str = include_str!("../../docs/events.md");
+    let mark = Mark([7; 16]);
+    let issue = token::Issue {
+        label: "till".into(),
+        scopes: Scopes::of_organisation(),
+        expires_at: Some(UnixMillis(1)),
+        hash: [9; 32],
+    };
+    let owner = PersonId(1);
+    let created = organisation::Event::Created {
+        name: "R".into(),
+        plan: Plan::Premium,
+        language: Language::De,
+        zone: "UTC".into(),
+        owner,
+    };
+    let shown = [
+        events::organisation(&created),
+        events::organisation(&organisation::Event::Renamed { name: "S".into() }),
+        events::organisation(&organisation::Event::PlanChanged { plan: Plan::Lite }),
+        events::organisation(&organisation::Event::LanguageChanged { language: Language::It }),
+        events::organisation(&organisation::Event::ZoneChanged { zone: "UTC".into() }),
+        events::person(&person::Event::Created { role: Role::User }),
+        events::person(&person::Event::ProfileSealed { email: Some(mark) }),
+        events::person(&person::Event::CredentialsSealed { access_code: Some(mark), badges: vec![mark] }),
+        events::person(&person::Event::RoleChanged { role: Role::Viewer }),
+        events::person(&person::Event::Erased),
+        events::person(&person::Event::CredentialsGiven { to: BoxId(3), generation: 2 }),
+        events::token(&token::Event::Created(issue)),
+        events::token(&token::Event::Revoked),
+    ];
+    for view in &shown {
+        assert!(PAGE.contains(&format!("| `{}` |", view.name)), "docs/events.md does not know {}", view.name);
+        let told = view.data.to_string();
+        for secret in ["hash", "7,7,7", "9,9,9", "07070707", "09090909", "BwcH", "CQkJ"] {
+            assert!(!told.contains(secret), "{} tells {secret}: {told}", view.name);
+        }
+    }
+    let names: std::collections::BTreeSet<_> = shown.iter().map(|view| view.name).collect();
+    assert_eq!(names.len(), shown.len());
+    assert_eq!(shown[2].data["plan"], "lite");
+    assert_eq!(shown[11].data["scopes"][0], "org:admin");
+}

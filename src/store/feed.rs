@@ -97,6 +97,12 @@ pub struct FeedRecord {
 }
 
 impl FeedRecord {
+    /// Right before the record's event with this index.
+    pub fn cursor_before(&self, event: usize) -> FeedCursor {
+        let seen = u32::try_from(event).unwrap_or(u32::MAX);
+        FeedCursor { event: self.before.event + seen, ..self.before }
+    }
+
     /// Right behind the record's event with this index.
     pub fn cursor_behind(&self, event: usize) -> FeedCursor {
         if event + 1 >= self.record.events.len() {

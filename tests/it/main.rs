@@ -15,4 +15,5 @@ mod orgs;
 mod rig;
 mod site;
 mod smart_box;
+mod tls;
 mod walk;

@@ -155,8 +155,12 @@ impl Rig {
 
     /// Sends SIGTERM and does not wait.
     pub fn tell_to_stop(&self) {
+        self.signal("TERM");
+    }
+
+    pub fn signal(&self, name: &str) {
         let pid = self.server.as_ref().unwrap().id().to_string();
-        let told = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status().unwrap();
+        let told = Command::new("sh").args(["-c", "kill -$1 \"$0\"", &pid, name]).status().unwrap();
         assert!(told.success());
     }
 

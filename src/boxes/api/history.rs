@@ -1,15 +1,15 @@
 //! A box's history: folded from its records, newest first.
 
 use super::{
-    look, named,
+    events, look, named,
     schema::{HistoryKind, OutcomeName, ReasonName},
     time,
 };
 use crate::{
-    boxes::{Event, Fob, HistoryItem, Label, Outcome, history_item},
+    boxes::{Fob, HistoryItem, Label, Outcome, history_item},
     http::{Ask, Code, Doc, Page, Problem, Reply, limit_of},
     kernel::{
-        Codec, KeyId, PersonId, Stamp,
+        KeyId, PersonId,
         schema::{Time, Whole64},
     },
     store::StoredRecord,
@@ -25,10 +25,10 @@ const READS_MAX: usize = 25;
 #[serde(deny_unknown_fields)]
 struct Query {
     /// How many at most; 50 if nothing is said.
-    #[param(minimum = 1, maximum = 200, nullable = false)]
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
     /// The `next` of the page before.
-    #[param(value_type = Option<Whole64>, inline, nullable = false)]
+    #[param(value_type = Option<Whole64>, inline)]
     after: Option<u64>,
     /// Ignored and rejected entries too.
     #[serde(default)]
@@ -37,7 +37,7 @@ struct Query {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = HistoryLine)]
-struct Shown {
+pub(super) struct Shown {
     revision: u64,
     #[schema(value_type = Time)]
     at: String,
@@ -118,12 +118,11 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
 /// The lines of one record before a revision, newest first.
 fn lines(record: &StoredRecord, before: Option<u64>) -> Result<Vec<HistoryItem>, Problem> {
     let mut lines = Vec::new();
-    for (bytes, revision) in record.events.iter().zip(record.first_revision..) {
-        if before.is_some_and(|before| revision >= before) {
+    for (event, stamp) in events::decoded(record).map_err(|error| Problem::detailed(Code::Internal, error))? {
+        if before.is_some_and(|before| stamp.revision >= before) {
             break;
         }
-        let event = Event::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))?;
-        lines.extend(history_item(&event, Stamp { at: record.at, revision }));
+        lines.extend(history_item(&event, stamp));
     }
     lines.reverse();
     Ok(lines)

@@ -6,6 +6,7 @@ pub mod bins;
 pub mod conflicts;
 mod decode;
 mod enrolment;
+pub(crate) mod events;
 pub mod history;
 pub mod keys;
 mod schema;

@@ -7,7 +7,7 @@ use crate::{boxes::*, kernel::*};
 const GOLDEN: &str = include_str!("../../../tests/golden/box_events.txt");
 
 /// One of each, every field filled.
-fn samples() -> Vec<(&'static str, Event)> {
+pub(super) fn samples() -> Vec<(&'static str, Event)> {
     let (bin, key, person, at) = (label("A-1"), KeyId(2), PersonId(3), UnixMillis(1_767_225_600_000));
     let record =
         KeyRecord { id: key, name: "Van 7".into(), fob: fob("04A2F1"), roaming: true, groups: [GroupId(4)].into() };

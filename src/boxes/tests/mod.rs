@@ -3,6 +3,7 @@
 
 mod brief;
 mod demanding;
+mod events;
 mod golden;
 mod mirror;
 mod moves;

@@ -30,6 +30,8 @@ const TAGS: &[(&str, &str)] = &[
     ("keys", "Keys on their fobs"),
     ("accesses", "Who may pick up what, and when"),
     ("conflicts", "Journal entries that did not fit"),
+    ("events", "Everything that happens in an organisation, in order"),
+    ("audit", "Who did what, when, from where; and what was refused"),
     ("box", "The box protocol: what a SmartBox itself says"),
     ("openapi", "About this document"),
 ];
@@ -106,6 +108,7 @@ fn problem() -> RefOr<Schema> {
         .required("code")
         .property("request_id", text())
         .required("request_id")
+        .property("snapshot", text().description(Some("Where to go on after the lists were read anew")))
         .property("errors", ArrayBuilder::new().items(error).min_items(Some(1)))
         .into()
 }

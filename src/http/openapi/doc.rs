@@ -19,13 +19,15 @@ pub struct Doc {
     pub(super) summary: &'static str,
     pub(super) details: Option<&'static str>,
     pub(super) body: Option<Put>,
-    pub(super) query: Option<fn() -> Vec<Parameter>>,
+    pub(super) query: Option<fn(&mut Schemas) -> Vec<Parameter>>,
     /// The cursor of a paged list.
     pub(super) after: Option<Put>,
     pub(super) status: u16,
     pub(super) answer: Option<Put>,
     /// Headers of the request, each with a sentence.
     pub(super) headers: &'static [(&'static str, &'static str)],
+    /// Other media types of the answer, which `Accept` asks for.
+    pub(super) also: &'static [&'static str],
     pub(super) refuses: &'static [Code],
 }
 
@@ -41,6 +43,7 @@ impl Doc {
             status: 200,
             answer: None,
             headers: &[],
+            also: &[],
             refuses: &[],
         }
     }
@@ -59,7 +62,7 @@ impl Doc {
 
     /// The type of the query.
     pub const fn query<Q: IntoParams>(mut self) -> Self {
-        self.query = Some(|| Q::into_params(|| Some(ParameterIn::Query)));
+        self.query = Some(|_| Q::into_params(|| Some(ParameterIn::Query)));
         self
     }
 
@@ -101,6 +104,12 @@ impl Doc {
     /// 204.
     pub const fn done(mut self) -> Self {
         self.status = 204;
+        self
+    }
+
+    /// The same as text in other media types, for whoever asks by `Accept`.
+    pub const fn also(mut self, media_types: &'static [&'static str]) -> Self {
+        self.also = media_types;
         self
     }
 

@@ -1,6 +1,6 @@
 //! One route as the document tells it: parameters, body, answer, and every problem it can answer with.
 
-use super::schemas::Schemas;
+use super::schemas::{Schemas, may_be_null};
 use crate::{
     boxes::Label,
     http::{
@@ -16,6 +16,7 @@ use utoipa::openapi::{
     path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
     request_body::RequestBodyBuilder,
     response::{Response, ResponseBuilder},
+    schema::SchemaType,
 };
 
 pub(super) const TOKEN: &str = "token";
@@ -102,7 +103,11 @@ fn path_parameter(name: &str, schemas: &mut Schemas) -> Parameter {
 }
 
 fn query(route: &Route, schemas: &mut Schemas) -> Vec<Parameter> {
-    let mut parameters = route.doc.query.map(|query| query()).unwrap_or_default();
+    let mut parameters = route.doc.query.map(|query| query(schemas)).unwrap_or_default();
+    for parameter in &mut parameters {
+        // In a query there is no null: what may be absent is absent.
+        parameter.schema = parameter.schema.take().map(not_null);
+    }
     if let Some(put) = route.doc.after {
         let parameter = |name: &str, about: &str, schema: RefOr<Schema>| {
             let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
@@ -119,6 +124,25 @@ fn query(route: &Route, schemas: &mut Schemas) -> Vec<Parameter> {
     parameters
 }
 
+fn not_null(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            if let SchemaType::Array(kinds) = &mut object.schema_type {
+                kinds.retain(|kind| *kind != Type::Null);
+                if kinds.len() == 1 {
+                    object.schema_type = SchemaType::from(kinds.remove(0));
+                }
+            }
+            RefOr::T(Schema::Object(object))
+        }
+        RefOr::T(Schema::OneOf(mut parts)) => {
+            parts.items.retain(|part| !may_be_null(part));
+            if parts.items.len() == 1 { parts.items.remove(0) } else { RefOr::T(Schema::OneOf(parts)) }
+        }
+        other => other,
+    }
+}
+
 fn success(route: &Route, schemas: &mut Schemas) -> Response {
     let about = match route.doc.status {
         201 => "Made",
@@ -126,10 +150,10 @@ fn success(route: &Route, schemas: &mut Schemas) -> Response {
         _ => "As asked",
     };
     let response = with_headers(ResponseBuilder::new().description(about), &[REQUEST_ID]);
-    match route.doc.answer {
-        Some(put) => response.content("application/json", Content::new(Some(put(schemas)))).build(),
-        None => response.build(),
-    }
+    let Some(put) = route.doc.answer else { return response.build() };
+    let json = response.content("application/json", Content::new(Some(put(schemas))));
+    let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
+    route.doc.also.iter().fold(json, |response, media_type| response.content(*media_type, text())).build()
 }
 
 const REQUEST_ID: &str = "X-Request-Id";

@@ -70,7 +70,7 @@ fn whole(schema: &mut RefOr<Schema>) {
     }
 }
 
-fn may_be_null(schema: &RefOr<Schema>) -> bool {
+pub(super) fn may_be_null(schema: &RefOr<Schema>) -> bool {
     let null = |schema_type: &SchemaType| match schema_type {
         SchemaType::Type(kind) => *kind == Type::Null,
         SchemaType::Array(kinds) => kinds.contains(&Type::Null),

@@ -1,5 +1,6 @@
 //! The wire of organisations, people and tokens.
 
+pub(crate) mod events;
 pub mod organisations;
 pub mod people;
 pub mod tokens;

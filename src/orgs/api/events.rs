@@ -1,0 +1,74 @@
+//! What has happened to organisations, people and tokens, as the change feed, the audit and webhooks show it. Of a
+//! person's profile and credentials, and of a token, it is told that they changed, never what they are.
+
+use crate::{
+    kernel::{Codec, EventView, UnixMillis},
+    orgs::{organisation, person, token},
+    store::StoredRecord,
+};
+use serde_json::json;
+
+fn each<E: Codec>(record: &StoredRecord, view: fn(&E) -> EventView) -> Result<Vec<EventView>, String> {
+    record.events.iter().map(|bytes| E::decode_from(bytes).map(|event| view(&event))).collect()
+}
+
+/// The events of an organisation's record.
+pub(crate) fn of_organisation(record: &StoredRecord) -> Result<Vec<EventView>, String> {
+    each(record, organisation)
+}
+
+/// The events of a person's record.
+pub(crate) fn of_person(record: &StoredRecord) -> Result<Vec<EventView>, String> {
+    each(record, person)
+}
+
+/// The events of a token's record.
+pub(crate) fn of_token(record: &StoredRecord) -> Result<Vec<EventView>, String> {
+    each(record, token)
+}
+
+pub(crate) fn organisation(event: &organisation::Event) -> EventView {
+    use organisation::Event;
+    let (name, data) = match event {
+        Event::Created { name, plan, language, zone, owner } => (
+            "organisations.created",
+            json!({ "name": name, "plan": plan, "language": language, "zone": zone, "owner": owner }),
+        ),
+        Event::Renamed { name } => ("organisations.renamed", json!({ "name": name })),
+        Event::PlanChanged { plan } => ("organisations.plan_changed", json!({ "plan": plan })),
+        Event::LanguageChanged { language } => ("organisations.language_changed", json!({ "language": language })),
+        Event::ZoneChanged { zone } => ("organisations.zone_changed", json!({ "zone": zone })),
+    };
+    EventView::new(name, data)
+}
+
+pub(crate) fn person(event: &person::Event) -> EventView {
+    use person::Event;
+    let (name, data) = match event {
+        Event::Created { role } => ("people.created", json!({ "role": role })),
+        Event::ProfileSealed { email } => ("people.profile_changed", json!({ "email": email.is_some() })),
+        Event::CredentialsSealed { access_code, badges } => {
+            ("people.credentials_changed", json!({ "access_code": access_code.is_some(), "badges": badges.len() }))
+        }
+        Event::RoleChanged { role } => ("people.role_changed", json!({ "role": role })),
+        Event::Erased => ("people.erased", json!({})),
+        Event::CredentialsGiven { to, generation } => {
+            ("people.credentials_given", json!({ "box": to, "generation": generation }))
+        }
+    };
+    EventView::new(name, data)
+}
+
+pub(crate) fn token(event: &token::Event) -> EventView {
+    use token::{Event, Issue};
+    let (name, data) = match event {
+        Event::Created(Issue { label, scopes, expires_at, hash: _ }) => (
+            "tokens.created",
+            json!({
+                "label": label, "scopes": scopes.list(), "expires_at": expires_at.map(UnixMillis::to_rfc3339),
+            }),
+        ),
+        Event::Revoked => ("tokens.revoked", json!({})),
+    };
+    EventView::new(name, data)
+}
