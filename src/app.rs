@@ -3,7 +3,8 @@
 use crate::{
     boxes::SmartBox,
     config::Config,
-    engine::{Call, Engine, EngineConfig, Failure, Kinds, Permit},
+    delivery::mail::{MailError, Mailer},
+    engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds, Permit},
     http::server::Listeners,
     kernel::{Chance, Clock, OrgId, Principal, TokenId},
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
@@ -27,6 +28,8 @@ pub enum StartError {
     Io(#[from] io::Error),
     #[error("{folder} is not empty: choose another folder, or use what is there")]
     NotEmpty { folder: PathBuf },
+    #[error("{0}")]
+    Mail(#[from] MailError),
     #[error("the first token could not be written: {0}")]
     FirstToken(String),
 }
@@ -91,6 +94,7 @@ fn engine_config(config: &Config, on_broken_log: fn()) -> EngineConfig {
         idle_before_sleep_s: config.engine.idle_before_sleep_s,
         snapshot_every_events: config.engine.snapshot_every_events,
         disk_low_watermark_mib: config.store.disk_low_watermark_mib,
+        courier: None,
         on_broken_log,
     }
 }
@@ -112,7 +116,12 @@ pub fn open_with_log(
 ) -> Result<Engine, StartError> {
     let master = Keyring::read_master_key(&config.master_key_file())?;
     let keys = Keyring::open(&db, master, chance.clone())?;
-    let config = engine_config(config, end_the_process);
+    let mailer = Mailer::new(config)?;
+    if !mailer.sends() {
+        tracing::warn!(driver = ?config.mail.driver, "no mail leaves this server: see [mail] driver");
+    }
+    let courier: Arc<dyn Courier> = Arc::new(mailer);
+    let config = EngineConfig { courier: Some(courier), ..engine_config(config, end_the_process) };
     let workers = config.workers;
     Ok(Engine::start(config, kinds(workers), db, log, Arc::new(keys), clock, chance)?)
 }

@@ -37,6 +37,7 @@ section! {
         limits: Limits = Limits::default(),
         feed: Feed = Feed::default(),
         secrets: Secrets = Secrets::default(),
+        mail: Mail = Mail::default(),
         log: Log = Log::default(),
     }
 }
@@ -128,6 +129,47 @@ section! {
 section! {
     Secrets {
         master_key_file: PathBuf = PathBuf::new(),
+    }
+}
+
+/// How mails leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailDriver {
+    /// Not at all: they wait, and become dead letters.
+    None,
+    Smtp,
+    File,
+    Log,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpSecurity {
+    Starttls,
+    Tls,
+    Plain,
+}
+
+section! {
+    Mail {
+        driver: MailDriver = MailDriver::None,
+        from: String = String::new(),
+        reply_to: String = String::new(),
+        message_id_domain: String = String::new(),
+        smtp_host: String = String::new(),
+        smtp_port: u16 = 0,
+        smtp_security: SmtpSecurity = SmtpSecurity::Starttls,
+        smtp_username: String = String::new(),
+        smtp_password_file: PathBuf = PathBuf::new(),
+        smtp_ca_file: PathBuf = PathBuf::new(),
+        smtp_hello_name: String = String::new(),
+        connections_max: usize = 4,
+        timeout_ms: u64 = 30_000,
+        retry_first_ms: u64 = 2_000,
+        retry_longest_ms: u64 = 600_000,
+        file_dir: PathBuf = PathBuf::new(),
+        templates_dir: PathBuf = PathBuf::new(),
     }
 }
 
@@ -258,6 +300,10 @@ impl Config {
         at_least("admission.bytes_in_flight_max", self.admission.bytes_in_flight_max as u64, 64 << 10)?;
         at_least("admission.waiting_ms_max", self.admission.waiting_ms_max, 1)?;
         at_least("limits.failed_authentications_per_minute", self.limits.failed_authentications_per_minute.into(), 1)?;
+        at_least("mail.connections_max", self.mail.connections_max as u64, 1)?;
+        at_least("mail.timeout_ms", self.mail.timeout_ms, 100)?;
+        at_least("mail.retry_first_ms", self.mail.retry_first_ms, 10)?;
+        at_least("mail.retry_longest_ms", self.mail.retry_longest_ms, self.mail.retry_first_ms)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }
@@ -279,6 +325,14 @@ impl Config {
             return self.store.data_dir.join("master.key");
         }
         self.secrets.master_key_file.clone()
+    }
+
+    /// Where the mail driver `file` writes; beside the data if not set.
+    pub fn mail_dir(&self) -> PathBuf {
+        if self.mail.file_dir.as_os_str().is_empty() {
+            return self.store.data_dir.join("mails");
+        }
+        self.mail.file_dir.clone()
     }
 
     /// Worker threads: as configured, or one a core.

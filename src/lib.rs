@@ -8,6 +8,7 @@ pub mod app;
 pub mod boxes;
 pub mod cli;
 pub mod config;
+pub mod delivery;
 pub mod engine;
 pub mod feed;
 pub mod http;

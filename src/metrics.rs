@@ -66,6 +66,18 @@ table! {
         "Entities set apart because handling them failed in a way that must not happen.";
     MESSAGES_REFUSED = Counter "castellan_messages_refused_total", Count, [],
         "Messages between entities that their receiver could not read or refused.";
+    MAILS = Counter "castellan_mails_total", Count, ["outcome"],
+        "Mails that left the outbox: sent, unwanted by their organisation, or dead.";
+    MAILS_DEAD = Counter "castellan_mails_dead_total", Count, ["reason"],
+        "Mails that could not be brought, by the reason; they wait as dead letters.";
+    MAIL_RETRIES = Counter "castellan_mail_retries_total", Count, ["reason"],
+        "Tries of mails that failed and will be made again, by the reason.";
+    MAIL_TRY_SECONDS = Histogram "castellan_mail_try_seconds", Seconds, [],
+        "How long one try of a mail took.";
+    MAIL_OUTBOX_AGE = Gauge "castellan_mail_outbox_age_seconds", Seconds, [],
+        "Age of the oldest mail that is first in its lane of the outbox; 0 when there is none.";
+    OUTBOX_LANES = Gauge "castellan_outbox_lanes", Count, ["outbox", "partition"],
+        "Recipients for whom something waits in the outbox: of messages those in memory, of mails all.";
     COMMIT_RECORDS = Histogram "castellan_commit_batch_records", Count, [],
         "Records written with one fsync.";
     COMMIT_SECONDS = Histogram "castellan_commit_append_seconds", Seconds, [],

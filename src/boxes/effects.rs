@@ -3,6 +3,7 @@
 use super::{
     command::{Act, Answer, Command, KeyRecord, Receipt, SyncAnswer, SyncRequest},
     event::{Event, Judged, SightingAnswer, Suspicion},
+    mails::MailNews,
     messages::{BoxMessage, PersonMessage, Sighting},
     rows::{BoxRow, BoxVersion, Conflict, KeyRow, Resolution, ServerVersion, conflict_key, person_box_key},
     state::SmartBox,
@@ -112,7 +113,9 @@ impl SmartBox {
     pub(super) fn what_follows(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
         let mut rewrite = self.pending_since() == Some(cx.now);
         let mut wanted: Vec<PersonId> = Vec::new();
+        let mut news = MailNews::default();
         for event in events {
+            news.note(event);
             match event {
                 Event::Created(_) | Event::Described { .. } | Event::PlanSet { .. } | Event::WentOffline => {
                     rewrite = true
@@ -153,9 +156,10 @@ impl SmartBox {
                 }
                 Event::SightingAnswered { sighting, answer } => self.pass(*sighting, *answer, effects),
                 Event::VisitorAskedAgain { fob } => self.ask_home(fob, effects),
-                _ => rewrite |= self.keep(event, command, cx, effects),
+                _ => rewrite |= self.keep(event, command, cx, &mut news, effects),
             }
         }
+        self.mail(news, cx.now, effects);
         self.ask_homes(events, cx.now, effects);
         self.let_go(events, effects);
         wanted.sort_unstable();
@@ -177,7 +181,7 @@ impl SmartBox {
     }
 
     /// Conflicts, whole. Whether there was one.
-    fn keep(&self, event: &Event, command: &Command, cx: &Context, effects: &mut Effects) -> bool {
+    fn keep(&self, event: &Event, command: &Command, cx: &Context, news: &mut MailNews, effects: &mut Effects) -> bool {
         let conflict = match event {
             Event::EntryJudged(judged) if !judged.outcome.took_place() => {
                 self.entry_row(self.entry_conflict(judged.seq), judged, cx.now)
@@ -201,6 +205,9 @@ impl SmartBox {
             }
             _ => return false,
         };
+        if conflict.resolved.is_none() {
+            news.conflicts.push(conflict.number);
+        }
         effects.put(RowSpace::Conflicts, cx.org, &conflict_key(self.id(), conflict.number), conflict.to_bytes());
         true
     }

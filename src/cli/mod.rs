@@ -5,6 +5,7 @@ mod client;
 use crate::{
     app,
     config::Config,
+    delivery::mail::Mailer,
     http::{echo, openapi, tls::Certificate},
     kernel::{Chance, Clock},
     metrics,
@@ -156,6 +157,7 @@ fn check_config(file: &std::path::Path) -> Result<(), String> {
     if config.http.tls || config.observability.tls {
         Certificate::load(&config.tls).map_err(|error| error.to_string())?;
     }
+    Mailer::new(&config).map_err(|error| error.to_string())?;
     println!("{} is right. With the environment's overrides it says:\n", file.display());
     print!("{}", toml::to_string(&config).map_err(|error| error.to_string())?);
     Ok(())
@@ -166,7 +168,8 @@ fn verify(data: &std::path::Path) -> ExitCode {
     match verified {
         Ok(report) => {
             println!(
-                "{} entities, {} records, {} events, {} snapshots, {} timers, {} claims, {} outbox items, {} feed entries",
+                "{} entities, {} records, {} events, {} snapshots, {} timers, {} claims, {} outbox items, {} mails, \
+                 {} feed entries",
                 report.entities,
                 report.records,
                 report.events,
@@ -174,6 +177,7 @@ fn verify(data: &std::path::Path) -> ExitCode {
                 report.timers,
                 report.claims,
                 report.outbox_items,
+                report.mails,
                 report.feed_entries
             );
             for finding in &report.findings {

@@ -6,7 +6,7 @@ use super::{
     committer::{Item, Outcome, Record},
     directory::Directory,
     inbox::{Finish, NO_WORKER, Parcel, current_worker},
-    work::{CommandWork, Delivered, Done, Envelope, MessageWork, ReplayWrite, Reply, Work},
+    work::{CommandWork, Delivered, Done, Envelope, MessageWork, NoticeWork, ReplayWrite, Reply, Work},
 };
 use crate::{
     kernel::{
@@ -164,7 +164,8 @@ impl<M: Machine> EntityActor<M> {
         let record = Some(Record { of, generation, expected: self.revision - events, events });
         let publish = if events > 0 { self.publication() } else { None };
         let sends_messages = judged.is_some_and(|judged| !judged.effects.messages.is_empty());
-        self.last_place = queue.submit(Item { record, ops, publish, sends_messages, ..rest });
+        let sends_mails = judged.is_some_and(|judged| !judged.effects.mails.is_empty());
+        self.last_place = queue.submit(Item { record, ops, publish, sends_messages, sends_mails, ..rest });
     }
 
     fn answer_now(&self, item: Item) {
@@ -331,6 +332,11 @@ impl<M: Machine> Handler<Post<M>> for EntityActor<M> {
             Work::Command(work) => self.command(work, envelope.origin, ctx),
             Work::Tick { due, now, done } => self.tick(due, now, done, ctx),
             Work::Message(work) => self.message(work, ctx),
+            Work::Notice(NoticeWork { command, post_key, now, done }) => {
+                let mut ops = Ops::default();
+                ops.delete(&post_key);
+                self.own_command(&command, now, Principal::Server, ops, done, ctx);
+            }
             Work::Read(read) => {
                 let stamp = Stamp { at: self.last_at, revision: self.revision };
                 let found = catch_unwind(AssertUnwindSafe(|| read.read(&self.state, stamp)));

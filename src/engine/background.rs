@@ -7,7 +7,8 @@ use super::{
     committer::Item,
     directory::Directory,
     inbox::NO_WORKER,
-    work::{Delivered, Done, Envelope, MessageWork, Work},
+    lanes::Put,
+    work::{Delivered, Done, Envelope, MessageWork, NoticeWork, Work},
 };
 use crate::{
     kernel::{Address, ClaimSpace, EntityId, EntityKind, Incoming, Machine, OrgId, RowSpace, UnixMillis, VaultField},
@@ -19,7 +20,6 @@ use crate::{
 };
 use std::{
     cell::RefCell,
-    collections::{HashMap, HashSet, VecDeque},
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
@@ -34,6 +34,13 @@ use tokio::{
 pub(super) trait OwnWork {
     fn tick(&self, shared: &Arc<Shared>, to: Address, due: UnixMillis) -> oneshot::Receiver<Delivered>;
     fn message(&self, shared: &Arc<Shared>, letter: Letter<'_>) -> Result<oneshot::Receiver<Delivered>, String>;
+    /// Tells an entity about a row of the post, which goes with the record.
+    fn notice(
+        &self,
+        shared: &Arc<Shared>,
+        incoming: Incoming<'_>,
+        post_key: &[u8],
+    ) -> Result<oneshot::Receiver<Delivered>, String>;
 }
 
 /// A message with everything it needs on its last way.
@@ -62,6 +69,20 @@ impl<M: Machine> OwnWork for Directory<M> {
         shared.route::<M>(Box::new(Envelope { to, origin: NO_WORKER, work }));
         Ok(receiver)
     }
+
+    fn notice(
+        &self,
+        shared: &Arc<Shared>,
+        incoming: Incoming<'_>,
+        post_key: &[u8],
+    ) -> Result<oneshot::Receiver<Delivered>, String> {
+        let (done, receiver) = oneshot::channel();
+        let to = incoming.to;
+        let command = M::message(incoming)?;
+        let work = Work::Notice(NoticeWork { command, post_key: post_key.to_vec(), now: shared.clock.now(), done });
+        shared.route::<M>(Box::new(Envelope { to, origin: NO_WORKER, work }));
+        Ok(receiver)
+    }
 }
 
 pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
@@ -80,7 +101,7 @@ pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     })
 }
 
-fn is_over(shared: &Shared) -> bool {
+pub(super) fn is_over(shared: &Shared) -> bool {
     shared.stopping.load(Ordering::Acquire)
 }
 
@@ -138,20 +159,54 @@ const LETTERS_AT_ONCE: usize = 512;
 /// Rows read in one go.
 const OUTBOX_PAGE: usize = 512;
 
-/// Recipients are served side by side, each in order: an item that waits never blocks another's queue.
-#[derive(Default)]
-struct Lanes {
-    waiting: HashMap<Address, VecDeque<(Vec<u8>, OutboxItem, bool)>>,
-    /// Outbox rows that are being worked on, so that a scan does not take them again.
-    known: HashSet<Vec<u8>>,
+/// Messages of one lane held in memory; further ones wait in the store.
+const LANE_MAX: usize = 64;
+
+/// Recipients are served side by side, each in order: an item that waits never blocks another's queue. Fan-outs have a
+/// lane of their own, without order among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Lane {
+    To(Address),
+    FanOuts,
+}
+
+type Lanes = super::lanes::Lanes<Lane, (OutboxItem, bool)>;
+
+/// One partition's outbox at work.
+struct Outbox {
+    shared: Arc<Shared>,
+    partition: usize,
+    lanes: RefCell<Lanes>,
+    room: Arc<Semaphore>,
+}
+
+impl Outbox {
+    /// A row is done with; its lane may have left others in the store.
+    fn done(&self, lane: Lane, key: &[u8]) {
+        if self.lanes.borrow_mut().done(&lane, key) {
+            self.shared.outbox_news[self.partition].notify_one();
+        }
+    }
 }
 
 async fn outbox(shared: Arc<Shared>, partition: u8) {
-    let lanes = Rc::new(RefCell::new(Lanes::default()));
-    let room = Arc::new(Semaphore::new(LETTERS_AT_ONCE));
+    let outbox = Rc::new(Outbox {
+        lanes: RefCell::new(Lanes::new(LANE_MAX)),
+        room: Arc::new(Semaphore::new(LETTERS_AT_ONCE)),
+        partition: usize::from(partition),
+        shared: Arc::clone(&shared),
+    });
+    let lanes_gauge =
+        metrics::gauge!("castellan_outbox_lanes", "outbox" => "messages", "partition" => partition.to_string());
     let prefix = keys::prefix(partition, KeyKind::Outbox);
     let mut after: Option<Vec<u8>> = None;
     while !is_over(&shared) {
+        let gap = outbox.lanes.borrow_mut().gap();
+        if let Some(mut gap) = gap {
+            // What begins a key stands before it: the scan reads the row itself again.
+            gap.pop();
+            after = after.min(Some(gap));
+        }
         let rows = shared.db.scan(&prefix, after.as_deref(), OUTBOX_PAGE).unwrap_or_else(|error| {
             tracing::error!(%error, "the outbox cannot be read");
             Vec::new()
@@ -160,10 +215,11 @@ async fn outbox(shared: Arc<Shared>, partition: u8) {
         for (key, value) in rows {
             after = Some(key.clone());
             match minicbor::decode::<OutboxItem>(&value) {
-                Ok(item) => route(&shared, &lanes, &room, key, item).await,
+                Ok(item) => route(&outbox, key, item).await,
                 Err(error) => tracing::error!(%error, "an outbox item cannot be read"),
             }
         }
+        lanes_gauge.set(outbox.lanes.borrow().len() as f64);
         if !full {
             let news = shared.outbox_news[usize::from(partition)].notified();
             let _ = tokio::time::timeout(Duration::from_millis(500), news).await;
@@ -172,67 +228,44 @@ async fn outbox(shared: Arc<Shared>, partition: u8) {
 }
 
 /// Puts an item into its recipient's lane, and a lane that was empty to work.
-async fn route(
-    shared: &Arc<Shared>,
-    lanes: &Rc<RefCell<Lanes>>,
-    room: &Arc<Semaphore>,
-    key: Vec<u8>,
-    item: OutboxItem,
-) {
-    if !lanes.borrow_mut().known.insert(key.clone()) {
-        return;
-    }
+async fn route(outbox: &Rc<Outbox>, key: Vec<u8>, item: OutboxItem) {
     let org = item.from.org;
     let (to, unclaimed) = match &item.to {
         Target::Entity(address) => (*address, false),
         Target::ClaimHolder(space, digest) => {
             let holder = ClaimSpace::from_number(*space)
                 .ok_or(StoreError::Corrupt { what: "claim space", why: space.to_string() })
-                .and_then(|space| shared.db.claim_holder(space, org, digest));
+                .and_then(|space| outbox.shared.db.claim_holder(space, org, digest));
             match holder {
                 Ok(Some(holder)) => (holder, false),
                 Ok(None) => (item.from, true),
                 Err(error) => return tracing::error!(%error, "a claim's holder cannot be read"),
             }
         }
-        // A fan-out has a lane of its own, named after its sender.
         Target::Index(..) => {
-            spawn_local(fan_out(Arc::clone(shared), Rc::clone(lanes), key, item));
+            let put = outbox.lanes.borrow_mut().put(Lane::FanOuts, &key, (item.clone(), false));
+            if matches!(put, Put::First | Put::Waits) {
+                spawn_local(fan_out(Rc::clone(outbox), key, item));
+            }
             return;
         }
     };
-    let is_first = {
-        let mut lanes = lanes.borrow_mut();
-        let lane = lanes.waiting.entry(to).or_default();
-        lane.push_back((key, item, unclaimed));
-        lane.len() == 1
-    };
-    if is_first {
-        let Ok(permit) = Arc::clone(room).acquire_owned().await else { return };
-        spawn_local(run_lane(Arc::clone(shared), Rc::clone(lanes), to, permit));
+    let put = outbox.lanes.borrow_mut().put(Lane::To(to), &key, (item, unclaimed));
+    if put == Put::First {
+        let Ok(permit) = Arc::clone(&outbox.room).acquire_owned().await else { return };
+        spawn_local(run_lane(Rc::clone(outbox), to, permit));
     }
 }
 
-async fn run_lane(shared: Arc<Shared>, lanes: Rc<RefCell<Lanes>>, to: Address, _permit: OwnedSemaphorePermit) {
+async fn run_lane(outbox: Rc<Outbox>, to: Address, _permit: OwnedSemaphorePermit) {
+    let lane = Lane::To(to);
     loop {
-        let front = lanes.borrow().waiting.get(&to).and_then(|lane| lane.front().cloned());
-        let Some((key, item, unclaimed)) = front else {
-            lanes.borrow_mut().waiting.remove(&to);
-            return;
-        };
-        let done = Some(key.clone());
-        if !deliver(&shared, to, &item, unclaimed, done).await {
+        let front = outbox.lanes.borrow().front(&lane);
+        let Some((key, (item, unclaimed))) = front else { return };
+        if !deliver(&outbox.shared, to, &item, unclaimed, Some(key.clone())).await {
             return;
         }
-        let mut lanes = lanes.borrow_mut();
-        lanes.known.remove(&key);
-        if let Some(lane) = lanes.waiting.get_mut(&to) {
-            lane.pop_front();
-            if lane.is_empty() {
-                lanes.waiting.remove(&to);
-                return;
-            }
-        }
+        outbox.done(lane, &key);
     }
 }
 
@@ -298,7 +331,7 @@ fn send(
 }
 
 /// Removes an outbox row without its recipient.
-async fn forget(shared: &Arc<Shared>, org: OrgId, outbox_key: Option<Vec<u8>>) -> bool {
+pub(super) async fn forget(shared: &Arc<Shared>, org: OrgId, outbox_key: Option<Vec<u8>>) -> bool {
     let Some(key) = outbox_key else { return true };
     let mut ops = Ops::default();
     ops.delete(&key);
@@ -317,8 +350,8 @@ async fn write(shared: &Arc<Shared>, org: OrgId, ops: Ops) -> bool {
 const FAN_OUT_AT_ONCE: usize = 128;
 
 /// One row for however many recipients: it carries a cursor over an index and moves it on as they are served.
-async fn fan_out(shared: Arc<Shared>, lanes: Rc<RefCell<Lanes>>, key: Vec<u8>, mut item: OutboxItem) {
-    let org = item.from.org;
+async fn fan_out(outbox: Rc<Outbox>, key: Vec<u8>, mut item: OutboxItem) {
+    let (shared, org) = (Arc::clone(&outbox.shared), item.from.org);
     while let Target::Index(space, prefix, kind, cursor) = item.to.clone() {
         let after = (!cursor.is_empty()).then_some(cursor.as_slice());
         let rows = match RowSpace::from_number(space) {
@@ -331,7 +364,7 @@ async fn fan_out(shared: Arc<Shared>, lanes: Rc<RefCell<Lanes>>, key: Vec<u8>, m
         };
         let Some(last) = rows.last().map(|(key, _)| key.clone()) else {
             if forget(&shared, org, Some(key.clone())).await {
-                lanes.borrow_mut().known.remove(&key);
+                outbox.done(Lane::FanOuts, &key);
             }
             return;
         };

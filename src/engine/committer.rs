@@ -41,6 +41,7 @@ pub(super) struct Item {
     pub publish: Option<Box<dyn FnOnce() + Send>>,
     pub claims: Vec<ClaimKey>,
     pub sends_messages: bool,
+    pub sends_mails: bool,
     /// The actor has left: forget its generation.
     pub leaves: bool,
 }
@@ -192,10 +193,11 @@ impl Committer {
         if outcome == Outcome::Durable {
             queue.durable.store(submitted, Ordering::Release);
         }
-        let mut sends_messages = false;
+        let (mut sends_messages, mut sends_mails) = (false, false);
         for (item, fate) in items.drain(..).zip(fates) {
             let outcome = self.outcome_of(item.record, fate, outcome);
             sends_messages |= item.sends_messages && outcome == Outcome::Durable;
+            sends_mails |= item.sends_mails && outcome == Outcome::Durable;
             self.conclude(item, outcome);
         }
         if outcome != Outcome::Durable {
@@ -207,6 +209,9 @@ impl Committer {
         }
         if sends_messages {
             self.shared.outbox_news[usize::from(self.partition)].notify_one();
+        }
+        if sends_mails {
+            self.shared.post_news.notify_one();
         }
     }
 

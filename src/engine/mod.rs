@@ -9,8 +9,10 @@ mod committer;
 mod directory;
 mod feed;
 mod inbox;
+mod lanes;
 mod load;
 mod permit;
+mod post;
 mod readers;
 pub mod verify;
 mod verify_feed;
@@ -21,6 +23,7 @@ mod write;
 mod tests;
 
 pub use permit::{Permit, Room};
+pub use post::{Carried, Courier, Post, PostLimits};
 pub use work::ReplayWrite;
 
 use crate::{
@@ -59,6 +62,8 @@ pub struct EngineConfig {
     pub snapshot_every_events: u32,
     /// Read-only below so much free disk.
     pub disk_low_watermark_mib: u64,
+    /// Who carries mails out. Without one they wait in the outbox.
+    pub courier: Option<Arc<dyn Courier>>,
     /// What a broken log leads to: in production the end of the process.
     pub on_broken_log: fn(),
 }
@@ -73,6 +78,7 @@ impl Default for EngineConfig {
             idle_before_sleep_s: 900,
             snapshot_every_events: 256,
             disk_low_watermark_mib: 512,
+            courier: None,
             on_broken_log: || {},
         }
     }
@@ -175,6 +181,7 @@ struct Shared {
     queues: Box<[CommitQueue]>,
     outbox_news: Box<[Notify]>,
     feed_news: Box<[watch::Sender<FeedCursor>]>,
+    post_news: Notify,
     claims: claims::Claims,
     kinds: HashMap<EntityKind, Arc<dyn Kind>>,
     readers: readers::Readers,
@@ -293,6 +300,7 @@ impl Engine {
             queues: (0..partitions).map(|_| CommitQueue::default()).collect(),
             outbox_news: (0..partitions).map(|_| Notify::new()).collect(),
             feed_news: (0..partitions).map(|_| watch::Sender::default()).collect(),
+            post_news: Notify::new(),
             claims: claims::Claims::default(),
             kinds: kinds.kinds,
             readers: readers::Readers::start(config.readers.max(1))?,
@@ -320,7 +328,10 @@ impl Engine {
             let name = format!("commit-{partition}");
             commit.push(std::thread::Builder::new().name(name).spawn(move || committer.run())?);
         }
-        let background = vec![background::start(Arc::clone(&shared))?];
+        let mut background = vec![background::start(Arc::clone(&shared))?];
+        if let Some(courier) = shared.config.courier.clone() {
+            background.push(post::start(Arc::clone(&shared), courier)?);
+        }
         *shared.threads.lock() = Threads { background, commit };
         Ok(Self { shared })
     }
@@ -476,6 +487,7 @@ impl Engine {
         let Threads { background, commit } = std::mem::take(&mut *shared.threads.lock());
         shared.stopping.store(true, Ordering::Release);
         shared.outbox_news.iter().for_each(Notify::notify_one);
+        shared.post_news.notify_one();
         join(background).await;
         while !shared.broken.load(Ordering::Acquire) && !shared.queues.iter().all(CommitQueue::is_drained) {
             tokio::time::sleep(Duration::from_millis(5)).await;

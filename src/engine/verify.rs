@@ -9,6 +9,7 @@ use crate::{
     store::{
         Db, Family, OutboxItem, StoreError, StoredRecord, Tail,
         keys::{self, KeyKind},
+        record::MailItem,
     },
 };
 
@@ -23,6 +24,7 @@ pub struct Report {
     pub claims: u64,
     pub outbox_items: u64,
     pub feed_entries: u64,
+    pub mails: u64,
     pub findings: Vec<String>,
 }
 
@@ -131,6 +133,13 @@ pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Resu
             report.outbox_items += 1;
             if let Err(error) = minicbor::decode::<OutboxItem>(value) {
                 report.find(format!("an outbox item cannot be read: {error}"));
+            }
+            Ok(())
+        })?;
+        each_row(db, &keys::prefix(partition, KeyKind::Post), |_, value| {
+            report.mails += 1;
+            if let Err(error) = minicbor::decode::<MailItem>(value) {
+                report.find(format!("a mail in the outbox cannot be read: {error}"));
             }
             Ok(())
         })?;

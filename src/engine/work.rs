@@ -35,6 +35,7 @@ pub(super) enum Work<M: Machine> {
     Read(Box<dyn ReadWork<M>>),
     Tick { due: UnixMillis, now: UnixMillis, done: oneshot::Sender<Delivered> },
     Message(MessageWork<M>),
+    Notice(NoticeWork<M>),
 }
 
 pub(super) struct CommandWork<M: Machine> {
@@ -55,6 +56,15 @@ pub(super) struct MessageWork<M: Machine> {
     pub taken: Option<HighWater>,
     /// The outbox row that is done with this message.
     pub outbox_key: Option<Vec<u8>>,
+    pub now: UnixMillis,
+    pub done: oneshot::Sender<Delivered>,
+}
+
+/// What the server's own post tells an entity. The row that it is about goes with the same record, so it needs no mark
+/// to be taken once.
+pub(super) struct NoticeWork<M: Machine> {
+    pub command: M::Command,
+    pub post_key: Vec<u8>,
     pub now: UnixMillis,
     pub done: oneshot::Sender<Delivered>,
 }
@@ -139,7 +149,9 @@ impl<M: Machine> Envelope<M> {
                 let _ = work.answer.send(Err(failure.widen()));
             }
             Work::Read(read) => read.fail(failure),
-            Work::Tick { done, .. } | Work::Message(MessageWork { done, .. }) => {
+            Work::Tick { done, .. }
+            | Work::Message(MessageWork { done, .. })
+            | Work::Notice(NoticeWork { done, .. }) => {
                 let _ = done.send(if failure == Failure::Quarantined { Delivered::Refused } else { Delivered::Later });
             }
         }

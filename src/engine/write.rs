@@ -3,12 +3,14 @@
 use super::actor::{EntityActor, Judged};
 use crate::{
     kernel::{
-        ClaimOp, Codec, Context as Circumstances, Effects, Machine, MessageTarget, UnixMillis, VaultField, VaultOp,
+        ClaimOp, Codec, Context as Circumstances, Effects, Machine, MailCopy, MailName, MessageTarget, UnixMillis,
+        VaultField, VaultOp,
     },
     store::{
-        Ops, OutboxItem, StoreError, StoredRecord, keys,
+        Ops, OutboxItem, StoreError, StoredRecord,
+        keys::{self, Channel},
         ops::OpTag,
-        record::{SnapshotHead, Target},
+        record::{MailItem, SnapshotHead, Target},
         vault::Secret,
     },
 };
@@ -48,6 +50,7 @@ impl<M: Machine> EntityActor<M> {
             }
         }
         self.write_messages(&judged.effects, ops);
+        self.write_mails(&judged.effects, cx.now, ops);
         if !judged.effects.vault.is_empty() {
             self.write_vault(&judged.effects.vault, ops)?;
         }
@@ -76,6 +79,21 @@ impl<M: Machine> EntityActor<M> {
                 secret: message.secret.map(|(subject, field)| (subject, field as u8)),
             };
             ops.push(OpTag::PutOutbox, &[], |bytes| item.encode_into(bytes));
+        }
+    }
+
+    fn write_mails(&self, effects: &Effects, now: UnixMillis, ops: &mut Ops) {
+        for (n, request) in (0u32..).zip(&effects.mails) {
+            let lane = keys::post_lane(self.partition(), Channel::Mail, self.address.org, request.to);
+            let name = MailName { from: self.address, revision: self.revision, n, at: now };
+            let mail = MailCopy {
+                name: request.name.unwrap_or(name),
+                template: (&*request.template).into(),
+                to: request.to,
+                about: request.about.clone(),
+            };
+            let item = MailItem { mail, deadline: request.deadline, since: now };
+            ops.push(OpTag::PutPost, &lane, |bytes| item.encode_into(bytes));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     feed::{audit, changes},
     orgs::{
         Scope,
-        api::{organisations, people, tokens},
+        api::{mails, organisations, people, tokens},
     },
 };
 use actix_web::{HttpRequest, HttpResponse, http::Method, web};
@@ -77,6 +77,12 @@ routes! {
     GET "/api/v1/organisations", ANY_TOKEN, Admin, "organisations.list", organisations::list, organisations::LIST;
     GET "/api/v1/organisations/{organisation}", ANY_TOKEN, Admin, "organisations.show", organisations::show, organisations::SHOW;
     PATCH "/api/v1/organisations/{organisation}", OPERATOR, Admin, "organisations.change", organisations::change, organisations::CHANGE;
+
+    GET "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.settings", mails::choice, mails::CHOICE;
+    PATCH "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.choose", mails::choose, mails::CHOOSE;
+    GET "/api/v1/mails/dead", ORG_ADMIN, Admin, "mails.dead", mails::dead, mails::DEAD;
+    POST "/api/v1/mails/dead/{mail}/resend", ORG_ADMIN, Admin, "mails.resend", mails::resend, mails::RESEND;
+    DELETE "/api/v1/mails/dead/{mail}", ORG_ADMIN, Admin, "mails.give_up", mails::give_up, mails::GIVE_UP;
 
     POST "/api/v1/people", ORG_ADMIN, Admin, "people.create", people::create, people::CREATE;
     GET "/api/v1/people", ORG_ADMIN, Admin, "people.list", people::list, people::LIST;

@@ -1,9 +1,12 @@
 //! What may follow from a change, as data. The shell makes rows, claims and messages of it in the same record.
 
 use super::{
-    ids::{Address, EntityKind, OrgId},
+    ids::{Address, EntityKind, OrgId, PersonId},
     machine::Codec,
+    time::UnixMillis,
 };
+use minicbor::{Decode, Encode};
+use std::borrow::Cow;
 
 /// Row spaces of lists and indexes. Stored in keys: numbers are append-only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,10 +30,12 @@ pub enum RowSpace {
     EnrolmentCodes = 8,
     /// org, key → its long texts.
     KeyTexts = 9,
+    /// org, dead mail → what it was and why it could not be brought.
+    DeadLetters = 12,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -40,6 +45,7 @@ impl RowSpace {
         Self::Conflicts,
         Self::EnrolmentCodes,
         Self::KeyTexts,
+        Self::DeadLetters,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -143,6 +149,139 @@ impl VaultField {
     }
 }
 
+/// Who gets a mail: a reference, resolved when it is sent. Stored: numbers are append-only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum Recipient {
+    /// Of the organisation that the deciding entity belongs to.
+    #[n(0)]
+    Owner,
+    #[n(1)]
+    Person(#[n(0)] PersonId),
+}
+
+/// A mail to be rendered when it is sent. Nothing personal stands in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailRequest {
+    /// Names the template and who can read `about`.
+    pub template: Cow<'static, str>,
+    pub to: Recipient,
+    /// Ids and numbers to render with, in the asking context's own bytes.
+    pub about: Vec<u8>,
+    /// After this nobody wants it any more: it becomes a dead letter.
+    pub deadline: UnixMillis,
+    /// Of a mail that is sent again after it died.
+    pub name: Option<MailName>,
+}
+
+/// A mail as the outbox and a dead letter keep it. Stored in rows: numbers are append-only.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct MailCopy {
+    #[n(0)]
+    pub name: MailName,
+    #[n(1)]
+    pub template: Box<str>,
+    #[n(2)]
+    pub to: Recipient,
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub about: Vec<u8>,
+}
+
+/// What names a mail for ever, however often it is sent: who asked, in which revision, as which of its mails, when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct MailName {
+    #[n(0)]
+    pub from: Address,
+    #[n(1)]
+    pub revision: u64,
+    #[n(2)]
+    pub n: u32,
+    /// A restore from backup may use a revision again, but not at the same moment.
+    #[n(3)]
+    pub at: UnixMillis,
+}
+
+/// Why a mail could not be brought. Stored and shown: numbers are append-only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum MailTrouble {
+    /// No driver is configured.
+    #[n(0)]
+    NoDriver,
+    /// The mail server cannot be reached, does not greet, or its certificate does not hold.
+    #[n(1)]
+    Unreachable,
+    /// The mail server does not take our name and password.
+    #[n(2)]
+    Login,
+    /// No answer in time.
+    #[n(3)]
+    Timeout,
+    /// The connection broke in the middle.
+    #[n(4)]
+    Broken,
+    /// Put off by the mail server (4xx).
+    #[n(5)]
+    Deferred,
+    /// Refused by the mail server for good (5xx).
+    #[n(6)]
+    Rejected,
+    /// The recipient has no address.
+    #[n(7)]
+    NoAddress,
+    /// The recipient was erased.
+    #[n(8)]
+    Erased,
+    /// The template does not render, or what it is about cannot be read.
+    #[n(9)]
+    Unrenderable,
+    /// Its time was over before it could be tried.
+    #[n(10)]
+    TooLate,
+}
+
+impl MailTrouble {
+    pub const ALL: [Self; 11] = [
+        Self::NoDriver,
+        Self::Unreachable,
+        Self::Login,
+        Self::Timeout,
+        Self::Broken,
+        Self::Deferred,
+        Self::Rejected,
+        Self::NoAddress,
+        Self::Erased,
+        Self::Unrenderable,
+        Self::TooLate,
+    ];
+
+    /// As on the wire and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoDriver => "no_driver",
+            Self::Unreachable => "unreachable",
+            Self::Login => "login",
+            Self::Timeout => "timeout",
+            Self::Broken => "broken",
+            Self::Deferred => "deferred",
+            Self::Rejected => "rejected",
+            Self::NoAddress => "no_address",
+            Self::Erased => "erased",
+            Self::Unrenderable => "unrenderable",
+            Self::TooLate => "too_late",
+        }
+    }
+
+    /// Whether trying again cannot help.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Rejected | Self::NoAddress | Self::Erased | Self::Unrenderable)
+    }
+
+    /// Whether it is the mail server's trouble with everything, not with this one mail.
+    pub fn is_of_the_server(self) -> bool {
+        matches!(self, Self::NoDriver | Self::Unreachable | Self::Login)
+    }
+}
+
 /// A change to the sealed rows of the deciding entity, which is their subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VaultOp {
@@ -160,6 +299,7 @@ pub struct Effects {
     pub rows: Vec<RowOp>,
     pub messages: Vec<Message>,
     pub vault: Vec<VaultOp>,
+    pub mails: Vec<MailRequest>,
 }
 
 impl Effects {
@@ -177,6 +317,16 @@ impl Effects {
 
     pub fn send_with_secret(&mut self, to: MessageTarget, body: &impl Codec, subject: Address, field: VaultField) {
         self.messages.push(Message { to, body: body.to_bytes(), secret: Some((subject, field)) });
+    }
+
+    pub fn mail(&mut self, template: &'static str, to: Recipient, about: &impl Codec, deadline: UnixMillis) {
+        self.mails.push(MailRequest { template: template.into(), to, about: about.to_bytes(), deadline, name: None });
+    }
+
+    /// Sends a mail that had died once more, under its old name.
+    pub fn mail_again(&mut self, mail: &MailCopy, deadline: UnixMillis) {
+        let MailCopy { name, template, to, about } = mail.clone();
+        self.mails.push(MailRequest { template: template.into_string().into(), to, about, deadline, name: Some(name) });
     }
 
     pub fn seal(&mut self, field: VaultField, plaintext: Vec<u8>) {

@@ -279,6 +279,9 @@ typed_id!(
 typed_id!(
     /// A group of keys, for grants.
     GroupId, "grp");
+typed_id!(
+    /// A dead letter; newer ones sort before older ones.
+    MailId, "mail");
 
 impl OrgId {
     pub const SYSTEM: Self = Self(0);

@@ -12,8 +12,11 @@ pub mod schema;
 pub mod time;
 
 pub use chance::Chance;
-pub use effects::{ClaimOp, ClaimSpace, Effects, Message, MessageTarget, RowOp, RowSpace, VaultField, VaultOp};
+pub use effects::{
+    ClaimOp, ClaimSpace, Effects, MailCopy, MailName, MailRequest, MailTrouble, Message, MessageTarget, Recipient,
+    RowOp, RowSpace, VaultField, VaultOp,
+};
 pub use feed::{EventOutcome, EventView, FeedCursor};
-pub use ids::{AccessId, Address, BoxId, EntityId, EntityKind, GroupId, KeyId, OrgId, PersonId, TokenId};
+pub use ids::{AccessId, Address, BoxId, EntityId, EntityKind, GroupId, KeyId, MailId, OrgId, PersonId, TokenId};
 pub use machine::{Codec, Context, Incoming, KeyedHash, Machine, Principal, Progress, Stamp};
 pub use time::{Clock, UnixMillis};

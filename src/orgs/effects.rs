@@ -1,6 +1,7 @@
 //! What follows from a change: list rows, sealed rows, word to the boxes. Pure.
 
 use super::{
+    mails,
     rows::{OrganisationRow, PersonRow, TokenRow},
     state::{
         organisation::{self, Organisation},
@@ -10,10 +11,16 @@ use super::{
 };
 use crate::{
     boxes::BoxMessage,
-    kernel::{Codec, Effects, EntityKind, MessageTarget, PersonId, RowSpace, VaultField},
+    kernel::{Codec, Context, Effects, EntityKind, MessageTarget, PersonId, RowSpace, VaultField},
 };
 
-pub fn of_organisation(state: &Organisation, events: &[organisation::Event], effects: &mut Effects) {
+pub fn of_organisation(
+    state: &Organisation,
+    command: &organisation::Command,
+    events: &[organisation::Event],
+    cx: &Context,
+    effects: &mut Effects,
+) {
     let Some(known) = state.known.as_ref().filter(|_| !events.is_empty()) else { return };
     let row = OrganisationRow {
         name: known.name.clone(),
@@ -22,6 +29,7 @@ pub fn of_organisation(state: &Organisation, events: &[organisation::Event], eff
         zone: known.zone.clone(),
         owner: known.owner,
         created: known.created,
+        mails: known.mails,
     };
     effects.put(RowSpace::Organisations, state.address.org, &[], row.to_bytes());
     for event in events {
@@ -29,6 +37,7 @@ pub fn of_organisation(state: &Organisation, events: &[organisation::Event], eff
             let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
             effects.send(boxes, &BoxMessage::PlanChanged { plan: *plan });
         }
+        mails::follow(state.address.org, command, event, cx.now, effects);
     }
 }
 

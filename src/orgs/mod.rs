@@ -6,6 +6,7 @@
 
 pub mod api;
 mod effects;
+mod mails;
 mod rows;
 mod state;
 mod words;
@@ -13,10 +14,11 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use mails::{DeadLetter, DeadMail, OrganisationMessage};
 pub use rows::{OrganisationRow, PersonRow, ProfilePlain, TokenRow};
 pub use state::{
     organisation::{self, Organisation, OrganisationView},
     person::{self, Person},
     token::{self, ApiToken, TokenView},
 };
-pub use words::{Language, Mark, Role, Scope, Scopes};
+pub use words::{Language, MailChoice, Mark, Role, Scope, Scopes};

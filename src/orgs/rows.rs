@@ -1,6 +1,6 @@
 //! List rows, and the plaintext of a person's sealed profile. Stored: numbers are append-only.
 
-use super::words::{Language, Role, Scopes};
+use super::words::{Language, MailChoice, Role, Scopes};
 use crate::{
     boxes::Plan,
     kernel::{PersonId, UnixMillis},
@@ -22,6 +22,8 @@ pub struct OrganisationRow {
     pub owner: PersonId,
     #[n(5)]
     pub created: UnixMillis,
+    #[cbor(n(6), default)]
+    pub mails: MailChoice,
 }
 
 /// `RowSpace::People`, by person. Names are read from the vault.

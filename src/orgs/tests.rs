@@ -1,7 +1,8 @@
 //! Stories on the pure core.
 
 use super::{
-    ApiToken, Language, Mark, Organisation, Person, Role, Scope, Scopes, organisation, person,
+    ApiToken, DeadLetter, DeadMail, Language, MailChoice, Mark, Organisation, OrganisationRow, Person, Role, Scope,
+    Scopes, organisation, person,
     state::person::{Credentials, Profile},
     token,
 };
@@ -9,8 +10,9 @@ use crate::http::testing::TestKeys;
 use crate::{
     boxes::{BoxMessage, PersonMessage, Plan},
     kernel::{
-        BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, EntityKind, Incoming, Machine, MessageTarget, OrgId,
-        PersonId, Principal, RowSpace, Stamp, TokenId, UnixMillis, VaultField, VaultOp,
+        BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, EntityKind, Incoming, Machine, MailCopy, MailId, MailName,
+        MailTrouble, MessageTarget, OrgId, PersonId, Principal, Recipient, RowSpace, Stamp, TokenId, UnixMillis,
+        VaultField, VaultOp,
     },
 };
 
@@ -97,6 +99,72 @@ fn making_the_same_again_is_a_replay_and_another_is_refused() {
     let organisation::Command::Create { plan, language, zone, owner, .. } = create_organisation() else { return };
     let other = organisation::Command::Create { name: "Bianchi".into(), plan, language, zone, owner };
     assert_eq!(story.tell(other), Err(organisation::Refusal::AlreadyExists));
+}
+
+fn died(n: u32) -> organisation::Command {
+    let name = MailName { from: BoxId(9).at(ORG), revision: 57, n, at: UnixMillis(1_790_000_000_000) };
+    let mail = MailCopy { name, template: "box_conflicts".into(), to: Recipient::Owner, about: vec![1, 2, 3] };
+    organisation::Command::MailDied(Box::new(DeadMail { mail, trouble: MailTrouble::Rejected, code: Some(550) }))
+}
+
+/// The dead letter that the last change wrote.
+fn written_letter(story: &Story<Organisation>) -> (MailId, DeadLetter) {
+    let row = story.effects.rows.iter().find(|row| row.space == RowSpace::DeadLetters).unwrap();
+    let letter = DeadLetter::decode_from(row.value.as_ref().unwrap()).unwrap();
+    (MailId::from_bytes(&row.key).unwrap(), letter)
+}
+
+#[test]
+fn a_mail_that_died_is_kept_sent_again_under_its_name_or_given_up() {
+    let mut story = Story::<Organisation>::of(ORG.at(ORG));
+    assert_eq!(story.tell(died(0)), Err(organisation::Refusal::NotFound));
+    assert_eq!(story.tell(create_organisation()), Ok(1));
+    assert_eq!(story.tell(died(0)), Ok(1));
+    let (first, letter) = written_letter(&story);
+    assert_eq!((letter.dead.code, letter.dead.trouble), (Some(550), MailTrouble::Rejected));
+    assert_eq!(story.tell(died(1)), Ok(1));
+    let (second, _) = written_letter(&story);
+    assert!(second < first, "the newest stands first");
+
+    let resend = organisation::Command::ResendMail { id: first, letter: Box::new(letter.clone()) };
+    assert_eq!(story.tell(resend.clone()), Ok(1));
+    assert_eq!(story.row(RowSpace::DeadLetters), Some(false));
+    let [mail] = &story.effects.mails[..] else { panic!("one mail") };
+    assert_eq!((mail.name, &*mail.template), (Some(letter.dead.mail.name), "box_conflicts"));
+    assert_eq!(story.tell(resend), Err(organisation::Refusal::MailNotFound), "not twice");
+    assert_eq!(story.tell(organisation::Command::GiveUpMail { id: second }), Ok(1));
+    assert!(story.effects.mails.is_empty() && story.row(RowSpace::DeadLetters) == Some(false));
+    let again = organisation::Command::GiveUpMail { id: second };
+    assert_eq!(story.tell(again), Err(organisation::Refusal::MailNotFound));
+}
+
+#[test]
+fn dead_letters_are_bounded() {
+    let mut story = Story::<Organisation>::of(ORG.at(ORG));
+    assert_eq!(story.tell(create_organisation()), Ok(1));
+    for n in 0..u32::try_from(organisation::DEAD_MAILS_MAX).unwrap() {
+        assert_eq!(story.tell(died(n)), Ok(1));
+    }
+    let oldest = story.state.dead_mails[0];
+    assert_eq!(story.tell(died(5_000)), Ok(2), "the oldest makes room");
+    assert_eq!(story.state.dead_mails.len(), organisation::DEAD_MAILS_MAX);
+    assert!(!story.state.dead_mails.contains(&oldest));
+    let removed = story.effects.rows.iter().find(|row| row.value.is_none()).unwrap();
+    assert_eq!(removed.key, MailId::to_bytes(oldest));
+}
+
+#[test]
+fn which_mails_are_wanted_is_the_organisations_choice() {
+    let choose = |conflicts, guarantee| organisation::Command::ChooseMails { conflicts, guarantee };
+    let mut story = Story::<Organisation>::of(ORG.at(ORG));
+    assert_eq!(story.tell(choose(Some(false), None)), Err(organisation::Refusal::NotFound));
+    assert_eq!(story.tell(create_organisation()), Ok(1));
+    assert_eq!(story.state.view().unwrap().mails, MailChoice { conflicts: true, guarantee: true });
+    assert_eq!(story.tell(choose(Some(false), None)), Ok(1));
+    let row = story.effects.rows.iter().find(|row| row.space == RowSpace::Organisations).unwrap();
+    let row = OrganisationRow::decode_from(row.value.as_ref().unwrap()).unwrap();
+    assert_eq!(row.mails, MailChoice { conflicts: false, guarantee: true });
+    assert_eq!(story.tell(choose(Some(false), Some(true))), Ok(0));
 }
 
 fn issue() -> token::Issue {
@@ -290,7 +358,18 @@ fn golden_events() {
         zone: "UTC".into(),
         owner: PersonId(1),
     };
+    let organisation::Command::MailDied(dead) = died(0) else { return };
+    const MAIL_DIED: &str = "8214825000000000000000000000000000000001 8384 845821 00000000000000000000000000000007 \
+        0400000000000000000000000000000009 1839 00 1b000001a0c4506c00 6d626f785f636f6e666c69637473 8200 80 43010203 \
+        06 190226";
     let golden = [
+        (hex(organisation::Event::MailDied { id: MailId(1), mail: *dead }.to_bytes()), MAIL_DIED),
+        (hex(organisation::Event::MailResent { id: MailId(1) }.to_bytes()), "8215815000000000000000000000000000000001"),
+        (
+            hex(organisation::Event::MailGivenUp { id: MailId(1) }.to_bytes()),
+            "8216815000000000000000000000000000000001",
+        ),
+        (hex(organisation::Event::MailsChosen { choice: MailChoice::default() }.to_bytes()), "82178182f5f5"),
         (hex(created.to_bytes()), "820085615201016355544350000000000000000000000000000000 01"),
         (hex(token::Event::Revoked.to_bytes()), "820180"),
         (hex(person::Event::RoleChanged { role: Role::Viewer }.to_bytes()), "82038104"),

@@ -18,6 +18,35 @@ pub enum Language {
     En,
 }
 
+impl Language {
+    pub const ALL: [Self; 3] = [Self::It, Self::De, Self::En];
+
+    /// As in file names and in the header `Content-Language`.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::It => "it",
+            Self::De => "de",
+            Self::En => "en",
+        }
+    }
+}
+
+/// Which mails an organisation's owner wants. That a box seems to be cloned is told always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, ToSchema)]
+pub struct MailChoice {
+    #[n(0)]
+    pub conflicts: bool,
+    /// That a guarantee is broken, and that it is kept again.
+    #[n(1)]
+    pub guarantee: bool,
+}
+
+impl Default for MailChoice {
+    fn default() -> Self {
+        Self { conflicts: true, guarantee: true }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
 #[cbor(index_only)]
 #[serde(rename_all = "snake_case")]

@@ -4,7 +4,7 @@
 //! default  [partition][kind] …          events  [partition][address 33][first revision u64] → record
 //! ```
 
-use crate::kernel::{Address, ClaimSpace, OrgId, RowSpace, UnixMillis, VaultField};
+use crate::kernel::{Address, ClaimSpace, OrgId, Recipient, RowSpace, UnixMillis, VaultField};
 
 /// What a row of the default column family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,15 @@ pub enum KeyKind {
     Replay = 11,
     /// Which records a commit batch holds, by its position.
     Feed = 12,
+    /// What leaves the server, by recipient, then in order.
+    Post = 15,
+}
+
+/// How something leaves the server. Stored in keys: numbers are append-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Channel {
+    Mail = 1,
 }
 
 /// The prefix of rows that belong to no partition, such as the format version.
@@ -97,6 +106,21 @@ pub fn claim(partition: u8, space: ClaimSpace, org: OrgId, digest: &[u8; 32]) ->
 
 pub fn outbox(partition: u8, position: u64, index: u32) -> Vec<u8> {
     key(partition, KeyKind::Outbox, &[&position.to_be_bytes(), &index.to_be_bytes()])
+}
+
+/// The prefix of a lane: all that one recipient gets over one channel, in order.
+pub fn post_lane(partition: u8, channel: Channel, org: OrgId, to: Recipient) -> Vec<u8> {
+    let (kind, person) = match to {
+        Recipient::Owner => (0, [0; 16]),
+        Recipient::Person(person) => (1, person.to_bytes()),
+    };
+    key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &person])
+}
+
+pub const POST_LANE: usize = 2 + 1 + 16 + 1 + 16;
+
+pub fn post(lane: &[u8], position: u64, index: u32) -> Vec<u8> {
+    [lane, &position.to_be_bytes(), &index.to_be_bytes()].concat()
 }
 
 pub fn high_water(partition: u8, receiver: Address, sender: Address) -> Vec<u8> {

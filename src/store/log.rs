@@ -160,6 +160,10 @@ impl CommitLog for RocksLog {
                     write.put(keys::outbox(batch.partition, batch.position, outbox_index), op.value);
                     outbox_index += 1;
                 }
+                OpTag::PutPost => {
+                    write.put(keys::post(op.key, batch.position, outbox_index), op.value);
+                    outbox_index += 1;
+                }
             }
         }
         write.put(keys::feed(batch.partition, batch.position), index.bytes());

@@ -13,7 +13,7 @@ pub use db::{Db, Family, Options, Partitions};
 pub use feed::{FeedError, FeedPage, FeedQuery, FeedRecord};
 pub use log::{Appended, Batch, CommitLog, RocksLog, Tail};
 pub use ops::Ops;
-pub use record::{OutboxItem, StoredRecord, StoredReplay};
+pub use record::{MailItem, OutboxItem, StoredRecord, StoredReplay};
 pub use vault::Keyring;
 
 /// Why the store could not do it.

@@ -11,6 +11,8 @@ pub enum OpTag {
     PutEvent = 3,
     /// The key is made by the committer from the batch's position and the item's index.
     PutOutbox = 4,
+    /// The same for what leaves the server: the key given is its lane's, position and index are appended.
+    PutPost = 5,
 }
 
 /// A growing list of row operations.
@@ -72,6 +74,7 @@ impl Ops {
                 2 => OpTag::Delete,
                 3 => OpTag::PutEvent,
                 4 => OpTag::PutOutbox,
+                5 => OpTag::PutPost,
                 _ => return None,
             };
             let size = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;

@@ -1,7 +1,7 @@
 //! What the values of rows hold that the engine writes: records, outbox items, stored answers.
 
 use super::{StoreError, keys};
-use crate::kernel::{Address, Codec, Principal, UnixMillis};
+use crate::kernel::{Address, Codec, MailCopy, Principal, UnixMillis};
 use minicbor::{Decode, Encode, Encoder};
 use std::net::IpAddr;
 
@@ -122,6 +122,18 @@ pub enum Target {
         #[n(2)] u8,
         #[cbor(n(3), with = "minicbor::bytes")] Vec<u8>,
     ),
+}
+
+/// A mail that waits to be sent. Rendered when it is: what is personal is read then.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct MailItem {
+    #[n(0)]
+    pub mail: MailCopy,
+    #[n(1)]
+    pub deadline: UnixMillis,
+    /// When it came into the outbox; of a mail sent again that is later than its name says.
+    #[n(2)]
+    pub since: UnixMillis,
 }
 
 /// The newest message of one sender that a receiver has taken.

@@ -46,6 +46,7 @@ fn things_of(org: &Org) -> Objects {
         ("key", key),
         ("access", access),
         ("seq", "1".to_owned()),
+        ("mail", format!("mail_{NOTHING}")),
     ])
 }
 
@@ -60,6 +61,7 @@ fn unknown_things() -> Objects {
         ("key", id("key")),
         ("access", id("acc")),
         ("seq", "1".to_owned()),
+        ("mail", id("mail")),
     ])
 }
 
@@ -73,6 +75,8 @@ fn body_for(route: &Route, person: &str) -> Option<Value> {
         "tokens.create" => json!({"label": "y", "scopes": ["boxes:read"]}),
         "boxes.create" => json!({"name": "Two", "model": "MS4", "zone": "Europe/Rome", "bins": ["A-1"]}),
         "boxes.change" => json!({"name": "Three"}),
+        "mails.choose" => json!({"guarantee": true}),
+        "mails.resend" => json!({}),
         _ => match (route.method.as_str(), route.path.rsplit('/').next().unwrap()) {
             ("POST", "enrolment") => json!({}),
             ("PATCH", "{bin}") => json!({"state": "protected"}),

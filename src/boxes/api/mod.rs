@@ -9,6 +9,7 @@ mod enrolment;
 pub(crate) mod events;
 pub mod history;
 pub mod keys;
+pub(crate) mod mails;
 mod schema;
 mod setup;
 #[cfg(test)]

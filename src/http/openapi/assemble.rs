@@ -24,6 +24,7 @@ are problems (RFC 9457) with a stable `code`, each explained under `/problems/{c
 const TAGS: &[(&str, &str)] = &[
     ("organisations", "Customers of this server, with their plan and owner"),
     ("people", "Who may pick up keys, and who administers"),
+    ("mails", "Mails to owners, and those that could not be brought"),
     ("tokens", "Credentials of programs"),
     ("boxes", "SmartBoxes: set-up, state, history"),
     ("bins", "The bins of a box"),

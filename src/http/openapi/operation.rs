@@ -7,7 +7,7 @@ use crate::{
         Code, PageQuery,
         routes::{Guard, Route},
     },
-    kernel::{AccessId, BoxId, KeyId, OrgId, PersonId, TokenId, schema::Whole64},
+    kernel::{AccessId, BoxId, KeyId, MailId, OrgId, PersonId, TokenId, schema::Whole64},
 };
 use actix_web::http::Method;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,7 @@ const PARAMETERS: &[Named] = &[
     ("bin", Schemas::request::<Label>, "The bin's label"),
     ("key", Schemas::request::<KeyId>, "The key"),
     ("access", Schemas::request::<AccessId>, "The access"),
+    ("mail", Schemas::request::<MailId>, "The mail"),
     ("seq", Schemas::request::<Whole64>, "The conflict's number at its box"),
 ];
 

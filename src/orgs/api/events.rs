@@ -38,6 +38,13 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
         Event::PlanChanged { plan } => ("organisations.plan_changed", json!({ "plan": plan })),
         Event::LanguageChanged { language } => ("organisations.language_changed", json!({ "language": language })),
         Event::ZoneChanged { zone } => ("organisations.zone_changed", json!({ "zone": zone })),
+        Event::MailDied { id, mail } => (
+            "organisations.mail_died",
+            json!({ "mail": id, "template": mail.mail.template, "reason": mail.trouble.name(), "code": mail.code }),
+        ),
+        Event::MailResent { id } => ("organisations.mail_resent", json!({ "mail": id })),
+        Event::MailGivenUp { id } => ("organisations.mail_given_up", json!({ "mail": id })),
+        Event::MailsChosen { choice } => ("organisations.mails_chosen", json!({ "mails": choice })),
     };
     EventView::new(name, data)
 }

@@ -1,6 +1,7 @@
 //! The wire of organisations, people and tokens.
 
 pub(crate) mod events;
+pub mod mails;
 pub mod organisations;
 pub mod people;
 pub mod tokens;

@@ -1,6 +1,7 @@
 //! Organisations: made and changed by the operator, seen by their own tokens.
 
 use super::{
+    mails::refused,
     people::{self, CredentialsPlain},
     tokens,
     values::{self, Wrong},
@@ -12,10 +13,7 @@ use crate::{
         Codec, OrgId, PersonId, TokenId,
         schema::{Secret, Text, Time, Zone},
     },
-    orgs::{
-        Language, Organisation, OrganisationRow, ProfilePlain, Role, Scope, Scopes,
-        organisation::{Command, Refusal},
-    },
+    orgs::{Language, Organisation, OrganisationRow, ProfilePlain, Role, Scope, Scopes, organisation::Command},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -217,11 +215,4 @@ fn is_operator(ask: &Ask) -> bool {
 
 async fn tell(ask: &Ask, organisation: OrgId, command: Command) -> Result<u64, Problem> {
     ask.tell_once::<Organisation>(organisation.at(organisation), command, refused).await
-}
-
-fn refused(refusal: Refusal) -> Problem {
-    match refusal {
-        Refusal::NotFound => Code::NotFound.into(),
-        Refusal::AlreadyExists => Code::AlreadyExists.into(),
-    }
 }

@@ -2,8 +2,14 @@
 
 use crate::{
     boxes::Plan,
-    kernel::{Address, Codec, Context, Effects, EntityKind, Machine, PersonId, Progress, Stamp, UnixMillis},
-    orgs::{effects, words::Language},
+    kernel::{
+        Address, Codec, Context, Effects, EntityKind, Incoming, Machine, MailId, PersonId, Progress, Stamp, UnixMillis,
+    },
+    orgs::{
+        effects,
+        mails::{DeadLetter, DeadMail, OrganisationMessage},
+        words::{Language, MailChoice},
+    },
 };
 use minicbor::{Decode, Encode};
 
@@ -13,7 +19,13 @@ pub struct Organisation {
     pub address: Address,
     #[n(1)]
     pub known: Option<Details>,
+    /// Mails that died and wait for an administrator, oldest first.
+    #[cbor(n(2), default)]
+    pub dead_mails: Vec<MailId>,
 }
+
+/// Dead letters that are kept; a further one displaces the oldest.
+pub const DEAD_MAILS_MAX: usize = 1_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Details {
@@ -31,6 +43,8 @@ pub struct Details {
     pub owner: PersonId,
     #[n(5)]
     pub created: UnixMillis,
+    #[cbor(n(6), default)]
+    pub mails: MailChoice,
 }
 
 pub type OrganisationView = Details;
@@ -50,6 +64,21 @@ pub enum Command {
         plan: Option<Plan>,
         language: Option<Language>,
         zone: Option<Box<str>>,
+    },
+    /// What is left out stays.
+    ChooseMails {
+        conflicts: Option<bool>,
+        guarantee: Option<bool>,
+    },
+    /// The post tells that a mail could not be brought.
+    MailDied(Box<DeadMail>),
+    /// The letter is the row of this id, as it was read.
+    ResendMail {
+        id: MailId,
+        letter: Box<DeadLetter>,
+    },
+    GiveUpMail {
+        id: MailId,
     },
 }
 
@@ -88,6 +117,29 @@ pub enum Event {
         #[n(0)]
         zone: Box<str>,
     },
+    #[n(20)]
+    MailDied {
+        #[n(0)]
+        id: MailId,
+        #[n(1)]
+        mail: DeadMail,
+    },
+    #[n(21)]
+    MailResent {
+        #[n(0)]
+        id: MailId,
+    },
+    /// By an administrator, or displaced by newer ones.
+    #[n(22)]
+    MailGivenUp {
+        #[n(0)]
+        id: MailId,
+    },
+    #[n(23)]
+    MailsChosen {
+        #[n(0)]
+        choice: MailChoice,
+    },
 }
 
 /// In order of precedence.
@@ -95,6 +147,7 @@ pub enum Event {
 pub enum Refusal {
     NotFound,
     AlreadyExists,
+    MailNotFound,
 }
 
 impl Machine for Organisation {
@@ -107,10 +160,10 @@ impl Machine for Organisation {
     type View = OrganisationView;
 
     fn blank(address: Address) -> Self {
-        Self { address, known: None }
+        Self { address, known: None, dead_mails: Vec::new() }
     }
 
-    fn decide(&self, command: &Command, _: usize, _: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
+    fn decide(&self, command: &Command, _: usize, cx: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
         match (command, &self.known) {
             (Command::Create { name, plan, language, zone, owner }, None) => events.push(Event::Created {
                 name: name.clone(),
@@ -126,7 +179,30 @@ impl Machine for Organisation {
                     return Err(Refusal::AlreadyExists);
                 }
             }
-            (Command::Change { .. }, None) => return Err(Refusal::NotFound),
+            (Command::Change { .. } | Command::ChooseMails { .. } | Command::MailDied(_), None) => {
+                return Err(Refusal::NotFound);
+            }
+            (Command::ChooseMails { conflicts, guarantee }, Some(known)) => {
+                let choice = MailChoice {
+                    conflicts: conflicts.unwrap_or(known.mails.conflicts),
+                    guarantee: guarantee.unwrap_or(known.mails.guarantee),
+                };
+                if choice != known.mails {
+                    events.push(Event::MailsChosen { choice });
+                }
+            }
+            (Command::MailDied(mail), Some(_)) => {
+                let displaced = self.dead_mails.first().filter(|_| self.dead_mails.len() >= DEAD_MAILS_MAX);
+                events.extend(displaced.map(|id| Event::MailGivenUp { id: *id }));
+                events.push(Event::MailDied { id: mail.letter_id(cx.now), mail: (**mail).clone() });
+            }
+            (Command::ResendMail { id, .. }, _) if self.dead_mails.contains(id) => {
+                events.push(Event::MailResent { id: *id });
+            }
+            (Command::GiveUpMail { id }, _) if self.dead_mails.contains(id) => {
+                events.push(Event::MailGivenUp { id: *id });
+            }
+            (Command::ResendMail { .. } | Command::GiveUpMail { .. }, _) => return Err(Refusal::MailNotFound),
             (Command::Change { name, plan, language, zone }, Some(known)) => {
                 if let Some(name) = name.clone().filter(|name| *name != known.name) {
                     events.push(Event::Renamed { name });
@@ -155,8 +231,12 @@ impl Machine for Organisation {
                     zone: zone.clone(),
                     owner: *owner,
                     created: stamp.at,
+                    mails: MailChoice::default(),
                 });
             }
+            (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
+            (Event::MailResent { id } | Event::MailGivenUp { id }, _) => self.dead_mails.retain(|dead| dead != id),
+            (Event::MailsChosen { choice }, Some(known)) => known.mails = *choice,
             (Event::Renamed { name }, Some(known)) => known.name = name.clone(),
             (Event::PlanChanged { plan }, Some(known)) => known.plan = *plan,
             (Event::LanguageChanged { language }, Some(known)) => known.language = *language,
@@ -165,7 +245,8 @@ impl Machine for Organisation {
                 Event::Renamed { .. }
                 | Event::PlanChanged { .. }
                 | Event::LanguageChanged { .. }
-                | Event::ZoneChanged { .. },
+                | Event::ZoneChanged { .. }
+                | Event::MailsChosen { .. },
                 None,
             ) => {}
         }
@@ -173,8 +254,13 @@ impl Machine for Organisation {
 
     fn answer(&self, _: &Command, _: &[Event], _: u64, _: &Context) {}
 
-    fn effects(&self, _: &Command, events: &[Event], _: &Context, effects: &mut Effects) {
-        effects::of_organisation(self, events, effects);
+    fn effects(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
+        effects::of_organisation(self, command, events, cx, effects);
+    }
+
+    fn message(incoming: Incoming<'_>) -> Result<Command, String> {
+        let OrganisationMessage::MailDied(mail) = OrganisationMessage::decode_from(incoming.body)?;
+        Ok(Command::MailDied(Box::new(mail)))
     }
 
     fn view(&self) -> Option<OrganisationView> {

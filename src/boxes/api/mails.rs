@@ -1,0 +1,226 @@
+//! The boxes' mails as their templates see them: rows and names, read when the mail is sent.
+
+use crate::{
+    boxes::{
+        Act, BoxMail, BoxRow, Conflict, Fob, KeyRow, conflict_key,
+        words::{BinState, Plan},
+    },
+    delivery::mail::{MailKind, Reader},
+    kernel::{BoxId, Codec, KeyId, PersonId, RowSpace, UnixMillis},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub(crate) static KINDS: [MailKind; 4] = [
+    MailKind { template: "box_conflicts", wanted: |choice| choice.conflicts, data, ids, sample: sample_conflicts },
+    MailKind { template: "box_guarantee_broken", wanted: |choice| choice.guarantee, data, ids, sample: sample_broken },
+    MailKind { template: "box_guarantee_kept", wanted: |choice| choice.guarantee, data, ids, sample: sample_kept },
+    MailKind { template: "box_suspended", wanted: |_| true, data, ids, sample: sample_suspended },
+];
+
+#[derive(Serialize)]
+struct BoxSeen {
+    id: String,
+    name: Box<str>,
+    location: Box<str>,
+    zone: Box<str>,
+}
+
+/// Somebody, by name; whoever was erased has none.
+#[derive(Serialize)]
+struct PersonSeen {
+    erased: bool,
+    name: String,
+}
+
+#[derive(Serialize)]
+struct KeySeen {
+    /// Without a key that the organisation knows only the fob is told.
+    name: Option<Box<str>>,
+    fob: Option<Fob>,
+}
+
+#[derive(Serialize)]
+struct ConflictSeen {
+    number: u64,
+    reason: &'static str,
+    kind: Option<&'static str>,
+    bin: Option<String>,
+    key: Option<KeySeen>,
+    person: Option<PersonSeen>,
+    at: UnixMillis,
+    estimated: bool,
+    text: Option<Box<str>>,
+    server: ServerSeen,
+}
+
+#[derive(Serialize)]
+struct ServerSeen {
+    bin_state: Option<BinState>,
+    /// What was believed to be in the bin.
+    bin_holds: Option<KeySeen>,
+    /// Where else in the box the key was believed to be.
+    key_bin: Option<String>,
+    /// Who was believed to have it.
+    holder: Option<PersonSeen>,
+    since: Option<UnixMillis>,
+}
+
+fn box_seen(reader: &Reader<'_>, id: BoxId) -> Result<BoxSeen, String> {
+    let row: BoxRow = reader.row(RowSpace::Boxes, &id.to_bytes())?.ok_or("there is no such box")?;
+    Ok(BoxSeen { id: id.to_string(), name: row.name, location: row.location, zone: row.zone })
+}
+
+fn person_seen(reader: &Reader<'_>, id: Option<PersonId>) -> Result<Option<PersonSeen>, String> {
+    let Some(id) = id else { return Ok(None) };
+    let name = reader.profile(id)?.map(|profile| profile.name);
+    Ok(Some(PersonSeen { erased: name.is_none(), name: name.unwrap_or_default() }))
+}
+
+fn key_name(reader: &Reader<'_>, key: Option<KeyId>) -> Result<Option<Box<str>>, String> {
+    let Some(key) = key else { return Ok(None) };
+    Ok(reader.row::<KeyRow>(RowSpace::Keys, &key.to_bytes())?.map(|row| row.name))
+}
+
+fn conflict_seen(reader: &Reader<'_>, conflict: Conflict) -> Result<ConflictSeen, String> {
+    let Conflict { number, outcome, box_says, server_says, .. } = conflict;
+    let fob = box_says.act.and_then(Act::fob);
+    let name = key_name(reader, server_says.key)?;
+    let bin_holds =
+        server_says.bin_fob.map(|held| KeySeen { name: name.clone().filter(|_| Some(held) == fob), fob: Some(held) });
+    Ok(ConflictSeen {
+        number,
+        reason: outcome.reason().unwrap_or_default(),
+        kind: box_says.act.map(|act| match act {
+            Act::PickUp(_) => "pick_up",
+            Act::DropOff(_) => "drop_off",
+            Act::Opened => "opened",
+        }),
+        bin: box_says.bin.map(|bin| bin.to_string()),
+        key: fob.map(|fob| KeySeen { name, fob: Some(fob) }),
+        person: person_seen(reader, box_says.person)?,
+        at: box_says.at,
+        estimated: box_says.estimated,
+        text: box_says.text,
+        server: ServerSeen {
+            bin_state: server_says.bin_state,
+            bin_holds,
+            key_bin: server_says.fob_bin.map(|bin| bin.to_string()),
+            holder: person_seen(reader, server_says.holder)?,
+            since: server_says.since,
+        },
+    })
+}
+
+fn guarantee_minutes(plan: Plan) -> u64 {
+    plan.guarantee().as_secs() / 60
+}
+
+fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
+    let mail = BoxMail::decode_from(about)?;
+    let smart_box = box_seen(reader, mail.smart_box())?;
+    Ok(match mail {
+        BoxMail::Conflicts { smart_box: id, numbers, total } => {
+            let mut conflicts = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                if let Some(conflict) = reader.row(RowSpace::Conflicts, &conflict_key(id, number))? {
+                    conflicts.push(conflict_seen(reader, conflict)?);
+                }
+            }
+            let more = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(conflicts.len());
+            json!({"box": smart_box, "conflicts": conflicts, "total": total, "more": more})
+        }
+        BoxMail::GuaranteeBroken { pending_since, due, plan, last_contact, .. } => json!({
+            "box": smart_box, "pending_since": pending_since, "due": due, "plan": plan,
+            "guarantee_minutes": guarantee_minutes(plan), "last_contact": last_contact,
+        }),
+        BoxMail::GuaranteeKept { at, pending_since, plan, .. } => json!({
+            "box": smart_box, "at": at, "pending_since": pending_since, "plan": plan,
+            "guarantee_minutes": guarantee_minutes(plan),
+        }),
+        BoxMail::Suspended { at, seq, reused, .. } => {
+            json!({"box": smart_box, "at": at, "seq": seq, "reused": reused})
+        }
+    })
+}
+
+fn ids(about: &[u8]) -> Value {
+    match BoxMail::decode_from(about) {
+        Ok(BoxMail::Conflicts { smart_box, numbers, total }) => {
+            json!({"box": smart_box, "conflicts": numbers, "total": total})
+        }
+        Ok(mail) => json!({"box": mail.smart_box()}),
+        Err(_) => Value::Null,
+    }
+}
+
+const SAMPLE_TIME: UnixMillis = UnixMillis(1_790_000_000_000);
+
+fn sample_box() -> BoxSeen {
+    BoxSeen {
+        id: BoxId(1).to_string(),
+        name: "Portineria".into(),
+        location: "Via Roma 1, Torino".into(),
+        zone: "Europe/Rome".into(),
+    }
+}
+
+fn sample_conflict(reason: &'static str, kind: Option<&'static str>) -> Value {
+    let person = |erased, name: &str| PersonSeen { erased, name: name.to_owned() };
+    let key = || KeySeen { name: Some("Panda <1>".into()), fob: Fob::new("04A2F1") };
+    json!(ConflictSeen {
+        number: 57,
+        reason,
+        kind,
+        bin: kind.map(|_| "A-3".to_owned()),
+        key: kind.map(|_| key()),
+        person: kind.map(|_| person(kind == Some("drop_off"), "Bruno Müller")),
+        at: SAMPLE_TIME,
+        estimated: kind.is_none(),
+        text: kind.is_none().then(|| "{not an entry}".into()),
+        server: ServerSeen {
+            bin_state: kind.map(|_| BinState::Protected),
+            bin_holds: kind.map(|_| KeySeen { name: None, fob: Fob::new("04A2F2") }),
+            key_bin: kind.map(|_| "A-1".to_owned()),
+            holder: kind.map(|_| person(kind == Some("pick_up"), "Carla")),
+            since: kind.map(|_| SAMPLE_TIME),
+        },
+    })
+}
+
+/// Every reason and every kind, so that no branch of a template goes untried.
+fn sample_conflicts() -> Value {
+    let reasons = [
+        "bin_occupied",
+        "key_elsewhere",
+        "key_not_in_bin",
+        "late_pick_up_missing",
+        "fob_in_two_boxes",
+        "unknown_bin",
+        "sequence_reused",
+        "behind_receipts",
+    ];
+    let kinds = ["pick_up", "drop_off", "opened"].into_iter().cycle();
+    let mut conflicts: Vec<_> =
+        reasons.into_iter().zip(kinds).map(|(reason, kind)| sample_conflict(reason, Some(kind))).collect();
+    conflicts.push(sample_conflict("unreadable", None));
+    json!({"box": sample_box(), "total": conflicts.len() + 3, "more": 3, "conflicts": conflicts})
+}
+
+fn sample_broken() -> Value {
+    json!({
+        "box": sample_box(), "pending_since": SAMPLE_TIME, "due": SAMPLE_TIME, "plan": Plan::Premium,
+        "guarantee_minutes": guarantee_minutes(Plan::Premium), "last_contact": SAMPLE_TIME,
+    })
+}
+
+fn sample_kept() -> Value {
+    json!({
+        "box": sample_box(), "at": SAMPLE_TIME, "pending_since": SAMPLE_TIME, "plan": Plan::BusinessPro,
+        "guarantee_minutes": guarantee_minutes(Plan::BusinessPro),
+    })
+}
+
+fn sample_suspended() -> Value {
+    json!({"box": sample_box(), "at": SAMPLE_TIME, "seq": 57, "reused": true})
+}

@@ -1,0 +1,157 @@
+//! Mails that follow from what happens to a box: one for all conflicts of a sync, one when the guarantee is broken, one
+//! when it is kept again, one when the box seems to be cloned. They go to the organisation's owner. Pure.
+
+use super::{
+    event::{Event, Suspicion},
+    state::SmartBox,
+    words::Plan,
+};
+use crate::kernel::{BoxId, Effects, Recipient, UnixMillis};
+use minicbor::{Decode, Encode};
+use std::time::Duration;
+
+/// What such a mail is about. Stored in the outbox and in dead letters: numbers are append-only.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum BoxMail {
+    #[n(0)]
+    Conflicts {
+        #[n(0)]
+        smart_box: BoxId,
+        /// The first `CONFLICTS_MAX` of them.
+        #[n(1)]
+        numbers: Vec<u64>,
+        #[n(2)]
+        total: u32,
+    },
+    #[n(1)]
+    GuaranteeBroken {
+        #[n(0)]
+        smart_box: BoxId,
+        #[n(1)]
+        pending_since: UnixMillis,
+        #[n(2)]
+        due: UnixMillis,
+        #[n(3)]
+        plan: Plan,
+        #[n(4)]
+        last_contact: Option<UnixMillis>,
+    },
+    #[n(2)]
+    GuaranteeKept {
+        #[n(0)]
+        smart_box: BoxId,
+        #[n(1)]
+        at: UnixMillis,
+        /// Known if nobody had noticed the breach before.
+        #[n(2)]
+        pending_since: Option<UnixMillis>,
+        #[n(3)]
+        plan: Plan,
+    },
+    /// It seems to be cloned.
+    #[n(3)]
+    Suspended {
+        #[n(0)]
+        smart_box: BoxId,
+        #[n(1)]
+        at: UnixMillis,
+        /// The journal's number that gave it away.
+        #[n(2)]
+        seq: u64,
+        /// It came again with other content; else it was behind what had been receipted.
+        #[n(3)]
+        reused: bool,
+    },
+}
+
+/// Conflicts that one mail describes; further ones are counted.
+pub const CONFLICTS_MAX: usize = 50;
+/// A conflict should be put right while it can be seen in the bins, a cloned box as soon as anybody reads it.
+const CONFLICTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 3600);
+/// That a guarantee was broken yesterday is history, and stands there.
+const GUARANTEE_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+impl BoxMail {
+    pub fn template(&self) -> &'static str {
+        match self {
+            Self::Conflicts { .. } => "box_conflicts",
+            Self::GuaranteeBroken { .. } => "box_guarantee_broken",
+            Self::GuaranteeKept { .. } => "box_guarantee_kept",
+            Self::Suspended { .. } => "box_suspended",
+        }
+    }
+
+    pub fn smart_box(&self) -> BoxId {
+        match self {
+            Self::Conflicts { smart_box, .. }
+            | Self::GuaranteeBroken { smart_box, .. }
+            | Self::GuaranteeKept { smart_box, .. }
+            | Self::Suspended { smart_box, .. } => *smart_box,
+        }
+    }
+}
+
+/// What one record has for the owner.
+#[derive(Default)]
+pub(super) struct MailNews {
+    pub conflicts: Vec<u64>,
+    broken_since: Option<UnixMillis>,
+    kept_again: bool,
+    suspicion: Option<Suspicion>,
+}
+
+impl MailNews {
+    pub fn note(&mut self, event: &Event) {
+        match event {
+            Event::GuaranteeBroken { pending_since } => self.broken_since = Some(*pending_since),
+            Event::GuaranteeKeptAgain => self.kept_again = true,
+            Event::Suspended { why, .. } => self.suspicion = Some(*why),
+            _ => {}
+        }
+    }
+}
+
+impl SmartBox {
+    pub(super) fn mail(&self, news: MailNews, now: UnixMillis, effects: &mut Effects) {
+        let smart_box = self.id();
+        let mut send = |mail: BoxMail, within| {
+            effects.mail(mail.template(), Recipient::Owner, &mail, now.plus(within));
+        };
+        let MailNews { conflicts: mut numbers, broken_since, kept_again, suspicion } = news;
+        match suspicion {
+            // Its conflict is what gave it away: one mail tells both.
+            Some(Suspicion::SequenceReused { seq }) => {
+                send(BoxMail::Suspended { smart_box, at: now, seq, reused: true }, CONFLICTS_WITHIN);
+            }
+            Some(Suspicion::BehindReceipts { seq }) => {
+                send(BoxMail::Suspended { smart_box, at: now, seq, reused: false }, CONFLICTS_WITHIN);
+            }
+            // By an administrator, who knows.
+            Some(Suspicion::Stolen) => {}
+            None if numbers.is_empty() => {}
+            None => {
+                let total = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+                numbers.truncate(CONFLICTS_MAX);
+                send(BoxMail::Conflicts { smart_box, numbers, total }, CONFLICTS_WITHIN);
+            }
+        }
+        match (broken_since, kept_again) {
+            // A breach that is noticed when it is over is one piece of news.
+            (pending_since, true) => {
+                let mail = BoxMail::GuaranteeKept { smart_box, at: now, pending_since, plan: self.plan };
+                send(mail, GUARANTEE_WITHIN);
+            }
+            (Some(pending_since), false) => {
+                let mail = BoxMail::GuaranteeBroken {
+                    smart_box,
+                    pending_since,
+                    due: pending_since.plus(self.plan.guarantee()),
+                    plan: self.plan,
+                    last_contact: self.sync.last_contact,
+                };
+                send(mail, GUARANTEE_WITHIN);
+            }
+            (None, false) => {}
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What a mail may read when it is sent: rows of its own organisation, and the names of its people.
+
+use crate::{
+    kernel::{Codec, OrgId, PersonId, RowSpace, VaultField},
+    orgs::{OrganisationRow, ProfilePlain},
+    store::{Db, Keyring, keys},
+};
+
+pub struct Reader<'a> {
+    db: &'a Db,
+    keys: &'a Keyring,
+    org: OrgId,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(db: &'a Db, keys: &'a Keyring, org: OrgId) -> Self {
+        Self { db, keys, org }
+    }
+
+    /// A row of a list or index, if it is there.
+    pub fn row<T: Codec>(&self, space: RowSpace, key: &[u8]) -> Result<Option<T>, String> {
+        let row = self.db.get(&keys::row(self.db.partition_of(self.org), space, self.org, key));
+        row.map_err(|error| error.to_string())?.as_deref().map(T::decode_from).transpose()
+    }
+
+    pub fn organisation(&self) -> Result<OrganisationRow, String> {
+        self.row(RowSpace::Organisations, &[])?.ok_or_else(|| "there is no such organisation".to_owned())
+    }
+
+    /// `None` for somebody who was erased.
+    pub fn profile(&self, person: PersonId) -> Result<Option<ProfilePlain>, String> {
+        let plain = self.keys.read(self.db, person.at(self.org), VaultField::Profile);
+        plain.map_err(|error| error.to_string())?.as_deref().map(|plain| ProfilePlain::decode_from(plain)).transpose()
+    }
+}

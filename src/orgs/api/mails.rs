@@ -1,0 +1,156 @@
+//! Mails: which ones an organisation wants, and those that could not be brought.
+
+use crate::{
+    delivery::mail,
+    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    kernel::{
+        Codec, MailId, PersonId, Recipient, RowSpace,
+        schema::{Time, shapes, words},
+    },
+    orgs::{
+        DeadLetter, MailChoice, Organisation,
+        organisation::{Command, Refusal},
+    },
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = MailsChosen)]
+struct Chosen {
+    #[serde(flatten)]
+    choice: MailChoice,
+    revision: u64,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MailsChoice)]
+struct Choose {
+    conflicts: Option<bool>,
+    guarantee: Option<bool>,
+}
+
+shapes! {
+    WhyDead, "Why it was given up", words(&["no_driver", "unreachable", "login", "timeout", "broken", "deferred", "rejected", "no_address", "erased", "unrenderable", "too_late"]);
+}
+
+pub(crate) const CHOICE: Doc =
+    Doc::new("Show which mails the owner gets").answers::<Chosen>().refuses(&[Code::NotFound]);
+
+pub(crate) async fn choice(ask: Ask) -> Result<Reply, Problem> {
+    let of = ask.org();
+    let read = |state: &Organisation, stamp: crate::kernel::Stamp| {
+        state.known.as_ref().map(|known| Chosen { choice: known.mails, revision: stamp.revision })
+    };
+    let chosen = ask.engine.read(of.at(of), read).await?;
+    Reply::ok(&chosen.ok_or(Code::NotFound)?)
+}
+
+pub(crate) const CHOOSE: Doc =
+    Doc::new("Choose which mails the owner gets").takes::<Choose>().changed().refuses(&[Code::NotFound]);
+
+pub(crate) async fn choose(ask: Ask) -> Result<Reply, Problem> {
+    let Choose { conflicts, guarantee } = ask.json()?;
+    Reply::ok(&Changed { revision: tell(&ask, Command::ChooseMails { conflicts, guarantee }).await? })
+}
+
+/// A dead letter. Addresses are not told: the mail server's own words may hold them, so only its code is kept.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadMail)]
+struct Shown {
+    mail: MailId,
+    template: Box<str>,
+    /// `owner`, or a person.
+    to: To,
+    /// What stands before the `@`.
+    message_id: String,
+    #[schema(value_type = Time)]
+    asked_at: String,
+    #[schema(value_type = Time)]
+    died_at: String,
+    #[schema(value_type = WhyDead)]
+    reason: &'static str,
+    code: Option<u16>,
+    /// What it is about, by ids.
+    about: serde_json::Value,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = MailRecipient)]
+enum To {
+    Owner { owner: bool },
+    Person { person: PersonId },
+}
+
+impl Shown {
+    fn of(id: MailId, letter: DeadLetter) -> Self {
+        let DeadLetter { dead, died } = letter;
+        Self {
+            mail: id,
+            to: match dead.mail.to {
+                Recipient::Owner => To::Owner { owner: true },
+                Recipient::Person(person) => To::Person { person },
+            },
+            message_id: mail::local_part(&dead.mail.name),
+            asked_at: dead.mail.name.at.to_rfc3339(),
+            died_at: died.to_rfc3339(),
+            reason: dead.trouble.name(),
+            code: dead.code,
+            about: mail::ids_in(&dead.mail),
+            template: dead.mail.template,
+        }
+    }
+}
+
+fn stored(bytes: &[u8]) -> Result<DeadLetter, Problem> {
+    DeadLetter::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))
+}
+
+pub(crate) const DEAD: Doc = Doc::new("List mails that could not be brought").lists::<Shown, MailId>();
+
+pub(crate) async fn dead(ask: Ask) -> Result<Reply, Problem> {
+    let query: PageQuery = ask.query()?;
+    let limit = query.limit()?;
+    let after = query.after::<MailId>()?.map(|id| id.to_bytes().to_vec());
+    let rows = ask.engine.rows(RowSpace::DeadLetters, ask.org(), Vec::new(), after, limit).await?;
+    let shown = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
+        let id = MailId::from_bytes(key).ok_or(Code::Internal)?;
+        Ok(Shown::of(id, stored(bytes)?))
+    };
+    let items = rows.iter().map(shown).collect::<Result<Vec<_>, Problem>>()?;
+    let next = items.last().filter(|_| items.len() == limit).map(|last| last.mail.to_string());
+    Reply::ok(&Page { items, next })
+}
+
+pub(crate) const RESEND: Doc = Doc::new("Try again to bring a mail").changed();
+
+pub(crate) async fn resend(ask: Ask) -> Result<Reply, Problem> {
+    let id: MailId = ask.path("mail")?;
+    if let Some(revision) = ask.done_before(ask.org()).await? {
+        return Reply::ok(&Changed { revision });
+    }
+    let row = ask.engine.row(RowSpace::DeadLetters, ask.org(), id.to_bytes().to_vec()).await?;
+    let letter = Box::new(stored(&row.ok_or(Code::NotFound)?)?);
+    Reply::ok(&Changed { revision: tell(&ask, Command::ResendMail { id, letter }).await? })
+}
+
+pub(crate) const GIVE_UP: Doc = Doc::new("Give a mail up").changed();
+
+pub(crate) async fn give_up(ask: Ask) -> Result<Reply, Problem> {
+    let id: MailId = ask.path("mail")?;
+    Reply::ok(&Changed { revision: tell(&ask, Command::GiveUpMail { id }).await? })
+}
+
+async fn tell(ask: &Ask, command: Command) -> Result<u64, Problem> {
+    let of = ask.org();
+    ask.tell_once::<Organisation>(of.at(of), command, refused).await
+}
+
+pub(super) fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NotFound | Refusal::MailNotFound => Code::NotFound.into(),
+        Refusal::AlreadyExists => Code::AlreadyExists.into(),
+    }
+}
