@@ -1,8 +1,13 @@
 //! The small words of this context: labels, fobs, cursors, models, plans, outcomes. Spelled once, for wire and store.
 
+use crate::kernel::schema::{line, pattern};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{fmt, num::NonZeroU8, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, num::NonZeroU8, str::FromStr, time::Duration};
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 /// A short text without heap memory: 1 to `N` bytes of UTF-8, no control characters, no blanks at its ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,8 +69,21 @@ impl<const N: usize> Serialize for Short<N> {
 
 impl<'de, const N: usize> Deserialize<'de> for Short<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl<const N: usize> utoipa::PartialSchema for Short<N> {
+    fn schema() -> RefOr<Schema> {
+        let said = format!("1 to {N} bytes of UTF-8, no control characters, no blanks at the ends");
+        line(N).description(Some(said)).into()
+    }
+}
+
+impl<const N: usize> ToSchema for Short<N> {
+    fn name() -> Cow<'static, str> {
+        format!("Short{N}").into()
     }
 }
 
@@ -105,14 +123,25 @@ impl FromStr for Cursor {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const WRONG: &str = "expected `epoch.revision`, two whole numbers";
-        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let digits =
+            |part: &str, max| (1..=max).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
         let (epoch, revision) = text.split_once('.').ok_or(WRONG)?;
-        if !digits(epoch) || !digits(revision) {
+        if !digits(epoch, 9) || !digits(revision, 18) {
             return Err(WRONG);
         }
         Ok(Self { epoch: epoch.parse().map_err(|_| WRONG)?, revision: revision.parse().map_err(|_| WRONG)? })
     }
 }
+
+impl utoipa::PartialSchema for Cursor {
+    fn schema() -> RefOr<Schema> {
+        pattern(r"^[0-9]{1,9}\.[0-9]{1,18}$")
+            .description(Some("`epoch.revision`: the state that a box has stored"))
+            .into()
+    }
+}
+
+impl ToSchema for Cursor {}
 
 /// SHA-256 of a token or an enrolment code.
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -143,7 +172,7 @@ impl fmt::Debug for Verifier {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
 #[cbor(index_only)]
 pub enum Model {
     #[n(3)]
@@ -162,7 +191,7 @@ impl Model {
 }
 
 /// What an organisation has booked; it guarantees how soon a change reaches a box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
 #[cbor(index_only)]
 #[serde(rename_all = "snake_case")]
 pub enum Plan {
@@ -185,7 +214,7 @@ impl Plan {
 }
 
 /// Protected and disabled bins are never opened for a drop-off, and a key in them cannot be picked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
 #[cbor(index_only)]
 #[serde(rename_all = "snake_case")]
 pub enum BinState {
@@ -197,7 +226,7 @@ pub enum BinState {
     Disabled,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
 #[cbor(index_only)]
 #[serde(rename_all = "snake_case")]
 pub enum Link {

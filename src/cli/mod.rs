@@ -6,7 +6,7 @@ use crate::{
     app,
     config::Config,
     delivery::mail::Mailer,
-    http::{echo, tls::Certificate},
+    http::{echo, openapi, tls::Certificate},
     kernel::{Chance, Clock},
     metrics,
 };
@@ -68,6 +68,8 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
     /// The yardstick of the load test: the same bytes parsed and answered by a bare handler
     #[command(hide = true)]
     Echo {
@@ -95,6 +97,10 @@ pub fn run() -> ExitCode {
         Command::Org(command) => client::org(&command),
         Command::Token(command) => client::token(&command),
         Command::Verify { data } => return verify(&data),
+        Command::Openapi => {
+            println!("{}", openapi::json());
+            Ok(())
+        }
         Command::Echo { listen, workers } => echo::run(listen, workers).map_err(|error| error.to_string()),
     };
     match done {
@@ -135,8 +141,9 @@ fn serve(file: &std::path::Path) -> Result<(), String> {
 
 fn start_log(config: &Config) -> Result<(), String> {
     use crate::config::LogFormat;
+    // What a stranger sends that is no HTTP is answered, and no error of the server's.
     let filter: tracing_subscriber::EnvFilter =
-        config.log.level.parse().map_err(|error| format!("log.level: {error}"))?;
+        format!("actix_http=off,{}", config.log.level).parse().map_err(|error| format!("log.level: {error}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match config.log.format {
         LogFormat::Human => log.try_init(),

@@ -4,37 +4,57 @@
 use super::{
     export,
     item::{Item, items, principal},
-    query::{Filter, cursor, unreadable, unrendered, wrong},
+    query::{Doer, EntityName, Filter, KindName, TypePrefix, cursor, unreadable, unrendered, wrong},
 };
 use crate::{
     engine::Engine,
-    http::{Ask, Page, Problem, Reply, limit_of, refusals::Refusal, table::Format},
-    kernel::{FeedCursor, UnixMillis},
+    http::{Ask, Code, Doc, Page, Problem, Reply, limit_of, refusals::Refusal, table::Format},
+    kernel::{
+        FeedCursor, OrgId, UnixMillis,
+        schema::{Address, FeedPlace, Time, TimeGiven},
+    },
     metrics,
 };
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, time::Duration};
+use utoipa::{IntoParams, ToSchema};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Query {
+    /// The `next` of the page before, or an event's `cursor`
+    #[param(value_type = Option<FeedPlace>, inline)]
     after: Option<String>,
+    /// How many at most; 50 if nothing is said.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
+    #[param(value_type = Option<TypePrefix>, inline)]
     r#type: Option<String>,
+    #[param(value_type = Option<EntityName>, inline)]
     entity: Option<String>,
+    #[param(value_type = Option<KindName>, inline)]
     kind: Option<String>,
+    /// A token, a box, a person or a network address.
     by: Option<String>,
+    /// From this moment on
+    #[param(value_type = Option<TimeGiven>, inline)]
     from: Option<String>,
+    /// Before this moment
+    #[param(value_type = Option<TimeGiven>, inline)]
     until: Option<String>,
+    /// For the operator: whose
+    #[param(value_type = Option<OrgId>, inline)]
     organisation: Option<String>,
 }
 
 /// An event with all that the audit tells of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
 pub(super) struct Entry {
     #[serde(flatten)]
     pub item: Item,
     /// The network address of who asked.
+    #[schema(value_type = Option<Address>)]
     from: Option<IpAddr>,
 }
 
@@ -102,6 +122,13 @@ fn time(text: Option<String>, wrong_time: &'static str) -> Result<Option<UnixMil
     text.map(|text| UnixMillis::from_rfc3339(&text).ok_or_else(|| wrong(wrong_time))).transpose()
 }
 
+pub(crate) const LIST: Doc = Doc::new("Who did what, when, from where, newest first")
+    .details("With `Accept: text/csv` or `application/x-ndjson` all of it at once, `limit` then without bound.")
+    .query::<Query>()
+    .pages::<Entry>()
+    .also(&["text/csv", "application/x-ndjson"])
+    .refuses(&[Code::NotFound, Code::CursorTrimmed, Code::TooManyStreams]);
+
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let query: Query = ask.query()?;
     let (organisation, entity) = (query.organisation.as_deref(), query.entity.as_deref());
@@ -147,30 +174,44 @@ fn page(items: Vec<Entry>, reached: Option<FeedCursor>) -> Result<Reply, Problem
     Reply::ok(&Page { items, next: next.map(|next| next.to_string()) })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct RefusalsQuery {
+    /// For the operator: whose
+    #[param(value_type = Option<OrgId>, inline)]
     organisation: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusals)]
 struct Refused {
     items: Vec<Shown>,
     /// Older ones that had to make room since the server started.
     forgotten: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefusalLine)]
 struct Shown {
+    #[schema(value_type = Time)]
     first_at: String,
+    #[schema(value_type = Time)]
     last_at: String,
     /// So many alike between the two.
     count: u64,
+    #[schema(value_type = Doer)]
     by: String,
+    #[schema(value_type = Option<Address>)]
     from: Option<IpAddr>,
     route: &'static str,
     code: &'static str,
 }
+
+pub(crate) const REFUSALS: Doc = Doc::new("What was refused since the server started")
+    .details("Kept in memory and bounded: a sample, newest first.")
+    .query::<RefusalsQuery>()
+    .answers::<Refused>()
+    .refuses(&[Code::NotFound]);
 
 pub(crate) async fn refusals(ask: Ask) -> Result<Reply, Problem> {
     let query: RefusalsQuery = ask.query()?;

@@ -3,31 +3,46 @@
 
 use super::{
     item::{Item, items},
-    query::{Filter, cursor, unreadable, unrendered},
+    query::{EntityName, Filter, KindName, TypePrefix, cursor, unreadable, unrendered},
     streams,
 };
 use crate::{
-    http::{Ask, Problem, Reply, limit_of, table::Format},
-    kernel::FeedCursor,
+    http::{Ask, Code, Doc, Problem, Reply, limit_of, table::Format},
+    kernel::{
+        FeedCursor, OrgId,
+        schema::{FeedPlace, pattern, shapes},
+    },
     metrics,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Query {
+    /// The `next` of the page before, or an event's `cursor`, or `now`.
+    #[param(value_type = Option<FeedStart>, inline)]
     after: Option<String>,
+    /// How many at most; 50 if nothing is said.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
+    #[param(value_type = Option<TypePrefix>, inline)]
     r#type: Option<String>,
+    #[param(value_type = Option<EntityName>, inline)]
     entity: Option<String>,
+    #[param(value_type = Option<KindName>, inline)]
     kind: Option<String>,
+    /// For the operator: whose
+    #[param(value_type = Option<OrgId>, inline)]
     organisation: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventPage)]
 struct Page {
     items: Vec<Item>,
     /// Where to go on: it is always there, so that one can ask again.
+    #[schema(value_type = FeedPlace)]
     next: String,
     /// Whether there is more already.
     more: bool,
@@ -37,6 +52,18 @@ struct Page {
 const LOOKS_MAX: usize = 25;
 /// Records of one look.
 const RECORDS: usize = 200;
+
+shapes! {
+    FeedStart, "A cursor of the feed, or `now`", pattern("^([0-9]{1,19}-[0-9]{1,19}-[0-9]{1,9}(-[0-9]{1,9})?|now)$");
+}
+
+pub(crate) const LIST: Doc = Doc::new("Everything that has happened since a cursor, oldest first")
+    .details("With `Accept: text/event-stream` it goes on as server-sent events; `Last-Event-ID` says where.")
+    .query::<Query>()
+    .headers(&[("Last-Event-ID", "The last event that a reader of the stream has seen")])
+    .answers::<Page>()
+    .also(&["text/event-stream"])
+    .refuses(&[Code::NotFound, Code::CursorTrimmed, Code::TooManyStreams]);
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let query: Query = ask.query()?;

@@ -1,30 +1,45 @@
 //! An event as it stands in the feed, in a stream and in a webhook's body.
 
+use super::query::{Doer, EntityName, EventType, KindName, WordOfOutcome};
 use crate::{
     boxes,
-    kernel::{EntityKind, EventOutcome, EventView, FeedCursor, Principal, UnixMillis},
+    kernel::{
+        EntityKind, EventOutcome, EventView, FeedCursor, Principal, UnixMillis,
+        schema::{FeedPlace, Time},
+    },
     orgs,
     store::{FeedRecord, StoredRecord},
 };
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::net::IpAddr;
+use utoipa::ToSchema;
 
 /// One event. Nothing in it is secret; people are named by id.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub struct Item {
     /// Also the event's own id: it is the same whenever the event is read.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = FeedPlace)]
     pub cursor: FeedCursor,
+    #[schema(value_type = EventType)]
     pub r#type: &'static str,
     #[serde(serialize_with = "as_time")]
+    #[schema(value_type = Time)]
     pub at: UnixMillis,
+    #[schema(value_type = EntityName)]
     pub entity: String,
+    #[schema(value_type = KindName)]
     pub kind: &'static str,
     pub revision: u64,
+    #[schema(value_type = Doer)]
     pub by: String,
     #[serde(serialize_with = "as_word")]
+    #[schema(value_type = WordOfOutcome)]
     pub outcome: EventOutcome,
+    /// What docs/events.md says of its type.
+    #[schema(value_type = Object)]
     pub data: Value,
     /// Where a look back goes on.
     #[serde(skip)]

@@ -3,10 +3,32 @@
 use super::item::Item;
 use crate::{
     http::{Ask, Code, Problem, auth::Caller},
-    kernel::{EntityId, EntityKind, FeedCursor, OrgId},
+    kernel::{
+        EntityId, EntityKind, FeedCursor, OrgId,
+        schema::{pattern, shapes, words},
+    },
     orgs::{Organisation, Scope},
     store::{FeedError, FeedQuery},
 };
+use utoipa::openapi::ObjectBuilder;
+
+fn kinds() -> ObjectBuilder {
+    words(&EntityKind::ALL.map(EntityKind::name))
+}
+
+fn entity() -> ObjectBuilder {
+    let prefixes = EntityKind::ALL.map(EntityKind::prefix).join("|");
+    pattern(&format!("^({prefixes})_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"))
+}
+
+shapes! {
+    EntityName, "The id of an organisation, a person, a token, a box …", entity();
+    KindName, "A kind of entity", kinds();
+    TypePrefix, "An event's type, or how it begins: boxes.key, boxes.key.picked_up", pattern("^[a-z._]{1,64}$");
+    EventType, "Dotted and stable, such as boxes.key.picked_up", pattern("^[a-z_]+([.][a-z_]+)+$");
+    WordOfOutcome, "What became of it", words(&["applied", "flagged", "refused"]);
+    Doer, "The id of whoever did it, or `server`, or `anonymous`", pattern("^(server|anonymous|[a-z]+_[0-9a-z]{26})$");
+}
 
 /// Which events are wanted.
 #[derive(Debug, Clone)]

@@ -20,6 +20,7 @@ use crate::{
 use actix_web::{HttpRequest, http::header, web::Bytes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{net::IpAddr, rc::Rc, str::FromStr, sync::Arc};
+use utoipa::ToSchema;
 
 /// One authenticated request with its body read.
 pub struct Ask {
@@ -73,7 +74,7 @@ impl Reply {
 }
 
 /// The answer to a change.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Changed {
     pub revision: u64,
 }
@@ -96,7 +97,7 @@ pub struct PageQuery {
 
 impl PageQuery {
     pub const LIMIT_MAX: usize = 200;
-    const LIMIT: usize = 50;
+    pub(super) const LIMIT: usize = 50;
 
     pub fn limit(&self) -> Result<usize, Problem> {
         limit_of(self.limit)

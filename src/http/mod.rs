@@ -8,6 +8,7 @@ mod client_address;
 mod codes;
 pub mod echo;
 mod idempotency;
+pub mod openapi;
 mod problem;
 pub mod refusals;
 pub mod routes;
@@ -22,4 +23,5 @@ pub(crate) mod testing;
 
 pub use ask::{Ask, Changed, Page, PageQuery, Reply, Stream, limit_of};
 pub use codes::{Code, Retry};
+pub use openapi::Doc;
 pub use problem::{FieldError, Problem};

@@ -4,6 +4,7 @@ use super::{
     admission::Class,
     ask::{Ask, Reply},
     codes::Code,
+    openapi::{self, Doc},
     problem::Problem,
     service,
 };
@@ -36,8 +37,9 @@ pub struct Route {
     pub path: &'static str,
     pub guard: Guard,
     pub class: Class,
-    /// For metrics and logs.
+    /// For metrics, logs and the OpenAPI document; before the dot stands what it is about.
     pub name: &'static str,
+    pub doc: Doc,
     pub(super) handler: fn(Ask) -> Answer,
 }
 
@@ -51,7 +53,7 @@ const BOXES_READ: Guard = Guard::Token(&[Scope::BoxesRead]);
 const BOXES_WRITE: Guard = Guard::Token(&[Scope::BoxesWrite]);
 
 macro_rules! routes {
-    ($($method:ident $path:literal, $guard:expr, $class:ident, $name:literal, $handler:path;)*) => {
+    ($($method:ident $path:literal, $guard:expr, $class:ident, $name:literal, $handler:path, $doc:expr;)*) => {
         /// In order of matching: a fixed path stands before one with a parameter in its place.
         pub static ROUTES: &[Route] = &[$(Route {
             method: Method::$method,
@@ -59,64 +61,67 @@ macro_rules! routes {
             guard: $guard,
             class: Class::$class,
             name: $name,
+            doc: $doc,
             handler: |ask| Box::pin($handler(ask)),
         }),*];
     };
 }
 
 routes! {
-    POST "/box/v1/sync", Guard::Box, SyncDefault, "box.sync", boxes::wire::sync;
-    POST "/box/v1/confirm", Guard::Box, SyncDefault, "box.confirm", boxes::wire::confirm;
-    POST "/box/v1/enrol", Guard::Nobody, PersonAtBox, "box.enrol", boxes::wire::enrol;
+    GET "/api/openapi.json", Guard::Nobody, Admin, "openapi.document", openapi::document, openapi::DOCUMENT;
 
-    POST "/api/v1/organisations", OPERATOR, Admin, "organisations.create", organisations::create;
-    GET "/api/v1/organisations", ANY_TOKEN, Admin, "organisations.list", organisations::list;
-    GET "/api/v1/organisations/{organisation}", ANY_TOKEN, Admin, "organisations.show", organisations::show;
-    PATCH "/api/v1/organisations/{organisation}", OPERATOR, Admin, "organisations.change", organisations::change;
-    DELETE "/api/v1/organisations/{organisation}", TOKEN_ADMIN, Admin, "organisations.erase", privacy::erase_organisation;
-    PUT "/api/v1/organisations/{organisation}/retention", TOKEN_ADMIN, Admin, "organisations.retention", privacy::keep_history;
+    POST "/box/v1/sync", Guard::Box, SyncDefault, "box.sync", boxes::wire::sync, boxes::wire::SYNC;
+    POST "/box/v1/confirm", Guard::Box, SyncDefault, "box.confirm", boxes::wire::confirm, boxes::wire::CONFIRM;
+    POST "/box/v1/enrol", Guard::Nobody, PersonAtBox, "box.enrol", boxes::wire::enrol, boxes::wire::ENROL;
 
-    GET "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.settings", mails::choice;
-    PATCH "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.choose", mails::choose;
-    GET "/api/v1/mails/dead", ORG_ADMIN, Admin, "mails.dead", mails::dead;
-    POST "/api/v1/mails/dead/{mail}/resend", ORG_ADMIN, Admin, "mails.resend", mails::resend;
-    DELETE "/api/v1/mails/dead/{mail}", ORG_ADMIN, Admin, "mails.give_up", mails::give_up;
+    POST "/api/v1/organisations", OPERATOR, Admin, "organisations.create", organisations::create, organisations::CREATE;
+    GET "/api/v1/organisations", ANY_TOKEN, Admin, "organisations.list", organisations::list, organisations::LIST;
+    GET "/api/v1/organisations/{organisation}", ANY_TOKEN, Admin, "organisations.show", organisations::show, organisations::SHOW;
+    PATCH "/api/v1/organisations/{organisation}", OPERATOR, Admin, "organisations.change", organisations::change, organisations::CHANGE;
+    DELETE "/api/v1/organisations/{organisation}", TOKEN_ADMIN, Admin, "organisations.erase", privacy::erase_organisation, privacy::ERASE_ORGANISATION;
+    PUT "/api/v1/organisations/{organisation}/retention", TOKEN_ADMIN, Admin, "organisations.retention", privacy::keep_history, privacy::KEEP_HISTORY;
 
-    POST "/api/v1/people", ORG_ADMIN, Admin, "people.create", people::create;
-    GET "/api/v1/people", ORG_ADMIN, Admin, "people.list", people::list;
-    GET "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.show", people::show;
-    PATCH "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.change", people::change;
-    DELETE "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.erase", people::erase;
+    GET "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.settings", mails::choice, mails::CHOICE;
+    PATCH "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.choose", mails::choose, mails::CHOOSE;
+    GET "/api/v1/mails/dead", ORG_ADMIN, Admin, "mails.dead", mails::dead, mails::DEAD;
+    POST "/api/v1/mails/dead/{mail}/resend", ORG_ADMIN, Admin, "mails.resend", mails::resend, mails::RESEND;
+    DELETE "/api/v1/mails/dead/{mail}", ORG_ADMIN, Admin, "mails.give_up", mails::give_up, mails::GIVE_UP;
 
-    POST "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.create", tokens::create;
-    GET "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.list", tokens::list;
-    DELETE "/api/v1/tokens/{token_id}", TOKEN_ADMIN, Admin, "tokens.revoke", tokens::revoke;
+    POST "/api/v1/people", ORG_ADMIN, Admin, "people.create", people::create, people::CREATE;
+    GET "/api/v1/people", ORG_ADMIN, Admin, "people.list", people::list, people::LIST;
+    GET "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.show", people::show, people::SHOW;
+    PATCH "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.change", people::change, people::CHANGE;
+    DELETE "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.erase", people::erase, people::ERASE;
 
-    POST "/api/v1/boxes", BOXES_WRITE, Admin, "boxes.create", boxes::create;
-    GET "/api/v1/boxes", BOXES_READ, Admin, "boxes.list", boxes::list;
-    GET "/api/v1/boxes/{box}", BOXES_READ, Admin, "boxes.show", boxes::show;
-    PATCH "/api/v1/boxes/{box}", BOXES_WRITE, Admin, "boxes.change", boxes::change;
-    GET "/api/v1/boxes/{box}/inventory", BOXES_READ, Admin, "boxes.inventory", boxes::inventory;
-    POST "/api/v1/boxes/{box}/enrolment", BOXES_WRITE, Admin, "boxes.enrolment", boxes::make_enrolment;
-    PATCH "/api/v1/boxes/{box}/bins/{bin}", BOXES_WRITE, Admin, "bins.change", boxes::bins::change;
-    POST "/api/v1/boxes/{box}/bins/{bin}/correction", BOXES_WRITE, Admin, "bins.correct", boxes::bins::correct;
-    POST "/api/v1/boxes/{box}/bins/{bin}/confirmation", BOXES_WRITE, Admin, "bins.confirm", boxes::bins::confirm;
-    POST "/api/v1/boxes/{box}/keys", BOXES_WRITE, Admin, "keys.create", boxes::keys::create;
-    PATCH "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.change", boxes::keys::change;
-    DELETE "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.remove", boxes::keys::remove;
-    GET "/api/v1/keys", BOXES_READ, Admin, "keys.list", boxes::keys::list;
-    GET "/api/v1/keys/{key}", BOXES_READ, Admin, "keys.show", boxes::keys::show;
-    POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant;
-    POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch;
-    DELETE "/api/v1/boxes/{box}/accesses/{access}", BOXES_WRITE, Admin, "accesses.revoke", boxes::accesses::revoke;
-    GET "/api/v1/boxes/{box}/history", BOXES_READ, Admin, "boxes.history", boxes::history::list;
-    GET "/api/v1/conflicts", BOXES_READ, Admin, "conflicts.list", boxes::conflicts::list;
-    GET "/api/v1/boxes/{box}/conflicts/{seq}", BOXES_READ, Admin, "conflicts.show", boxes::conflicts::show;
-    POST "/api/v1/boxes/{box}/conflicts/{seq}/resolution", BOXES_WRITE, Admin, "conflicts.resolve", boxes::conflicts::resolve;
+    POST "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.create", tokens::create, tokens::CREATE;
+    GET "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.list", tokens::list, tokens::LIST;
+    DELETE "/api/v1/tokens/{token_id}", TOKEN_ADMIN, Admin, "tokens.revoke", tokens::revoke, tokens::REVOKE;
 
-    GET "/api/v1/events", AUDIT, Admin, "events.list", changes::list;
-    GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list;
-    GET "/api/v1/audit/refusals", AUDIT, Admin, "audit.refusals", audit::refusals;
+    POST "/api/v1/boxes", BOXES_WRITE, Admin, "boxes.create", boxes::create, boxes::CREATE;
+    GET "/api/v1/boxes", BOXES_READ, Admin, "boxes.list", boxes::list, boxes::LIST;
+    GET "/api/v1/boxes/{box}", BOXES_READ, Admin, "boxes.show", boxes::show, boxes::SHOW;
+    PATCH "/api/v1/boxes/{box}", BOXES_WRITE, Admin, "boxes.change", boxes::change, boxes::CHANGE;
+    GET "/api/v1/boxes/{box}/inventory", BOXES_READ, Admin, "boxes.inventory", boxes::inventory, boxes::INVENTORY;
+    POST "/api/v1/boxes/{box}/enrolment", BOXES_WRITE, Admin, "boxes.enrolment", boxes::make_enrolment, boxes::MAKE_ENROLMENT;
+    PATCH "/api/v1/boxes/{box}/bins/{bin}", BOXES_WRITE, Admin, "bins.change", boxes::bins::change, boxes::bins::CHANGE;
+    POST "/api/v1/boxes/{box}/bins/{bin}/correction", BOXES_WRITE, Admin, "bins.correct", boxes::bins::correct, boxes::bins::CORRECT;
+    POST "/api/v1/boxes/{box}/bins/{bin}/confirmation", BOXES_WRITE, Admin, "bins.confirm", boxes::bins::confirm, boxes::bins::CONFIRM;
+    POST "/api/v1/boxes/{box}/keys", BOXES_WRITE, Admin, "keys.create", boxes::keys::create, boxes::keys::CREATE;
+    PATCH "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.change", boxes::keys::change, boxes::keys::CHANGE;
+    DELETE "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.remove", boxes::keys::remove, boxes::keys::REMOVE;
+    GET "/api/v1/keys", BOXES_READ, Admin, "keys.list", boxes::keys::list, boxes::keys::LIST;
+    GET "/api/v1/keys/{key}", BOXES_READ, Admin, "keys.show", boxes::keys::show, boxes::keys::SHOW;
+    POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant, boxes::accesses::GRANT;
+    POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch, boxes::accesses::BATCH;
+    DELETE "/api/v1/boxes/{box}/accesses/{access}", BOXES_WRITE, Admin, "accesses.revoke", boxes::accesses::revoke, boxes::accesses::REVOKE;
+    GET "/api/v1/boxes/{box}/history", BOXES_READ, Admin, "boxes.history", boxes::history::list, boxes::history::LIST;
+    GET "/api/v1/conflicts", BOXES_READ, Admin, "conflicts.list", boxes::conflicts::list, boxes::conflicts::LIST;
+    GET "/api/v1/boxes/{box}/conflicts/{seq}", BOXES_READ, Admin, "conflicts.show", boxes::conflicts::show, boxes::conflicts::SHOW;
+    POST "/api/v1/boxes/{box}/conflicts/{seq}/resolution", BOXES_WRITE, Admin, "conflicts.resolve", boxes::conflicts::resolve, boxes::conflicts::RESOLVE;
+
+    GET "/api/v1/events", AUDIT, Admin, "events.list", changes::list, changes::LIST;
+    GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list, audit::LIST;
+    GET "/api/v1/audit/refusals", AUDIT, Admin, "audit.refusals", audit::refusals, audit::REFUSALS;
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.
@@ -140,6 +145,7 @@ pub fn register(app: &mut web::ServiceConfig) {
         };
         app.service(resource.default_service(web::to(refuse)));
     }
+    openapi::register(app);
     app.service(web::resource("/problems/{code}").route(web::get().to(problem_page)));
     app.default_service(web::to(service::unknown));
 }
@@ -175,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_api_route_wants_a_token_and_every_change_a_scope() {
-        for route in ROUTES.iter().filter(|route| route.path.starts_with("/api/")) {
+        for route in ROUTES.iter().filter(|route| route.path.starts_with("/api/v1/")) {
             let Guard::Token(scopes) = route.guard else { panic!("{} is open", route.name) };
             assert!(!scopes.is_empty() || route.method == Method::GET, "{} wants no scope", route.name);
         }

@@ -218,6 +218,15 @@ macro_rules! typed_id {
             }
         }
 
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String);
+                text.pattern(Some(concat!("^", $prefix, "_[0-7][0-9a-hjkmnp-tv-z]{25}$"))).into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+
         impl<C> Encode<C> for $name {
             fn encode<W: minicbor::encode::Write>(
                 &self,

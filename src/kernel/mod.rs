@@ -8,6 +8,7 @@ pub mod feed;
 pub mod ids;
 pub mod invariants;
 pub mod machine;
+pub mod schema;
 pub mod time;
 
 pub use chance::Chance;

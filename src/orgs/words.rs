@@ -4,8 +4,9 @@ use crate::kernel::{KeyedHash, OrgId};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use utoipa::ToSchema;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
 #[cbor(index_only)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
@@ -31,7 +32,7 @@ impl Language {
 }
 
 /// Which mails an organisation's owner wants. That a box seems to be cloned is told always.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, ToSchema)]
 pub struct MailChoice {
     #[n(0)]
     pub conflicts: bool,
@@ -46,7 +47,7 @@ impl Default for MailChoice {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
 #[cbor(index_only)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -64,7 +65,7 @@ pub enum Role {
 }
 
 /// What a token may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[repr(u8)]
 pub enum Scope {
     #[serde(rename = "operator")]

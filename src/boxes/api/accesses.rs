@@ -1,14 +1,15 @@
 //! Accesses: who may pick up what, from when until when.
 
-use super::{change_box, look, named};
+use super::{change_box, look, named, schema::Grant};
 use crate::{
     boxes::{AccessRecord, Command, Scope},
-    http::{Ask, Changed, Problem, Reply, body::objects},
+    http::{Ask, Changed, Code, Doc, Problem, Reply, body::objects},
     kernel::{AccessId, GroupId, KeyId, PersonId, RowSpace, UnixMillis},
     orgs::api::{Wrong, checked_zone},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use utoipa::ToSchema;
 
 pub(super) const BATCH_MAX: usize = 200;
 
@@ -71,6 +72,9 @@ impl NewAccess {
 
 /// A moment, or a local time in a zone.
 fn read_time(text: &str, zone: &str) -> Option<UnixMillis> {
+    let [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b'T', _, _, b':', _, _, ..] = text.as_bytes() else {
+        return None;
+    };
     UnixMillis::from_rfc3339(text).or_else(|| {
         let local: jiff::civil::DateTime = text.parse().ok()?;
         let zone = jiff::tz::TimeZone::get(zone).ok()?;
@@ -120,31 +124,43 @@ async fn granted(ask: &Ask, accesses: &[NewAccess], at: &str) -> Result<(Vec<Acc
     Ok((ids, revision))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccessGranted)]
 struct Granted {
     access: AccessId,
     revision: u64,
 }
 
+pub(crate) const GRANT: Doc = Doc::new("Let a person pick up a key, a group of keys, or all of a box")
+    .takes::<Grant>()
+    .created::<Granted>()
+    .refuses(&[Code::LimitReached]);
+
 pub(crate) async fn grant(ask: Ask) -> Result<Reply, Problem> {
     let access: NewAccess = ask.json()?;
     let (ids, revision) = granted(&ask, &[access], "").await?;
-    let access = *ids.first().ok_or(crate::http::Code::Internal)?;
+    let access = *ids.first().ok_or(Code::Internal)?;
     Reply::created(&Granted { access, revision })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AccessBatch)]
 struct Batch {
     #[serde(deserialize_with = "objects")]
+    #[schema(value_type = Vec<Grant>, min_items = 1, max_items = 200)]
     accesses: Vec<NewAccess>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccessesGranted)]
 struct GrantedAll {
     accesses: Vec<AccessId>,
     revision: u64,
 }
+
+pub(crate) const BATCH: Doc =
+    Doc::new("Grant many accesses at once").takes::<Batch>().created::<GrantedAll>().refuses(&[Code::LimitReached]);
 
 pub(crate) async fn batch(ask: Ask) -> Result<Reply, Problem> {
     let Batch { accesses } = ask.json()?;
@@ -154,6 +170,8 @@ pub(crate) async fn batch(ask: Ask) -> Result<Reply, Problem> {
     let (accesses, revision) = granted(&ask, &accesses, "/accesses").await?;
     Reply::created(&GrantedAll { accesses, revision })
 }
+
+pub(crate) const REVOKE: Doc = Doc::new("Withdraw an access").changed();
 
 pub(crate) async fn revoke(ask: Ask) -> Result<Reply, Problem> {
     let command = Command::Revoke { access: ask.path("access")? };
@@ -170,6 +188,10 @@ mod tests {
         assert_eq!(at("2026-07-01T08:00").as_deref(), Some("2026-07-01T06:00:00.000Z"));
         assert_eq!(at("2026-12-01T08:00:30").as_deref(), Some("2026-12-01T07:00:30.000Z"));
         assert_eq!(at("2026-07-01T08:00:00Z").as_deref(), Some("2026-07-01T08:00:00.000Z"));
-        assert_eq!(at("tomorrow"), None);
+        for wrong in
+            ["tomorrow", "2026-07-01", "2026-07-01T08", "2026-07-01 08:00", "2026-W27-3T08:00", "-002026-07-01T08:00"]
+        {
+            assert_eq!(at(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,13 +1,17 @@
 //! The answer to a sync, written straight into its bytes.
 
+use super::schema::{Hash16, OutcomeName, ReasonName, RemovedId, Ticket};
 use crate::boxes::{
-    AccessRecord, BinChange, Changes, KeyChange, PersonChange, Receipt, RemovedItem, Scope, SyncAnswer, Verifier,
+    AccessRecord, BinChange, BinState, Changes, Cursor, Fob, KeyChange, Label, PersonChange, Receipt, RemovedItem,
+    Scope, SyncAnswer, Verifier,
 };
+use crate::kernel::{AccessId, GroupId, KeyId, PersonId};
 use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq, SerializeStruct},
 };
 use std::fmt;
+use utoipa::ToSchema;
 
 /// The whole answer.
 pub(super) fn encode(answer: &SyncAnswer, server_ms: u64, ticket: &str) -> Vec<u8> {
@@ -173,4 +177,97 @@ impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
+}
+
+/// What `encode` writes.
+#[derive(ToSchema)]
+#[schema(as = SyncAnswer)]
+#[expect(dead_code, reason = "its shape alone is wanted")]
+pub(super) struct SyncShape {
+    /// One for each entry up to the first gap.
+    #[schema(max_items = 256)]
+    receipts: Vec<ReceiptShape>,
+    /// The sequence number that the server expects next.
+    resume_at: u64,
+    cursor: Option<Cursor>,
+    changes: ChangesShape,
+    server_ms: u64,
+    /// Come again after so many seconds.
+    next_sync_s: u32,
+    #[schema(value_type = Ticket)]
+    ticket: String,
+}
+
+#[derive(ToSchema)]
+#[schema(as = Receipt)]
+#[expect(dead_code, reason = "its shape alone is wanted")]
+struct ReceiptShape {
+    seq: u64,
+    #[schema(value_type = OutcomeName)]
+    outcome: String,
+    #[schema(value_type = ReasonName, required = false)]
+    reason: String,
+}
+
+/// The latest state of each item that changed. Empty lists are left out.
+#[derive(ToSchema)]
+#[schema(as = Changes)]
+#[expect(dead_code, reason = "its shape alone is wanted")]
+struct ChangesShape {
+    /// Forget everything and store these.
+    full: bool,
+    #[schema(required = false)]
+    bins: Vec<BinForBox>,
+    #[schema(required = false)]
+    keys: Vec<KeyForBox>,
+    #[schema(required = false)]
+    accesses: Vec<AccessForBox>,
+    #[schema(required = false)]
+    people: Vec<PersonForBox>,
+    #[schema(value_type = Vec<RemovedId>, required = false)]
+    removed: Vec<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "its shape alone is wanted")]
+struct BinForBox {
+    bin: Label,
+    state: BinState,
+    fob: Option<Fob>,
+    confirmed: bool,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "its shape alone is wanted")]
+struct KeyForBox {
+    key: KeyId,
+    fob: Fob,
+    roaming: bool,
+    groups: Vec<GroupId>,
+}
+
+/// Exactly one of `key`, `group`, `box`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "its shape alone is wanted")]
+struct AccessForBox {
+    access: AccessId,
+    person: PersonId,
+    #[schema(required = false)]
+    key: KeyId,
+    #[schema(required = false)]
+    group: GroupId,
+    #[schema(required = false)]
+    r#box: bool,
+    from_ms: Option<u64>,
+    until_ms: Option<u64>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "its shape alone is wanted")]
+struct PersonForBox {
+    person: PersonId,
+    #[schema(value_type = Option<Hash16>)]
+    code: Option<String>,
+    #[schema(value_type = Vec<Hash16>)]
+    badges: Vec<String>,
 }

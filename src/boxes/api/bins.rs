@@ -3,15 +3,19 @@
 use super::change_box;
 use crate::{
     boxes::{BinState, Command, Fob},
-    http::{Ask, Changed, Problem, Reply},
+    http::{Ask, Changed, Code, Doc, Problem, Reply},
 };
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = BinChange)]
 struct Change {
     state: BinState,
 }
+
+pub(crate) const CHANGE: Doc = Doc::new("Enable, protect or disable a bin").takes::<Change>().changed();
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let Change { state } = ask.json()?;
@@ -19,11 +23,13 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = BinCorrection)]
 struct Correct {
     /// Must be there: nothing said is not "the bin is empty".
     #[serde(deserialize_with = "given")]
+    #[schema(required = true)]
     fob: Option<Fob>,
 }
 
@@ -31,15 +37,25 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Fob>, D::E
     Option::deserialize(deserializer)
 }
 
+pub(crate) const CORRECT: Doc = Doc::new("Say which fob is in a bin")
+    .details("The bin is confirmed. `null`: nothing is in it. A fob at home in another box moves here.")
+    .takes::<Correct>()
+    .changed()
+    .refuses(&[Code::LimitReached]);
+
 pub(crate) async fn correct(ask: Ask) -> Result<Reply, Problem> {
     let Correct { fob } = ask.json()?;
     let command = Command::CorrectBin { bin: ask.path("bin")?, fob };
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = BinConfirmation)]
 struct Confirm {}
+
+pub(crate) const CONFIRM: Doc =
+    Doc::new("Say that what the server believes of a bin is right").takes::<Confirm>().changed();
 
 pub(crate) async fn confirm(ask: Ask) -> Result<Reply, Problem> {
     let Confirm {} = ask.json()?;

@@ -1,16 +1,39 @@
 //! Conflicts: both versions, whole, and how they end.
 
-use super::{change_box, named, refused, stored, time};
+use super::{
+    change_box, named, refused,
+    schema::{JournalKind, OutcomeName, ReasonName},
+    stored, time,
+};
 use crate::{
-    boxes::{Accept, Act, BinState, Command, Conflict, Fob, Label, Refusal, conflict_key},
-    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply},
-    kernel::{BoxId, KeyId, PersonId, RowSpace},
+    boxes::{Accept, Act, BinState, Command, Conflict, Cursor, Fob, Label, Refusal, conflict_key},
+    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    kernel::{
+        BoxId, KeyId, PersonId, RowSpace,
+        schema::{Time, pattern},
+    },
 };
 use serde::{Deserialize, Serialize};
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 /// Where a page of conflicts ended: `box_….<number>`.
 struct Place(BoxId, u64);
+
+impl utoipa::PartialSchema for Place {
+    fn schema() -> RefOr<Schema> {
+        pattern(r"^box_[0-7][0-9a-hjkmnp-tv-z]{25}\.[0-9]{1,18}$").into()
+    }
+}
+
+impl ToSchema for Place {
+    fn name() -> Cow<'static, str> {
+        "ConflictPlace".into()
+    }
+}
 
 impl FromStr for Place {
     type Err = ();
@@ -20,21 +43,29 @@ impl FromStr for Place {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Conflict)]
 struct Shown {
     r#box: BoxId,
     seq: u64,
+    #[schema(value_type = Time)]
     kept_at: String,
+    #[schema(value_type = OutcomeName)]
     outcome: &'static str,
+    #[schema(value_type = Option<ReasonName>)]
     reason: Option<&'static str>,
+    #[schema(value_type = Option<JournalKind>)]
     kind: Option<&'static str>,
     bin: Option<Label>,
     fob: Option<Fob>,
     person: Option<PersonId>,
+    #[schema(value_type = Time)]
     at: String,
+    #[schema(value_type = Option<Time>)]
     box_time: Option<String>,
     estimated: bool,
     /// The state in force at the box when it happened.
+    #[schema(value_type = Option<Cursor>)]
     cursor: Option<String>,
     /// What could not be read.
     text: Option<Box<str>>,
@@ -43,19 +74,23 @@ struct Shown {
 }
 
 /// What the server knew when it judged.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ServerSays {
     bin_state: Option<BinState>,
     bin_fob: Option<Fob>,
     key: Option<KeyId>,
     fob_bin: Option<Label>,
     holder: Option<PersonId>,
+    #[schema(value_type = Option<Time>)]
     since: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ConflictResolved)]
 struct Resolved {
+    #[schema(value_type = Time)]
     at: String,
+    #[schema(value_type = WireAccept)]
     accept: &'static str,
 }
 
@@ -100,6 +135,8 @@ impl Shown {
     }
 }
 
+pub(crate) const LIST: Doc = Doc::new("List conflicts").lists::<Shown, Place>();
+
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let query: PageQuery = ask.query()?;
     let limit = query.limit()?;
@@ -121,23 +158,33 @@ async fn find(ask: &Ask) -> Result<(BoxId, Conflict), Problem> {
     Ok((id, stored(&bytes)?))
 }
 
+pub(crate) const SHOW: Doc = Doc::new("Show a conflict with both versions").answers::<Shown>();
+
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (id, conflict) = find(&ask).await?;
     Reply::ok(&Shown::of(id, conflict))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Resolution)]
 struct Resolve {
     accept: WireAccept,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = Accept)]
 enum WireAccept {
     Box,
     ByHand,
 }
+
+pub(crate) const RESOLVE: Doc = Doc::new("Settle a conflict")
+    .details("`box`: the box is right, its version is taken over. `by_hand`: what had to be done is done.")
+    .takes::<Resolve>()
+    .changed()
+    .refuses(&[Code::CannotAccept]);
 
 pub(crate) async fn resolve(ask: Ask) -> Result<Reply, Problem> {
     let Resolve { accept } = ask.json()?;

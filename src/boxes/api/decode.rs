@@ -1,19 +1,24 @@
 //! The body of a sync. What is not the protocol is refused whole; an entry of the right shape whose values make no
 //! sense is kept as unreadable, so that one bad line does not hold up a journal for ever.
 
+use super::schema::FirmwareName;
 use crate::{
     boxes::{Act, Cursor, Entry, Fob, Health, JournalEntry, Label, Link, SyncRequest},
     http::{
         Problem,
         body::{Object, from_json, object},
     },
-    kernel::{PersonId, UnixMillis},
+    kernel::{
+        PersonId, UnixMillis,
+        schema::{FromOne64, Whole64},
+    },
 };
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, SeqAccess, Visitor},
 };
 use std::{borrow::Cow, fmt};
+use utoipa::ToSchema;
 
 /// Entries that one sync may carry.
 const ENTRIES_MAX: usize = 256;
@@ -40,53 +45,72 @@ pub fn decode_sync(body: &[u8]) -> Result<SyncRequest, Problem> {
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Sync {
+pub(super) struct Sync {
+    /// The state that the box has stored; none: `null`.
+    #[schema(value_type = Option<Cursor>)]
     cursor: Option<CursorText>,
     #[serde(deserialize_with = "object")]
     journal: Journal,
+    #[schema(value_type = Whole64)]
     clock_ms: u64,
     #[serde(default, deserialize_with = "object")]
     health: HealthPart,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Journal {
+    /// The last sequence number that the box has ever written; none: 0.
+    #[schema(value_type = Whole64)]
     head: u64,
     #[serde(default)]
     more: bool,
     #[serde(default, deserialize_with = "entries")]
+    #[schema(value_type = Vec<Line>, max_items = 256)]
     entries: Vec<Entry>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = HealthTold)]
 struct HealthPart {
+    #[schema(value_type = Option<u8>, maximum = 100)]
     battery_percent: Option<Percent>,
     mains: Option<bool>,
     link: Option<Link>,
+    #[schema(value_type = Option<FirmwareName>)]
     firmware: Option<Firmware>,
 }
 
-#[derive(Deserialize)]
+/// One entry. Whatever its texts say it is taken: what makes no sense is kept as `unreadable`.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = JournalEntry)]
 struct Line<'a> {
+    #[schema(value_type = FromOne64)]
     seq: u64,
+    #[schema(value_type = Whole64)]
     at_ms: u64,
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     cursor: Option<Text<'a>>,
     #[serde(borrow)]
+    #[schema(value_type = String)]
     kind: Text<'a>,
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     bin: Option<Text<'a>>,
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     fob: Option<Text<'a>>,
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     person: Option<Text<'a>>,
     /// Reserved for exchanges that the server had decided: nothing is made of it yet.
     #[serde(borrow, rename = "exchange")]
+    #[schema(value_type = Option<String>)]
     _exchange: Option<Text<'a>>,
 }
 

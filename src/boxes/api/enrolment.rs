@@ -3,11 +3,15 @@
 use super::{change_box, look, named, time};
 use crate::{
     boxes::{Command, SecretHash},
-    http::{Ask, Problem, Reply, auth},
-    kernel::UnixMillis,
+    http::{Ask, Doc, Problem, Reply, auth},
+    kernel::{
+        UnixMillis,
+        schema::{Time, pattern, shapes},
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// Crockford's, in upper case: neither I, L, O nor U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -48,21 +52,35 @@ pub(super) fn command(code: &str, now: UnixMillis, stolen: bool) -> Option<Comma
     Some(Command::MakeEnrolmentCode { code_hash: hash(code)?, expires: now.plus(VALID_FOR), stolen })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewEnrolmentCode)]
 struct Make {
     #[serde(default)]
     stolen: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EnrolmentCodeMade)]
 struct Made {
     /// Shown once.
+    #[schema(value_type = EnrolmentCode)]
     code: String,
     /// `null`: it has been used meanwhile.
+    #[schema(value_type = Option<Time>)]
     expires_at: Option<String>,
     revision: u64,
 }
+
+shapes! {
+    EnrolmentCode, "16 characters in groups of four, for people to type; works once, for 24 hours",
+        pattern("^([0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4}$");
+}
+
+pub(crate) const MAKE: Doc = Doc::new("Make a code with which a box enrols")
+    .details("`stolen`: the box is suspended until it is enrolled anew.")
+    .takes::<Make>()
+    .created::<Made>();
 
 pub(crate) async fn make(ask: Ask) -> Result<Reply, Problem> {
     let Make { stolen } = ask.json()?;

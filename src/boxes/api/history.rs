@@ -1,45 +1,66 @@
 //! A box's history: folded from its records, newest first.
 
-use super::{events, look, named, time};
+use super::{
+    events, look, named,
+    schema::{HistoryKind, OutcomeName, ReasonName},
+    time,
+};
 use crate::{
     boxes::{Fob, HistoryItem, Label, Outcome, history_item},
-    http::{Ask, Code, Page, Problem, Reply, limit_of},
-    kernel::{KeyId, PersonId},
+    http::{Ask, Code, Doc, Page, Problem, Reply, limit_of},
+    kernel::{
+        KeyId, PersonId,
+        schema::{Time, Whole64},
+    },
     store::StoredRecord,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// Records read at once, and reads for one page: a long stretch of other events ends a page early.
 const RECORDS: usize = 200;
 const READS_MAX: usize = 25;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Query {
+    /// How many at most; 50 if nothing is said.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(value_type = Option<Whole64>, inline)]
     after: Option<u64>,
     /// Ignored and rejected entries too.
     #[serde(default)]
     all: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = HistoryLine)]
 pub(super) struct Shown {
     revision: u64,
+    #[schema(value_type = Time)]
     at: String,
+    #[schema(value_type = HistoryKind)]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     seq: Option<u64>,
     bin: Option<Label>,
     fob: Option<Fob>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     key: Option<KeyId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     person: Option<PersonId>,
     offline: bool,
+    #[schema(value_type = OutcomeName)]
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ReasonName>, nullable = false)]
     reason: Option<&'static str>,
+    #[schema(value_type = Option<Time>)]
     box_time: Option<String>,
     estimated: bool,
 }
@@ -63,6 +84,8 @@ impl From<HistoryItem> for Shown {
         }
     }
 }
+
+pub(crate) const LIST: Doc = Doc::new("What happened at a box, newest first").query::<Query>().pages::<Shown>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let Query { limit, after, all } = ask.query()?;

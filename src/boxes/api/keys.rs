@@ -3,30 +3,43 @@
 use super::{ShownPlace, change_box, look, refused, stored};
 use crate::{
     boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, Label, Refusal},
-    http::{Ask, Changed, Page, PageQuery, Problem, Reply},
-    kernel::{BoxId, GroupId, KeyId, RowSpace},
+    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    kernel::{
+        BoxId, GroupId, KeyId, RowSpace,
+        schema::{Text, TextOrEmpty},
+    },
     orgs::api::{Wrong, is_text, text},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 const NAME_MAX: usize = 80;
 const GROUPS_MAX: usize = 16;
 const DESCRIPTION_MAX: usize = 60;
 const NOTES_MAX: usize = 100;
 const PICK_UP_NOTE_MAX: usize = 240;
+type Name = Text<NAME_MAX>;
+type Description = TextOrEmpty<DESCRIPTION_MAX>;
+type Notes = TextOrEmpty<NOTES_MAX>;
+type PickUpNote = TextOrEmpty<PICK_UP_NOTE_MAX>;
 
 /// A new key, in a request of its own or with a new box.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewKey {
+    #[schema(value_type = Name)]
     name: String,
     pub fob: Fob,
     #[serde(default)]
     roaming: bool,
     #[serde(default)]
+    #[schema(value_type = HashSet<GroupId>, max_items = 16)]
     groups: Vec<GroupId>,
+    #[schema(value_type = Option<Description>)]
     description: Option<String>,
+    #[schema(value_type = Option<Notes>)]
     notes: Option<String>,
+    #[schema(value_type = Option<PickUpNote>)]
     pick_up_note: Option<String>,
     /// Where it is; else unknown.
     pub bin: Option<Label>,
@@ -67,11 +80,17 @@ fn check_texts(wrong: &mut Wrong, at: &str, texts: [Option<&String>; 3]) {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyCreated)]
 struct Created {
     key: KeyId,
     revision: u64,
 }
+
+pub(crate) const CREATE: Doc = Doc::new("Add a key to the box that is its home")
+    .takes::<NewKey>()
+    .created::<Created>()
+    .refuses(&[Code::FobTaken, Code::BinOccupied, Code::FobInOtherBin, Code::LimitReached]);
 
 pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let body: NewKey = ask.json()?;
@@ -83,16 +102,24 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { key, revision })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = KeyChange)]
 struct Change {
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
     roaming: Option<bool>,
+    #[schema(value_type = Option<HashSet<GroupId>>, max_items = 16)]
     groups: Option<Vec<GroupId>>,
+    #[schema(value_type = Option<Description>)]
     description: Option<String>,
+    #[schema(value_type = Option<Notes>)]
     notes: Option<String>,
+    #[schema(value_type = Option<PickUpNote>)]
     pick_up_note: Option<String>,
 }
+
+pub(crate) const CHANGE: Doc = Doc::new("Change a key").takes::<Change>().changed();
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let key: KeyId = ask.path("key")?;
@@ -125,6 +152,8 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
 }
 
+pub(crate) const REMOVE: Doc = Doc::new("Remove a key").changed();
+
 pub(crate) async fn remove(ask: Ask) -> Result<Reply, Problem> {
     let command = Command::RemoveKey { key: ask.path("key")? };
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
@@ -135,7 +164,8 @@ async fn texts_of(ask: &Ask, key: KeyId) -> Result<KeyTexts, Problem> {
     row.map_or_else(|| Ok(KeyTexts::default()), |bytes| stored(&bytes))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyListed)]
 struct Listed {
     key: KeyId,
     name: Box<str>,
@@ -145,6 +175,8 @@ struct Listed {
     r#box: BoxId,
 }
 
+pub(crate) const LIST: Doc = Doc::new("List keys").lists::<Listed, KeyId>();
+
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let query: PageQuery = ask.query()?;
     let limit = query.limit()?;
@@ -152,7 +184,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let rows = ask.engine.rows(RowSpace::Keys, ask.org(), Vec::new(), after, limit).await?;
     let listed = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
         let row: KeyRow = stored(bytes)?;
-        let key = KeyId::from_bytes(key).ok_or(crate::http::Code::Internal)?;
+        let key = KeyId::from_bytes(key).ok_or(Code::Internal)?;
         Ok(Listed { key, name: row.name, fob: row.fob, roaming: row.roaming, r#box: row.home })
     };
     let items = rows.iter().map(listed).collect::<Result<Vec<_>, Problem>>()?;
@@ -160,7 +192,8 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&Page { items, next })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Key)]
 struct Shown {
     key: KeyId,
     name: Box<str>,
@@ -173,6 +206,8 @@ struct Shown {
     notes: Box<str>,
     pick_up_note: Box<str>,
 }
+
+pub(crate) const SHOW: Doc = Doc::new("Show a key, its home and where it is").answers::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let key: KeyId = ask.path("key")?;

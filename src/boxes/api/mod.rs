@@ -10,26 +10,33 @@ pub(crate) mod events;
 pub mod history;
 pub mod keys;
 pub(crate) mod mails;
+mod schema;
 mod setup;
 #[cfg(test)]
 mod tests;
 pub mod wire;
 
 pub use decode::decode_sync;
-pub(crate) use enrolment::make as make_enrolment;
-pub(crate) use setup::create;
+pub(crate) use enrolment::{MAKE as MAKE_ENROLMENT, make as make_enrolment};
+pub(crate) use setup::{CREATE, create};
 
 use super::{BinState, Command, Fob, Health, Inventory, KeyPlace, Label, Model, Overview, Plan, Refusal, SmartBox};
 use crate::{
     boxes::{AccessRecord, BoxRow, Scope},
-    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply},
-    kernel::{AccessId, Address, BoxId, Codec, GroupId, KeyId, PersonId, RowSpace, Stamp, UnixMillis},
+    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    kernel::{
+        AccessId, Address, BoxId, Codec, GroupId, KeyId, PersonId, RowSpace, Stamp, UnixMillis,
+        schema::{Text, TextOrEmpty, Time, Zone},
+    },
     orgs::api::{Wrong, checked_zone, is_text, text},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub(super) const NAME_MAX: usize = 80;
 pub(super) const LOCATION_MAX: usize = 160;
+type Name = Text<NAME_MAX>;
+type Location = TextOrEmpty<LOCATION_MAX>;
 
 /// From refusals to problems, as administrators see them.
 pub(super) fn refused(refusal: Refusal) -> Problem {
@@ -79,13 +86,19 @@ pub(super) fn time(at: Option<UnixMillis>) -> Option<String> {
     at.map(UnixMillis::to_rfc3339)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = BoxChange)]
 struct Change {
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
+    #[schema(value_type = Option<Location>)]
     location: Option<String>,
+    #[schema(value_type = Option<Zone>)]
     zone: Option<String>,
 }
+
+pub(crate) const CHANGE: Doc = Doc::new("Change a box").takes::<Change>().changed();
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let body: Change = ask.json()?;
@@ -108,7 +121,8 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BoxListed)]
 struct Listed {
     r#box: BoxId,
     name: Box<str>,
@@ -119,10 +133,13 @@ struct Listed {
     enrolled: bool,
     suspended: bool,
     offline: bool,
+    #[schema(value_type = Option<Time>)]
     pending_since: Option<String>,
     late: bool,
     open_conflicts: u32,
 }
+
+pub(crate) const LIST: Doc = Doc::new("List boxes").lists::<Listed, BoxId>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let query: PageQuery = ask.query()?;
@@ -152,7 +169,8 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&Page { items, next })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Box)]
 struct ShownBox {
     r#box: BoxId,
     revision: u64,
@@ -166,23 +184,31 @@ struct ShownBox {
     suspended: bool,
     offline: bool,
     reconciling: bool,
+    #[schema(value_type = Option<Time>)]
     last_contact: Option<String>,
+    #[schema(value_type = Option<Time>)]
     contact_due: Option<String>,
+    #[schema(value_type = Option<super::Cursor>)]
     cursor: Option<String>,
     journal_next: u64,
     clock_skew_ms: i64,
     health: ShownHealth,
+    #[schema(value_type = Option<Time>)]
     pending_since: Option<String>,
+    #[schema(value_type = Option<Time>)]
     due_by: Option<String>,
     late: bool,
+    /// Fobs whose home is still being asked.
     visitors_unresolved: u32,
     late_pick_ups: u32,
     open_conflicts: u32,
     conflicts: Vec<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BoxHealth)]
 struct ShownHealth {
+    #[schema(maximum = 100)]
     battery_percent: Option<u8>,
     mains: Option<bool>,
     link: Option<super::Link>,
@@ -195,6 +221,8 @@ impl From<Health> for ShownHealth {
         Self { battery_percent, mains, link, firmware }
     }
 }
+
+pub(crate) const SHOW: Doc = Doc::new("Show a box with its health, cursor and lateness").answers::<ShownBox>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (now, up_since) = (ask.now(), ask.engine.up_since());
@@ -254,7 +282,8 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Inventory)]
 struct ShownInventory {
     revision: u64,
     bins: Vec<ShownBin>,
@@ -263,7 +292,8 @@ struct ShownInventory {
     people: Vec<PersonId>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Bin)]
 struct ShownBin {
     bin: Label,
     state: BinState,
@@ -273,7 +303,8 @@ struct ShownBin {
     expects_late_pick_up: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyInBox)]
 struct ShownKey {
     key: KeyId,
     name: Box<str>,
@@ -284,12 +315,24 @@ struct ShownKey {
 }
 
 /// Where a key is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(tag = "in", rename_all = "snake_case")]
+#[schema(as = KeyPlace)]
 pub(super) enum ShownPlace {
-    Bin { bin: Label, since: String },
-    Person { person: Option<PersonId>, since: String },
-    Unknown { since: String },
+    Bin {
+        bin: Label,
+        #[schema(value_type = Time)]
+        since: String,
+    },
+    Person {
+        person: Option<PersonId>,
+        #[schema(value_type = Time)]
+        since: String,
+    },
+    Unknown {
+        #[schema(value_type = Time)]
+        since: String,
+    },
 }
 
 impl From<KeyPlace> for ShownPlace {
@@ -302,18 +345,22 @@ impl From<KeyPlace> for ShownPlace {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Access)]
 struct ShownAccess {
     access: AccessId,
     person: PersonId,
     #[serde(flatten)]
     scope: ShownScope,
+    #[schema(value_type = Option<Time>)]
     from: Option<String>,
+    #[schema(value_type = Option<Time>)]
     until: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = AccessScope)]
 enum ShownScope {
     Key(KeyId),
     Group(GroupId),
@@ -330,6 +377,9 @@ impl From<AccessRecord> for ShownAccess {
         Self { access: record.id, person: record.person, scope, from: time(record.from), until: time(record.until) }
     }
 }
+
+pub(crate) const INVENTORY: Doc =
+    Doc::new("Show what a box holds: bins, keys, accesses, people").answers::<ShownInventory>();
 
 pub(crate) async fn inventory(ask: Ask) -> Result<Reply, Problem> {
     let Inventory { revision, bins, keys, accesses, people } = look(&ask, named(&ask)?, SmartBox::inventory).await?;

@@ -2,41 +2,52 @@
 //! box. The commands follow one another to the same actor; a repeated request meets what is already there.
 
 use super::{
-    LOCATION_MAX, NAME_MAX,
+    LOCATION_MAX, Location, NAME_MAX, Name,
     accesses::{BATCH_MAX, NewAccess, check_people},
-    enrolment,
+    enrolment::{self, EnrolmentCode},
     keys::NewKey,
     refused,
+    schema::FirstGrant,
 };
 use crate::{
     boxes::{Command, Creation, Label, MAX_BINS, MAX_KEYS, Model, SmartBox},
-    http::{Ask, Code, Problem, Reply, body::objects},
-    kernel::{AccessId, BoxId, KeyId},
+    http::{Ask, Code, Doc, Problem, Reply, body::objects},
+    kernel::{AccessId, BoxId, KeyId, schema::Zone},
     orgs::{
         Organisation,
         api::{Wrong, checked_zone, is_text, text},
     },
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewBox)]
 struct Create {
+    #[schema(value_type = Name)]
     name: String,
     model: Model,
     #[serde(default)]
+    #[schema(value_type = Location)]
     location: String,
+    #[schema(value_type = Zone)]
     zone: String,
+    #[schema(value_type = HashSet<Label>, min_items = 1, max_items = 500)]
     bins: Vec<Label>,
     #[serde(default, deserialize_with = "objects")]
+    #[schema(max_items = 200)]
     keys: Vec<NewKey>,
     #[serde(default, deserialize_with = "objects")]
+    #[schema(value_type = Vec<FirstGrant>, max_items = 200)]
     accesses: Vec<NewAccess>,
+    /// Whether a code to enrol with is made too.
     #[serde(default)]
     enrol: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BoxCreated)]
 struct Created {
     r#box: BoxId,
     revision: u64,
@@ -45,11 +56,18 @@ struct Created {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     accesses: Vec<AccessId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EnrolmentCode>, nullable = false)]
     enrolment_code: Option<String>,
 }
 
 /// A command, and the part of the body that it comes from.
 type Step = (Command, String);
+
+pub(crate) const CREATE: Doc = Doc::new("Set up a box with its bins")
+    .details("If wanted with its keys, its accesses and a code to enrol with, all in one request.")
+    .takes::<Create>()
+    .created::<Created>()
+    .refuses(&[Code::AlreadyExists, Code::FobTaken, Code::LimitReached]);
 
 pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let body: Create = ask.json()?;

@@ -1,21 +1,23 @@
 //! The box protocol, `/box/v1`: see docs/box-protocol.md.
 
 use super::{
-    answer::{self, Hex},
-    decode::{CursorText, decode_sync},
+    answer::{self, Hex, SyncShape},
+    decode::{CursorText, Sync, decode_sync},
     enrolment,
+    schema::Hash32,
 };
 use crate::{
-    boxes::{Answer, Command, Model, Refusal, SecretHash, SmartBox, verifier_key},
+    boxes::{Answer, Command, Cursor, Model, Refusal, SecretHash, SmartBox, verifier_key},
     http::{
-        Ask, Code, Problem, Reply,
+        Ask, Code, Doc, Problem, Reply,
         auth::{self, BoxToken, Caller},
         ticket::Ticket,
     },
-    kernel::{BoxId, OrgId, RowSpace},
+    kernel::{BoxId, OrgId, RowSpace, schema::Secret},
     metrics,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// As a box sees refusals: a box that does not exist has no valid token.
 fn refused(refusal: Refusal) -> Problem {
@@ -32,6 +34,11 @@ fn token(ask: &Ask) -> Result<BoxToken, Problem> {
     }
 }
 
+pub(crate) const SYNC: Doc = Doc::new("Tell what happened, hear what changed")
+    .headers(&[("Castellan-Ticket", "The ticket of the last answer; it says at the door how urgent this box is")])
+    .takes::<Sync>()
+    .answers::<SyncShape>();
+
 pub(crate) async fn sync(ask: Ask) -> Result<Reply, Problem> {
     let token = token(&ask)?;
     let command = Command::Sync { token_hash: SecretHash(token.hash), request: decode_sync(ask.body())? };
@@ -44,11 +51,15 @@ pub(crate) async fn sync(ask: Ask) -> Result<Reply, Problem> {
     Ok(Reply { status: 200, json: answer::encode(&answer, now.0, &ticket.to_text(ask.engine.keys())), stream: None })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CursorConfirmed)]
 struct Confirm {
+    #[schema(value_type = Cursor)]
     cursor: CursorText,
 }
+
+pub(crate) const CONFIRM: Doc = Doc::new("Say which state is stored").takes::<Confirm>().done();
 
 pub(crate) async fn confirm(ask: Ask) -> Result<Reply, Problem> {
     let token = token(&ask)?;
@@ -58,22 +69,31 @@ pub(crate) async fn confirm(ask: Ask) -> Result<Reply, Problem> {
     Ok(Reply::no_content())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Enrolment)]
 struct Enrol {
+    /// Case, blanks and hyphens do not matter.
     code: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Enrolled {
     r#box: BoxId,
     organisation: OrgId,
     model: Model,
+    #[schema(value_type = Secret)]
     token: String,
     generation: u32,
+    #[schema(value_type = Hash32)]
     verifier_key: String,
     server_ms: u64,
 }
+
+pub(crate) const ENROL: Doc = Doc::new("Enrol a box with the code that an administrator made")
+    .takes::<Enrol>()
+    .created::<Enrolled>()
+    .refuses(&[Code::EnrolmentCodeInvalid, Code::TooManyFailures]);
 
 pub(crate) async fn enrol(ask: Ask) -> Result<Reply, Problem> {
     let Enrol { code } = ask.json()?;

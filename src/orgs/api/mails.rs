@@ -2,28 +2,41 @@
 
 use crate::{
     delivery::mail,
-    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply},
-    kernel::{Codec, MailId, PersonId, Recipient, RowSpace},
+    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    kernel::{
+        Codec, MailId, PersonId, Recipient, RowSpace,
+        schema::{Time, shapes, words},
+    },
     orgs::{
         DeadLetter, MailChoice, Organisation,
         organisation::{Command, Refusal},
     },
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MailsChosen)]
 struct Chosen {
     #[serde(flatten)]
     choice: MailChoice,
     revision: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MailsChoice)]
 struct Choose {
     conflicts: Option<bool>,
     guarantee: Option<bool>,
 }
+
+shapes! {
+    WhyDead, "Why it was given up", words(&["no_driver", "unreachable", "login", "timeout", "broken", "deferred", "rejected", "no_address", "erased", "unrenderable", "too_late"]);
+}
+
+pub(crate) const CHOICE: Doc =
+    Doc::new("Show which mails the owner gets").answers::<Chosen>().refuses(&[Code::NotFound]);
 
 pub(crate) async fn choice(ask: Ask) -> Result<Reply, Problem> {
     let of = ask.org();
@@ -34,13 +47,17 @@ pub(crate) async fn choice(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&chosen.ok_or(Code::NotFound)?)
 }
 
+pub(crate) const CHOOSE: Doc =
+    Doc::new("Choose which mails the owner gets").takes::<Choose>().changed().refuses(&[Code::NotFound]);
+
 pub(crate) async fn choose(ask: Ask) -> Result<Reply, Problem> {
     let Choose { conflicts, guarantee } = ask.json()?;
     Reply::ok(&Changed { revision: tell(&ask, Command::ChooseMails { conflicts, guarantee }).await? })
 }
 
 /// A dead letter. Addresses are not told: the mail server's own words may hold them, so only its code is kept.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadMail)]
 struct Shown {
     mail: MailId,
     template: Box<str>,
@@ -48,16 +65,20 @@ struct Shown {
     to: To,
     /// What stands before the `@`.
     message_id: String,
+    #[schema(value_type = Time)]
     asked_at: String,
+    #[schema(value_type = Time)]
     died_at: String,
+    #[schema(value_type = WhyDead)]
     reason: &'static str,
     code: Option<u16>,
     /// What it is about, by ids.
     about: serde_json::Value,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = MailRecipient)]
 enum To {
     Owner { owner: bool },
     Person { person: PersonId },
@@ -87,6 +108,8 @@ fn stored(bytes: &[u8]) -> Result<DeadLetter, Problem> {
     DeadLetter::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))
 }
 
+pub(crate) const DEAD: Doc = Doc::new("List mails that could not be brought").lists::<Shown, MailId>();
+
 pub(crate) async fn dead(ask: Ask) -> Result<Reply, Problem> {
     let query: PageQuery = ask.query()?;
     let limit = query.limit()?;
@@ -101,6 +124,8 @@ pub(crate) async fn dead(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&Page { items, next })
 }
 
+pub(crate) const RESEND: Doc = Doc::new("Try again to bring a mail").changed();
+
 pub(crate) async fn resend(ask: Ask) -> Result<Reply, Problem> {
     let id: MailId = ask.path("mail")?;
     if let Some(revision) = ask.done_before(ask.org()).await? {
@@ -110,6 +135,8 @@ pub(crate) async fn resend(ask: Ask) -> Result<Reply, Problem> {
     let letter = Box::new(stored(&row.ok_or(Code::NotFound)?)?);
     Reply::ok(&Changed { revision: tell(&ask, Command::ResendMail { id, letter }).await? })
 }
+
+pub(crate) const GIVE_UP: Doc = Doc::new("Give a mail up").changed();
 
 pub(crate) async fn give_up(ask: Ask) -> Result<Reply, Problem> {
     let id: MailId = ask.path("mail")?;

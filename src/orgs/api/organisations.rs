@@ -8,49 +8,65 @@ use super::{
 };
 use crate::{
     boxes::Plan,
-    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply, auth::Caller, body::object},
-    kernel::{Codec, OrgId, PersonId, TokenId},
+    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply, auth::Caller, body::object},
+    kernel::{
+        Codec, OrgId, PersonId, TokenId,
+        schema::{Secret, Text, Time, Zone},
+    },
     orgs::{Language, Organisation, OrganisationRow, ProfilePlain, Role, Scope, Scopes, organisation::Command},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewOrganisation)]
 struct Create {
+    #[schema(value_type = Name)]
     name: String,
     plan: Plan,
     language: Language,
+    #[schema(value_type = Zone)]
     zone: String,
     #[serde(deserialize_with = "object")]
     owner: Owner,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewOwner)]
 struct Owner {
+    #[schema(value_type = people::Name)]
     name: String,
+    #[schema(value_type = values::Email)]
     email: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OrganisationCreated)]
 struct Created {
     organisation: OrgId,
     owner: PersonId,
     /// Shown once.
+    #[schema(value_type = Secret)]
     token: String,
     revision: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = OrganisationChange)]
 struct Change {
     plan: Option<Plan>,
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
     language: Option<Language>,
+    #[schema(value_type = Option<Zone>)]
     zone: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Organisation)]
 struct Shown<'a> {
     organisation: OrgId,
     name: &'a str,
@@ -60,12 +76,21 @@ struct Shown<'a> {
     owner: PersonId,
     /// `None`: as the server's configuration says.
     history_days: Option<u32>,
+    #[schema(value_type = Time)]
     created_at: String,
+    /// Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     revision: Option<u64>,
 }
 
 const NAME_MAX: usize = 120;
+type Name = Text<NAME_MAX>;
+
+pub(crate) const CREATE: Doc = Doc::new("Make an organisation, its owner and its first token")
+    .takes::<Create>()
+    .created::<Created>()
+    .refuses(&[Code::AlreadyExists]);
 
 pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let body: Create = ask.json()?;
@@ -103,6 +128,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { organisation, owner, token, revision })
 }
 
+pub(crate) const CHANGE: Doc = Doc::new("Change an organisation").takes::<Change>().changed();
+
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let organisation: OrgId = ask.path("organisation")?;
     let body: Change = ask.json()?;
@@ -124,6 +151,10 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&Changed { revision })
 }
 
+pub(crate) const SHOW: Doc = Doc::new("Show an organisation")
+    .details("The operator sees all, a token of an organisation its own.")
+    .answers::<Shown>();
+
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let organisation: OrgId = ask.path("organisation")?;
     is_own(&ask, organisation)?;
@@ -142,6 +173,10 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
         revision: Some(revision),
     })
 }
+
+pub(crate) const LIST: Doc = Doc::new("List organisations")
+    .details("The operator sees all, a token of an organisation its own.")
+    .lists::<Shown, OrgId>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let query: PageQuery = ask.query()?;

@@ -1,75 +1,105 @@
 //! People: made, shown, changed and erased by administrators. Access codes are written, never shown.
 
-use super::values::{self, Wrong, or_null};
+use super::values::{self, AccessCode, AssignedRole, Email, Mobile, Wrong, or_null};
 use crate::{
-    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply},
-    kernel::{Address, Codec, OrgId, PersonId, RowSpace, VaultField},
+    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    kernel::{
+        Address, Codec, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
+        schema::{Text, Time},
+    },
     orgs::{
         Mark, Person, PersonRow, ProfilePlain, Role,
         person::{Command, Credentials, Profile, Refusal},
     },
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 pub(super) use crate::boxes::CredentialsPlain;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewPerson)]
 struct Create {
+    #[schema(value_type = Name)]
     name: String,
+    #[schema(value_type = Option<Email>)]
     email: Option<String>,
+    #[schema(value_type = Option<Mobile>)]
     mobile: Option<String>,
+    /// `user` if nothing is said.
+    #[schema(value_type = Option<AssignedRole>)]
     role: Option<Role>,
+    #[schema(value_type = Option<AccessCode>)]
     access_code: Option<String>,
     #[serde(default)]
+    #[schema(value_type = HashSet<Badge>, max_items = 16)]
     badges: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PersonCreated)]
 struct Created {
     person: PersonId,
     revision: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PersonChange)]
 struct Change {
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
     #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<Email>)]
     email: Option<Option<String>>,
     #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<Mobile>)]
     mobile: Option<Option<String>>,
+    #[schema(value_type = Option<AssignedRole>)]
     role: Option<Role>,
     #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<AccessCode>)]
     access_code: Option<Option<String>>,
+    #[schema(value_type = Option<HashSet<Badge>>, max_items = 16)]
     badges: Option<Vec<String>>,
 }
 
-#[derive(Serialize)]
-struct Shown {
+#[derive(Serialize, ToSchema)]
+#[schema(as = PersonListed)]
+struct Listed {
     person: PersonId,
     name: String,
     email: Option<String>,
     mobile: Option<String>,
     role: Role,
-    #[serde(flatten)]
-    details: Option<Details>,
+    #[schema(value_type = Time)]
     created_at: String,
 }
 
-#[derive(Serialize)]
-struct Details {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Person)]
+struct Shown {
+    #[serde(flatten)]
+    listed: Listed,
     has_access_code: bool,
     badges: Vec<String>,
     revision: u64,
 }
 
 pub(super) const NAME_MAX: usize = 120;
+pub(super) type Name = Text<NAME_MAX>;
 pub(super) const EMAIL_EXPECTED: &str = "expected an e-mail address";
 const BADGE_MAX: usize = 64;
+type Badge = Text<BADGE_MAX>;
 const BADGES_MAX: usize = 16;
 const ATTEMPTS: usize = 3;
+
+/// Values that stand once in an organisation.
+const TAKEN: &[Code] = &[Code::EmailTaken, Code::AccessCodeTaken, Code::BadgeTaken, Code::ChangedMeanwhile];
+
+pub(crate) const CREATE: Doc = Doc::new("Add a person").takes::<Create>().created::<Created>().refuses(TAKEN);
 
 pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let body: Create = ask.json()?;
@@ -87,6 +117,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { person, revision })
 }
 
+pub(crate) const SHOW: Doc = Doc::new("Show a person").answers::<Shown>();
+
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let person: PersonId = ask.path("person")?;
     let address = person.at(ask.org());
@@ -96,16 +128,16 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (role, created, has_access_code, revision) = ask.engine.read(address, read).await?.ok_or(Code::NotFound)?;
     let profile: ProfilePlain = open(&ask, address, VaultField::Profile).await?;
     let credentials: CredentialsPlain = open(&ask, address, VaultField::Credentials).await?;
-    Reply::ok(&Shown {
-        person,
-        name: profile.name,
-        email: profile.email,
-        mobile: profile.mobile,
-        role,
-        details: Some(Details { has_access_code, badges: credentials.badges, revision }),
-        created_at: created.to_rfc3339(),
-    })
+    let listed = listed(person, profile, role, created);
+    Reply::ok(&Shown { listed, has_access_code, badges: credentials.badges, revision })
 }
+
+fn listed(person: PersonId, profile: ProfilePlain, role: Role, created: UnixMillis) -> Listed {
+    let ProfilePlain { name, email, mobile } = profile;
+    Listed { person, name, email, mobile, role, created_at: created.to_rfc3339() }
+}
+
+pub(crate) const LIST: Doc = Doc::new("List people").lists::<Listed, PersonId>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let query: PageQuery = ask.query()?;
@@ -117,19 +149,13 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
         let person = PersonId::from_bytes(key).ok_or(Code::Internal)?;
         let row = PersonRow::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))?;
         let profile: ProfilePlain = open(&ask, person.at(ask.org()), VaultField::Profile).await?;
-        items.push(Shown {
-            person,
-            name: profile.name,
-            email: profile.email,
-            mobile: profile.mobile,
-            role: row.role,
-            details: None,
-            created_at: row.created.to_rfc3339(),
-        });
+        items.push(listed(person, profile, row.role, row.created));
     }
     let next = items.last().filter(|_| items.len() == limit).map(|last| last.person.to_string());
     Reply::ok(&Page { items, next })
 }
+
+pub(crate) const CHANGE: Doc = Doc::new("Change a person").takes::<Change>().changed().refuses(TAKEN);
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let address = ask.path::<PersonId>("person")?.at(ask.org());
@@ -151,6 +177,11 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     }
     Err(Code::ChangedMeanwhile.into())
 }
+
+pub(crate) const ERASE: Doc = Doc::new("Erase a person")
+    .details("The history stays and names an erased person.")
+    .changed()
+    .refuses(&[Code::IsOwner]);
 
 pub(crate) async fn erase(ask: Ask) -> Result<Reply, Problem> {
     let person: PersonId = ask.path("person")?;

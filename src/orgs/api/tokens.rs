@@ -2,43 +2,64 @@
 
 use super::values::{self, Wrong};
 use crate::{
-    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply, auth},
-    kernel::{Codec, OrgId, RowSpace, TokenId, UnixMillis},
+    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply, auth},
+    kernel::{
+        Codec, OrgId, RowSpace, TokenId, UnixMillis,
+        schema::{Secret, Text, Time, TimeGiven},
+    },
     orgs::{
         ApiToken, Scope, Scopes, TokenRow,
         token::{Command, Issue, Refusal},
     },
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewToken)]
 struct Create {
+    #[schema(value_type = Label)]
     label: String,
+    /// `operator` alone for the operator's tokens, the others for those of an organisation.
+    #[schema(min_items = 1)]
     scopes: Vec<Scope>,
+    /// A time to come.
+    #[schema(value_type = Option<TimeGiven>)]
     expires_at: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenCreated)]
 struct Created {
     token_id: TokenId,
     /// Shown once.
+    #[schema(value_type = Secret)]
     token: String,
     revision: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
 struct Shown {
     token_id: TokenId,
     /// How the token begins, to recognise it by.
     prefix: String,
     label: Box<str>,
     scopes: Vec<Scope>,
+    #[schema(value_type = Option<Time>)]
     expires_at: Option<String>,
+    #[schema(value_type = Time)]
     created_at: String,
 }
 
 const LABEL_MAX: usize = 80;
+type Label = Text<LABEL_MAX>;
+
+pub(crate) const CREATE: Doc = Doc::new("Make a token")
+    .details("Its secret is shown in this answer and never again.")
+    .takes::<Create>()
+    .created::<Created>();
 
 pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let body: Create = ask.json()?;
@@ -67,6 +88,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { token_id, token: text(ask.org(), token_id, &secret), revision })
 }
 
+pub(crate) const LIST: Doc = Doc::new("List tokens").lists::<Shown, TokenId>();
+
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let query: PageQuery = ask.query()?;
     let limit = query.limit()?;
@@ -90,6 +113,8 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let next = items.last().filter(|_| items.len() == limit).map(|last| last.token_id.to_string());
     Reply::ok(&Page { items, next })
 }
+
+pub(crate) const REVOKE: Doc = Doc::new("Revoke a token").details("It holds at once.").changed();
 
 pub(crate) async fn revoke(ask: Ask) -> Result<Reply, Problem> {
     let token_id: TokenId = ask.path("token_id")?;

@@ -1,8 +1,12 @@
 //! What values may come over the wire: each check adds what is wrong to a list, so that all is told at once.
 
-use crate::http::{FieldError, Problem};
+use crate::{
+    http::{FieldError, Problem},
+    kernel::schema::{BLANKS, CONTROLS, pattern, shapes, words},
+};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
+use utoipa::openapi::ObjectBuilder;
 
 /// Gathers what is wrong in a body.
 #[derive(Default)]
@@ -50,12 +54,14 @@ pub fn checked_zone(wrong: &mut Wrong, pointer: &str, name: &str) {
     wrong.unless(known, pointer, "expected an IANA time zone, such as Europe/Rome");
 }
 
+const EMAIL_MAX: usize = 254;
+
 pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let clean = |part: &str| {
         !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;\"@".contains(c))
     };
-    text.len() <= 254
+    text.len() <= EMAIL_MAX
         && clean(local)
         && clean(domain)
         && domain.contains('.')
@@ -72,4 +78,19 @@ pub fn is_mobile(text: &str) -> bool {
 
 pub fn is_access_code(text: &str) -> bool {
     (6..=12).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// As `is_email` reads it.
+fn email() -> ObjectBuilder {
+    let part = |but: &str| format!(r#"[^{CONTROLS}{BLANKS}<>,;"@{but}]"#);
+    let (any, not_dot) = (part(""), part("."));
+    pattern(&format!(r"^{any}+@{not_dot}{any}*\.{any}*{not_dot}$")).max_length(Some(EMAIL_MAX))
+}
+
+shapes! {
+    Email, "An e-mail address: one `@`, no blanks, a domain with a dot", email();
+    Mobile, "A number as E.164 writes it, such as +390212345678", pattern(r"^\+[1-9][0-9]{7,14}$");
+    AccessCode, "6 to 12 digits", pattern("^[0-9]{6,12}$");
+    AssignedRole, "Any role but `owner`: an organisation has exactly one, named when it is made",
+        words(&["admin", "location_admin", "user", "viewer"]);
 }

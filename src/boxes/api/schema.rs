@@ -1,0 +1,116 @@
+//! What serde does not tell of this context's wire: words that stand as texts, and what is written by hand.
+
+use crate::kernel::{
+    GroupId, KeyId, PersonId,
+    schema::{Zone, closed, pattern, shapes, words},
+};
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type},
+};
+
+const REASONS: [&str; 13] = [
+    "not_permitted",
+    "other_holder",
+    "may_not_be_dropped_here",
+    "unknown_fob",
+    "bin_occupied",
+    "key_elsewhere",
+    "key_not_in_bin",
+    "late_pick_up_missing",
+    "fob_in_two_boxes",
+    "unreadable",
+    "unknown_bin",
+    "sequence_reused",
+    "behind_receipts",
+];
+
+shapes! {
+    OutcomeName, "What became of an entry", words(&["applied", "flagged", "ignored", "rejected", "duplicate"]);
+    ReasonName, "Why it was flagged, ignored or rejected", words(&REASONS);
+    JournalKind, "What a box says that happened", words(&["pick_up", "drop_off", "opened"]);
+    HistoryKind, "What happened", words(&[
+        "pick_up", "drop_off", "opened", "corrected", "moved_in", "moved_out", "unknown_fob", "unreadable",
+    ]);
+    Hash16, "16 bytes in hexadecimal", pattern("^[0-9a-f]{32}$");
+    Hash32, "32 bytes in hexadecimal", pattern("^[0-9a-f]{64}$");
+    FirmwareName, "At most 40 bytes without control characters",
+        pattern(r"^[^\u0000-\u001F\u007F-\u009F]*$").max_length(Some(40));
+    Ticket, "To be sent with the next sync, as `Castellan-Ticket`", pattern("^[A-Za-z0-9_-]+$");
+    RemovedId, "The id of a key, an access or a person", pattern("^(key|acc|per)_[0-7][0-9a-hjkmnp-tv-z]{25}$");
+}
+
+/// A grant: exactly one of `key`, `group`, `box: true`.
+pub(super) struct Grant;
+
+/// The same with a new box, whose keys have no ids yet: `key_index` is a row of `keys`.
+pub(super) struct FirstGrant;
+
+fn grants(of: &[(&'static str, RefOr<Schema>)]) -> RefOr<Schema> {
+    let arm = |(field, schema): &(&'static str, RefOr<Schema>)| {
+        closed()
+            .property("person", Ref::from_schema_name(PersonId::name()))
+            .required("person")
+            .property(*field, schema.clone())
+            .required(*field)
+            .property("from", or_null(Ref::from_schema_name("AccessTime")))
+            .property("until", or_null(Ref::from_schema_name("AccessTime")))
+            .property("zone", or_null(Ref::from_schema_name(Zone::name())))
+    };
+    let about = "`from` and `until` are moments, or local times in `zone`, else in the box's zone.";
+    of.iter().fold(OneOfBuilder::new().description(Some(about)), |all, one| all.item(arm(one))).into()
+}
+
+fn or_null(schema: Ref) -> OneOfBuilder {
+    OneOfBuilder::new().item(ObjectBuilder::new().schema_type(Type::Null)).item(schema)
+}
+
+fn reference<T: ToSchema>() -> RefOr<Schema> {
+    Ref::from_schema_name(T::name()).into()
+}
+
+fn just_true() -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])).into()
+}
+
+impl utoipa::PartialSchema for Grant {
+    fn schema() -> RefOr<Schema> {
+        grants(&[("key", reference::<KeyId>()), ("group", reference::<GroupId>()), ("box", just_true())])
+    }
+}
+
+impl utoipa::PartialSchema for FirstGrant {
+    fn schema() -> RefOr<Schema> {
+        let row = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(199));
+        grants(&[("key_index", row.into()), ("group", reference::<GroupId>()), ("box", just_true())])
+    }
+}
+
+fn met<T: ToSchema>() -> (String, RefOr<Schema>) {
+    (T::name().into(), T::schema())
+}
+
+/// The types that grants refer to.
+fn of_grants(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.extend([met::<PersonId>(), met::<KeyId>(), met::<GroupId>(), met::<Zone>(), met::<AccessTime>()]);
+}
+
+impl ToSchema for Grant {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        of_grants(schemas);
+    }
+}
+
+impl ToSchema for FirstGrant {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        of_grants(schemas);
+    }
+}
+
+shapes! {
+    AccessTime, "RFC 3339 with an offset, or a local time such as 2026-11-01T08:00",
+        pattern(concat!(
+            r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d",
+            r"(:[0-5]\d(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4]):[0-5]\d)?$",
+        ));
+}

@@ -1,0 +1,84 @@
+"""What stands in the server while it is tested: an organisation with people, boxes, keys, accesses, tokens and a
+conflict, and a stranger. Things are made anew as the tests remove them."""
+
+import itertools
+import json
+import threading
+import urllib.error
+import urllib.request
+
+
+class Refused(Exception):
+    pass
+
+
+class World:
+    def __init__(self, base, operator):
+        self.base, self.operator = base, operator
+        self.numbers = itertools.count(1)
+        self.lock = threading.Lock()
+        made = self.ask(operator, "POST", "/api/v1/organisations", {
+            "name": "Rossi Auto", "plan": "premium", "language": "it", "zone": "Europe/Rome",
+            "owner": {"name": "Anna Rossi", "email": "anna@rossi.example"},
+        })
+        self.organisation, self.owner, self.token = made["organisation"], made["owner"], made["token"]
+        self.token_id = self.ask(self.token, "GET", "/api/v1/tokens")["items"][0]["token_id"]
+        self.person = self.new_person()
+        self.box, self.enrolment_code = self.new_box()
+        self.key = self.new_key()
+        self.enrol()
+        self.conflict()
+
+    def ask(self, token, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, data, method=method)
+        request.add_header("Content-Type", "application/json")
+        if token:
+            request.add_header("Authorization", "Bearer " + token)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            raise Refused(f"{method} {path}: {error.code} {error.read().decode()}") from error
+        return json.loads(text) if text else None
+
+    def number(self):
+        return next(self.numbers)
+
+    def fob(self):
+        return f"F{self.number():06X}"
+
+    def new_person(self):
+        return self.ask(self.token, "POST", "/api/v1/people", {"name": "Bruno"})["person"]
+
+    def new_token(self):
+        body = {"label": "for a while", "scopes": ["boxes:read"]}
+        return self.ask(self.token, "POST", "/api/v1/tokens", body)["token_id"]
+
+    def new_box(self):
+        body = {"name": "Entrance", "model": "MS5", "zone": "Europe/Rome", "enrol": True,
+                "bins": [f"A-{n}" for n in range(1, 9)]}
+        made = self.ask(self.token, "POST", "/api/v1/boxes", body)
+        return made["box"], made["enrolment_code"]
+
+    def new_key(self):
+        body = {"name": "Van", "fob": self.fob()}
+        return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/keys", body)["key"]
+
+    def new_access(self):
+        body = {"person": self.person, "box": True}
+        return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/accesses", body)["access"]
+
+    def new_code(self):
+        return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/enrolment", {})["code"]
+
+    def enrol(self):
+        """The box's token; a new one, when journals made up by chance have had it suspended."""
+        self.box_token = self.ask(None, "POST", "/box/v1/enrol", {"code": self.new_code()})["token"]
+        return self.box_token
+
+    def conflict(self):
+        """A pick-up of what is not in the bin."""
+        entry = {"seq": 1, "at_ms": 1, "kind": "pick_up", "bin": "A-2", "fob": self.fob(), "person": self.person}
+        body = {"journal": {"head": 1, "entries": [entry]}, "clock_ms": 1}
+        self.ask(self.box_token, "POST", "/box/v1/sync", body)
