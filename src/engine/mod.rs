@@ -391,6 +391,16 @@ impl Engine {
         self.with_db(move |db, _| db.rows(space, org, &prefix, after.as_deref(), limit)).await
     }
 
+    /// Rows of a list over all organisations, in order, behind the whole key `after`.
+    pub async fn rows_of_all(
+        &self,
+        space: RowSpace,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, StoreError> {
+        self.with_db(move |db, _| db.rows_of_all(space, after.as_deref(), limit)).await
+    }
+
     pub async fn row(&self, space: RowSpace, org: OrgId, key: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
         self.with_db(move |db, _| db.get(&keys::row(db.partition_of(org), space, org, &key))).await
     }
