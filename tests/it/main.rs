@@ -14,6 +14,7 @@ mod mail;
 mod many;
 mod operate;
 mod orgs;
+mod prometheus;
 mod rig;
 mod site;
 mod smart_box;
