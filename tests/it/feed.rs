@@ -314,10 +314,15 @@ fn a_reader_that_is_too_slow_is_cut_off_and_goes_on_by_cursor() {
 
 #[test]
 fn a_cursor_whose_events_are_gone_gets_410_and_where_to_go_on() {
-    use castellan::store::{Batch, CommitLog, Db, Ops, Options, RocksLog, keys};
+    use castellan::{
+        kernel::FeedCursor,
+        store::{Batch, CommitLog, Db, Ops, Options, RocksLog, keys},
+    };
     let mut rig = Rig::start();
     let org = rig.org();
     let first = pages(&org.client, "", 200);
+    let old = first[0]["cursor"].as_str().unwrap();
+    let oldest: FeedCursor = old.parse().unwrap();
     let smart_box = org.smart_box("MS4", 1);
     rig.tell_to_stop();
     assert!(rig.wait_for_end().success());
@@ -327,12 +332,11 @@ fn a_cursor_whose_events_are_gone_gets_410_and_where_to_go_on() {
         let log = RocksLog::new(db);
         let tail = log.tail(0).unwrap();
         let mut ops = Ops::default();
-        (0..3).for_each(|position| ops.delete(&keys::feed(0, position)));
+        (0..=oldest.position).for_each(|position| ops.delete(&keys::feed(0, position)));
         let (position, prev_hash) = (tail.position + 1, tail.hash());
         log.append(&Batch { partition: 0, id: 7, epoch: tail.epoch, position, prev_hash, records: vec![ops] });
     }
     rig.start_again();
-    let old = first[0]["cursor"].as_str().unwrap();
     let told = org.client.get(&format!("/events?after={old}")).problem(410, "feed.cursor_trimmed");
     let refused = try_follow(rig.addresses(), &org.token, "", Some(old)).map(drop).unwrap_err();
     assert_eq!(refused.0, 410);
