@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod audit;
 mod bad_input;
 mod boxes_enrol;
 mod boxes_move;
 mod boxes_sync;
 mod catcher;
+mod feed;
+mod follower;
 mod idempotency;
 mod mail;
 mod many;
