@@ -14,6 +14,8 @@ mod mail;
 mod many;
 mod operate;
 mod orgs;
+mod past;
+mod privacy;
 mod rig;
 mod site;
 mod smart_box;
