@@ -10,12 +10,17 @@ use super::{
 };
 use crate::{
     kernel::{Address, Codec, Machine, UnixMillis},
-    store::{Db, Family, Ops, StoreError, keys, ops::OpTag, record::SnapshotHead},
+    store::{
+        Db, Family, Ops, StoreError,
+        keys::{self, KeyKind},
+        ops::OpTag,
+        record::SnapshotHead,
+    },
 };
 use std::{
     convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 use tokio::sync::oneshot;
 
@@ -127,6 +132,22 @@ impl Engine {
             true => Ok(trimmed),
             false => Err(Failure::NotWritten),
         }
+    }
+
+    /// Takes deleted keys, and what was sealed under them, out of the tables on disk.
+    pub async fn forget_deleted_keys(&self) -> Result<(), StoreError> {
+        if !self.shared.keys_deleted.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let db = self.shared.db.clone();
+        let compacted = tokio::task::spawn_blocking(move || {
+            for partition in db.partitions().all() {
+                for kind in [KeyKind::SubjectKey, KeyKind::Vault] {
+                    db.compact(&keys::prefix(partition, kind));
+                }
+            }
+        });
+        compacted.await.map_err(|error| StoreError::Io(std::io::Error::other(error)))
     }
 
     /// Removes rows, by their whole keys, in one step.

@@ -15,7 +15,7 @@ use crate::{
         Scope,
         api::{mails, organisations, people, tokens},
     },
-    privacy::api as privacy,
+    privacy,
 };
 use actix_web::{HttpRequest, HttpResponse, http::Method, web};
 use std::{pin::Pin, rc::Rc};
@@ -78,8 +78,8 @@ routes! {
     GET "/api/v1/organisations", ANY_TOKEN, Admin, "organisations.list", organisations::list, organisations::LIST;
     GET "/api/v1/organisations/{organisation}", ANY_TOKEN, Admin, "organisations.show", organisations::show, organisations::SHOW;
     PATCH "/api/v1/organisations/{organisation}", OPERATOR, Admin, "organisations.change", organisations::change, organisations::CHANGE;
-    DELETE "/api/v1/organisations/{organisation}", TOKEN_ADMIN, Admin, "organisations.erase", privacy::erase_organisation, privacy::ERASE_ORGANISATION;
-    PUT "/api/v1/organisations/{organisation}/retention", TOKEN_ADMIN, Admin, "organisations.retention", privacy::keep_history, privacy::KEEP_HISTORY;
+    DELETE "/api/v1/organisations/{organisation}", TOKEN_ADMIN, Admin, "organisations.erase", privacy::api::erase_organisation, privacy::api::ERASE_ORGANISATION;
+    PUT "/api/v1/organisations/{organisation}/retention", TOKEN_ADMIN, Admin, "organisations.retention", privacy::api::keep_history, privacy::api::KEEP_HISTORY;
 
     GET "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.settings", mails::choice, mails::CHOICE;
     PATCH "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.choose", mails::choose, mails::CHOOSE;
@@ -91,6 +91,7 @@ routes! {
     GET "/api/v1/people", ORG_ADMIN, Admin, "people.list", people::list, people::LIST;
     GET "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.show", people::show, people::SHOW;
     PATCH "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.change", people::change, people::CHANGE;
+    GET "/api/v1/people/{person}/export", ORG_ADMIN, Admin, "people.export", privacy::export::export, privacy::export::EXPORT;
     DELETE "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.erase", people::erase, people::ERASE;
 
     POST "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.create", tokens::create, tokens::CREATE;

@@ -18,6 +18,8 @@ mod many;
 mod operate;
 mod orgs;
 mod prometheus;
+mod past;
+mod privacy;
 mod rig;
 mod site;
 mod smart_box;

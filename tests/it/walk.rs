@@ -70,6 +70,7 @@ fn body_for(route: &Route, person: &str) -> Option<Value> {
     Some(match route.name {
         "organisations.create" => crate::site::organisation("lite"),
         "organisations.change" => json!({"plan": "premium"}),
+        "organisations.retention" => json!({"history_days": 30}),
         "people.create" => json!({"name": "Carla"}),
         "people.change" => json!({"name": "Carla"}),
         "tokens.create" => json!({"label": "y", "scopes": ["boxes:read"]}),

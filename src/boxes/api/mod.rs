@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub mod history;
 pub mod keys;
 pub(crate) mod mails;
+pub(crate) mod person;
 mod schema;
 mod setup;
 #[cfg(test)]

@@ -248,7 +248,7 @@ fn sealed_credentials(ask: &Ask, org: OrgId, credentials: &CredentialsPlain) -> 
     }
 }
 
-async fn open<T: Codec + Default>(ask: &Ask, subject: Address, field: VaultField) -> Result<T, Problem> {
+pub(crate) async fn open<T: Codec + Default>(ask: &Ask, subject: Address, field: VaultField) -> Result<T, Problem> {
     // Nothing sealed: erased a moment ago.
     let Some(plain) = ask.engine.open_vault(subject, field).await? else { return Ok(T::default()) };
     T::decode_from(&plain).map_err(|error| Problem::detailed(Code::Internal, error))
@@ -277,7 +277,7 @@ fn check_credentials(wrong: &mut Wrong, credentials: &CredentialsPlain) {
     }
 }
 
-fn refused(refusal: Refusal) -> Problem {
+pub(crate) fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NotFound => Code::NotFound.into(),
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
