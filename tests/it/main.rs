@@ -21,3 +21,4 @@ mod smart_box;
 mod tls;
 mod walk;
 mod webhooks;
+mod webhooks_admin;

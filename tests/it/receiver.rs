@@ -1,12 +1,16 @@
 //! An HTTP server that receives webhooks and fares as the test wants: takes, refuses, drops, stalls, restarts.
 
+use crate::{
+    rig::{Rig, string},
+    site::Org,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::Sha256;
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -188,7 +192,8 @@ fn serve(shared: &Shared, mut stream: TcpStream) {
     }
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Post> {
+/// Reads one request.
+pub fn read(reader: &mut impl BufRead) -> Option<Post> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let mut words = line.split(' ');
@@ -204,4 +209,52 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Post> {
     let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
     Some(Post { path, headers, body, taken: false })
+}
+
+/// Short pauses, and receivers on this machine.
+const QUICK: [(&str, &str); 6] = [
+    ("WEBHOOKS__ALLOW_HTTP", "true"),
+    ("WEBHOOKS__ALLOW_NETWORKS", "127.0.0.0/8"),
+    ("WEBHOOKS__TIMEOUT_MS", "400"),
+    ("WEBHOOKS__RETRY_FIRST_MS", "20"),
+    ("WEBHOOKS__RETRY_LONGEST_S", "1"),
+    ("WEBHOOKS__PROBE_LONGEST_S", "1"),
+];
+
+pub fn quick(more: &[(&str, &str)]) -> Rig {
+    Rig::with(&[&QUICK, more].concat())
+}
+
+/// A webhook of an organisation.
+pub struct Hook<'a> {
+    pub org: &'a Org,
+    pub id: String,
+    pub secret: String,
+}
+
+impl<'a> Hook<'a> {
+    pub fn make(org: &'a Org, url: &str, types: &[&str]) -> Self {
+        let made = org.client.post("/webhooks", &json!({"url": url, "types": types})).is(201);
+        Self { org, id: string(&made, "webhook"), secret: string(&made, "secret") }
+    }
+
+    pub fn path(&self, rest: &str) -> String {
+        format!("/webhooks/{}{rest}", self.id)
+    }
+
+    pub fn show(&self) -> Value {
+        self.org.client.get(&self.path("")).is(200)
+    }
+
+    pub fn post(&self, rest: &str) -> Value {
+        self.org.client.post(&self.path(rest), &json!({})).ok()
+    }
+
+    pub fn log(&self) -> Vec<Value> {
+        self.org.client.all(&self.path("/deliveries"), 200)
+    }
+
+    pub fn pause_reason(&self) -> Option<String> {
+        self.show()["paused"]["reason"].as_str().map(str::to_owned)
+    }
 }

@@ -155,29 +155,26 @@ fn excerpt(begin: &[u8]) -> Option<Box<str>> {
 }
 
 fn class_of(error: &reqwest::Error) -> ErrorClass {
-    let mut cause: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(inner) = cause {
-        if let Some(refused) = inner.downcast_ref::<Refused>() {
-            return match refused {
-                Refused::NoAddress => ErrorClass::NameNotFound,
-                Refused::Forbidden => ErrorClass::AddressForbidden,
-            };
-        }
-        if inner.is::<rustls::Error>() {
-            return ErrorClass::Tls;
-        }
-        // An `io::Error` hides what it carries from `source`.
-        let carried = inner.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-        if carried.is_some_and(|carried| carried.is::<rustls::Error>()) {
-            return ErrorClass::Tls;
-        }
-        cause = inner.source();
-    }
-    match () {
+    let known = error.source().and_then(known_cause);
+    known.unwrap_or(match () {
         () if error.is_timeout() => ErrorClass::Timeout,
         () if error.is_connect() => ErrorClass::Connect,
         () => ErrorClass::Closed,
+    })
+}
+
+fn known_cause(cause: &(dyn Error + 'static)) -> Option<ErrorClass> {
+    match cause.downcast_ref() {
+        Some(Refused::NoAddress) => return Some(ErrorClass::NameNotFound),
+        Some(Refused::Forbidden) => return Some(ErrorClass::AddressForbidden),
+        None => {}
     }
+    if cause.is::<rustls::Error>() {
+        return Some(ErrorClass::Tls);
+    }
+    // An `io::Error` hides from `source` what it carries.
+    let carried = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    carried.and_then(|carried| known_cause(carried)).or_else(|| cause.source().and_then(known_cause))
 }
 
 /// Resolves names to addresses that may be reached; the connection goes to one of them and to nothing else.
