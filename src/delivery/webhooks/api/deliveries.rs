@@ -5,24 +5,39 @@ use crate::{
     delivery::webhooks::{
         dispatch::Now,
         message,
-        rows::{DeliveryRow, DeliveryState, EventKey, delivery_key},
+        rows::{DeliveryRow, DeliveryState, ErrorClass, EventKey, delivery_key},
         state::{Command, Extra, Webhook},
     },
-    http::{Ask, Code, Page, Problem, Reply, limit_of},
-    kernel::{Address, Codec, RowSpace, UnixMillis, WebhookId},
+    http::{Ask, Code, Doc, Page, Problem, Reply, limit_of},
+    kernel::{
+        Address, Codec, RowSpace, UnixMillis, WebhookId,
+        schema::{Time, Whole64, shapes, words},
+    },
 };
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-#[derive(Deserialize)]
+shapes! {
+    ErrorName, "Why an attempt failed", words(&ErrorClass::ALL.map(ErrorClass::name));
+}
+
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Query {
+    /// How many at most; 50 if nothing is said.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(value_type = Option<Whole64>, inline)]
     after: Option<u64>,
+    /// Only those that are in this state.
+    #[param(inline)]
     state: Option<WireState>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = DeliveryState)]
 enum WireState {
     Delivered,
     Retrying,
@@ -40,7 +55,8 @@ impl WireState {
 }
 
 /// One delivery and its last attempt.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
 struct Shown {
     delivery: u64,
     /// `webhook-id` as the endpoint sees it.
@@ -48,14 +64,20 @@ struct Shown {
     r#type: Box<str>,
     entity: Option<String>,
     revision: Option<u64>,
+    #[schema(value_type = Time)]
     happened_at: String,
+    #[schema(value_type = WireState)]
     state: &'static str,
     attempts: u32,
+    #[schema(value_type = Time)]
     first_attempt_at: String,
+    #[schema(value_type = Time)]
     last_attempt_at: String,
+    #[schema(value_type = Option<Time>)]
     next_attempt_at: Option<String>,
     duration_ms: u32,
     status: Option<u16>,
+    #[schema(value_type = Option<ErrorName>)]
     error: Option<&'static str>,
     /// How the endpoint's refusal begins.
     response: Option<Box<str>>,
@@ -89,12 +111,15 @@ impl Shown {
 }
 
 /// What was sent by hand.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliverySent)]
 struct Sent {
     revision: u64,
     /// `null` if the log does not know it any more.
     delivery: Option<Shown>,
 }
+
+pub(crate) const LIST: Doc = Doc::new("List a webhook's deliveries").query::<Query>().pages::<Shown>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let address = named(&ask)?;
@@ -127,11 +152,22 @@ async fn rows(ask: &Ask, webhook: WebhookId, after: Vec<u8>) -> Result<Vec<(Vec<
     rows.into_iter().map(read).collect()
 }
 
+pub(crate) const TEST: Doc = Doc::new("Send a test to a webhook")
+    .details("The answer says what came of it. A repeat with the same `Idempotency-Key` sends nothing.")
+    .takes::<Nothing>()
+    .answers::<Sent>();
+
 pub(crate) async fn test(ask: Ask) -> Result<Reply, Problem> {
     let Nothing {} = ask.json()?;
     let address = named(&ask)?;
     send(&ask, address, Extra::Test, None).await
 }
+
+pub(crate) const REDELIVER: Doc = Doc::new("Deliver an event once more")
+    .details("Now, out of order, under its own `webhook-id`. The answer says what came of it.")
+    .takes::<Nothing>()
+    .answers::<Sent>()
+    .refuses(&[Code::WebhookEventGone]);
 
 pub(crate) async fn redeliver(ask: Ask) -> Result<Reply, Problem> {
     let Nothing {} = ask.json()?;

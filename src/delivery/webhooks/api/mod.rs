@@ -5,99 +5,148 @@ pub mod events;
 
 use super::{
     WebhookRow,
-    reach::Unreachable,
+    reach::{URL_BYTES_MAX, Unreachable},
     rows::{HeadRow, PreviousSecret, SealedPlain},
     sign,
     state::{Command, Known, Refusal, Settings, Webhook},
 };
 use crate::{
-    http::{Ask, Changed, Code, Page, PageQuery, Problem, Reply},
-    kernel::{Address, Codec, RowSpace, Stamp, UnixMillis, VaultField, WebhookId},
+    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    kernel::{
+        Address, Codec, RowSpace, Stamp, UnixMillis, VaultField, WebhookId,
+        schema::{FeedPlace, TextOrEmpty, Time, pattern, shapes, words},
+    },
     orgs::api::{Wrong, text},
     store::{StoreError, keys},
 };
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 const DESCRIPTION_MAX: usize = 200;
 const TYPES_MAX: usize = 32;
 const TYPE_BYTES_MAX: usize = 64;
+type Description = TextOrEmpty<DESCRIPTION_MAX>;
+
+shapes! {
+    HookUrl, "Where to send events: https, unless the operator allows http, and a public network address",
+        pattern("^https?://").max_length(Some(URL_BYTES_MAX));
+    SigningSecret, "A signing secret, shown once", pattern("^whsec_[A-Za-z0-9+/]{43}=$");
+    TypePrefix, "A type of events, or its beginning",
+        pattern("^[a-z][a-z0-9_.]*$").max_length(Some(TYPE_BYTES_MAX));
+    StateName, "Whether events are sent", words(&["active", "paused"]);
+    ReasonName, "Why it is paused", words(&["by_hand", "dead", "gone", "feed_trimmed"]);
+}
+
 /// How long the secret before the current one signs too.
 const ROTATION: Duration = Duration::from_secs(24 * 3600);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewWebhook)]
 struct Create {
+    #[schema(value_type = HookUrl)]
     url: String,
     #[serde(default)]
+    #[schema(value_type = Description)]
     description: String,
     #[serde(default)]
+    #[schema(value_type = Vec<TypePrefix>, max_items = 32)]
     types: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookCreated)]
 struct Created {
     webhook: WebhookId,
     /// Shown once.
+    #[schema(value_type = SigningSecret)]
     secret: String,
     revision: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WebhookChange)]
 struct Change {
+    #[schema(value_type = Option<HookUrl>)]
     url: Option<String>,
+    #[schema(value_type = Option<Description>)]
     description: Option<String>,
+    #[schema(value_type = Option<Vec<TypePrefix>>, max_items = 32)]
     types: Option<Vec<String>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Webhook)]
 struct Shown {
     webhook: WebhookId,
     url: String,
     description: Box<str>,
     types: Vec<Box<str>>,
+    #[schema(value_type = StateName)]
     state: &'static str,
     paused: Option<Paused>,
+    #[schema(value_type = Time)]
     created_at: String,
     /// Until when the secret before this one signs too.
+    #[schema(value_type = Option<Time>)]
     previous_secret_until: Option<String>,
     /// Everything up to this cursor of the change feed was taken.
+    #[schema(value_type = FeedPlace)]
     cursor: Box<str>,
+    /// Nothing was taken since.
+    #[schema(value_type = Option<Time>)]
     failing_since: Option<String>,
+    #[schema(value_type = Option<Time>)]
     last_delivered_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookDetails)]
+struct Detailed {
+    #[serde(flatten)]
+    shown: Shown,
+    revision: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookPaused)]
 struct Paused {
+    #[schema(value_type = ReasonName)]
     reason: &'static str,
+    #[schema(value_type = Time)]
     since: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Nothing)]
 struct Nothing {}
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SecretRotated)]
 struct Rotated {
     /// Shown once.
+    #[schema(value_type = SigningSecret)]
     secret: String,
+    #[schema(value_type = Time)]
     previous_secret_until: String,
     revision: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Resumption)]
 struct Resume {
     from: Option<From>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ResumptionFrom)]
 enum From {
     /// Where it stopped.
     Stopped,
@@ -128,6 +177,12 @@ async fn tell(ask: &Ask, webhook: Address, command: Command) -> Result<u64, Prob
     Ok(revision)
 }
 
+pub(crate) const CREATE: Doc = Doc::new("Make a webhook")
+    .details("It is sent what happens from now on. Its signing secret is shown in this answer and never again.")
+    .takes::<Create>()
+    .created::<Created>()
+    .refuses(&[Code::WebhookLimitReached]);
+
 pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let body: Create = ask.json()?;
     let mut wrong = Wrong::default();
@@ -154,6 +209,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let revision = tell(&ask, webhook.at(ask.org()), command).await?;
     Reply::created(&Created { webhook, secret: sign::secret_text(&*secret), revision })
 }
+
+pub(crate) const LIST: Doc = Doc::new("List webhooks").lists::<Shown, WebhookId>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let query: PageQuery = ask.query()?;
@@ -207,10 +264,11 @@ impl Shown {
             failing_since: failing_since.and_then(|head| head.failing_since).map(UnixMillis::to_rfc3339),
             last_delivered_at: head.as_ref().and_then(|head| head.delivered_at).map(UnixMillis::to_rfc3339),
             cursor: head.map_or(row.start.cursor, |head| head.cursor),
-            revision: None,
         }
     }
 }
+
+pub(crate) const SHOW: Doc = Doc::new("Show a webhook").answers::<Detailed>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let address = named(&ask)?;
@@ -220,7 +278,7 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let head = ask.engine.row(RowSpace::WebhookDeliveries, ask.org(), webhook.to_bytes().to_vec()).await?;
     let head = head.map(|head| HeadRow::decode_from(&head)).transpose().map_err(corrupt)?;
     let shown = Shown::of(webhook, WebhookRow::of(&known), &sealed, head, ask.now());
-    Reply::ok(&Shown { revision: Some(revision), ..shown })
+    Reply::ok(&Detailed { shown, revision })
 }
 
 async fn look(ask: &Ask, address: Address) -> Result<(Known, u64), Problem> {
@@ -231,6 +289,9 @@ async fn look(ask: &Ask, address: Address) -> Result<(Known, u64), Problem> {
 async fn sealed(ask: &Ask, address: Address) -> Result<SealedPlain, Problem> {
     Ok(unsealed(ask.engine.open_vault(address, VaultField::WebhookSecret).await?)?)
 }
+
+pub(crate) const CHANGE: Doc =
+    Doc::new("Change a webhook").takes::<Change>().changed().refuses(&[Code::WebhookChangedMeanwhile]);
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let address = named(&ask)?;
@@ -257,10 +318,18 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&Changed { revision: tell(&ask, address, command).await? })
 }
 
+pub(crate) const DELETE: Doc = Doc::new("Remove a webhook").changed();
+
 pub(crate) async fn delete(ask: Ask) -> Result<Reply, Problem> {
     let address = named(&ask)?;
     Reply::ok(&Changed { revision: tell(&ask, address, Command::Delete).await? })
 }
+
+pub(crate) const ROTATE: Doc = Doc::new("Change a webhook's secret")
+    .details("For 24 hours the secret before it signs too.")
+    .takes::<Nothing>()
+    .created::<Rotated>()
+    .refuses(&[Code::WebhookChangedMeanwhile]);
 
 pub(crate) async fn rotate(ask: Ask) -> Result<Reply, Problem> {
     let Nothing {} = ask.json()?;
@@ -289,11 +358,19 @@ fn rotated(secret: &[u8; 32], until: UnixMillis, revision: u64) -> Result<Reply,
     Reply::created(&Rotated { secret: sign::secret_text(secret), previous_secret_until, revision })
 }
 
+pub(crate) const PAUSE: Doc = Doc::new("Pause a webhook").takes::<Nothing>().changed();
+
 pub(crate) async fn pause(ask: Ask) -> Result<Reply, Problem> {
     let Nothing {} = ask.json()?;
     let address = named(&ask)?;
     Reply::ok(&Changed { revision: tell(&ask, address, Command::Pause).await? })
 }
+
+pub(crate) const RESUME: Doc = Doc::new("Go on with a paused webhook")
+    .details("Where it stopped, with all that is still kept (`oldest`), or with what happens from now on (`now`).")
+    .takes::<Resume>()
+    .changed()
+    .refuses(&[Code::WebhookFeedTrimmed]);
 
 pub(crate) async fn resume(ask: Ask) -> Result<Reply, Problem> {
     let Resume { from } = ask.json()?;
