@@ -83,6 +83,7 @@ fn body_for(route: &Route, person: &str) -> Option<Value> {
         "boxes.change" => json!({"name": "Three"}),
         "mails.choose" => json!({"guarantee": true}),
         "mails.resend" => json!({}),
+        "organisations.retention" => json!({"history_days": 30}),
         "webhooks.create" => json!({"url": "https://nowhere.invalid/"}),
         "webhooks.change" => json!({"description": "x"}),
         name if name.starts_with("webhooks.") && route.method == "POST" => json!({}),
