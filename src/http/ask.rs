@@ -13,6 +13,7 @@ use super::{
     ticket::{self, Ticket},
 };
 use crate::{
+    delivery::webhooks,
     engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
     feed::Streams,
     kernel::{Address, Machine, OrgId, Principal, UnixMillis},
@@ -149,6 +150,10 @@ impl Ask {
             Caller::Token { org, .. } => org,
             Caller::Box(token) => token.org,
         }
+    }
+
+    pub fn webhooks(&self) -> &webhooks::Door {
+        &self.worker.webhooks
     }
 
     pub fn principal(&self) -> Principal {

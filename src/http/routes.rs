@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     boxes::api as boxes,
+    delivery::webhooks::api as webhooks,
     feed::{audit, changes},
     orgs::{
         Scope,
@@ -123,6 +124,18 @@ routes! {
     GET "/api/v1/events", AUDIT, Admin, "events.list", changes::list, changes::LIST;
     GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list, audit::LIST;
     GET "/api/v1/audit/refusals", AUDIT, Admin, "audit.refusals", audit::refusals, audit::REFUSALS;
+
+    POST "/api/v1/webhooks", ORG_ADMIN, Admin, "webhooks.create", webhooks::create, webhooks::CREATE;
+    GET "/api/v1/webhooks", ORG_ADMIN, Admin, "webhooks.list", webhooks::list, webhooks::LIST;
+    GET "/api/v1/webhooks/{webhook}", ORG_ADMIN, Admin, "webhooks.show", webhooks::show, webhooks::SHOW;
+    PATCH "/api/v1/webhooks/{webhook}", ORG_ADMIN, Admin, "webhooks.change", webhooks::change, webhooks::CHANGE;
+    DELETE "/api/v1/webhooks/{webhook}", ORG_ADMIN, Admin, "webhooks.delete", webhooks::delete, webhooks::DELETE;
+    POST "/api/v1/webhooks/{webhook}/secret", ORG_ADMIN, Admin, "webhooks.secret", webhooks::rotate, webhooks::ROTATE;
+    POST "/api/v1/webhooks/{webhook}/pause", ORG_ADMIN, Admin, "webhooks.pause", webhooks::pause, webhooks::PAUSE;
+    POST "/api/v1/webhooks/{webhook}/resume", ORG_ADMIN, Admin, "webhooks.resume", webhooks::resume, webhooks::RESUME;
+    POST "/api/v1/webhooks/{webhook}/test", ORG_ADMIN, Admin, "webhooks.test", webhooks::deliveries::test, webhooks::deliveries::TEST;
+    GET "/api/v1/webhooks/{webhook}/deliveries", ORG_ADMIN, Admin, "webhooks.deliveries", webhooks::deliveries::list, webhooks::deliveries::LIST;
+    POST "/api/v1/webhooks/{webhook}/deliveries/{delivery}/redelivery", ORG_ADMIN, Admin, "webhooks.redelivery", webhooks::deliveries::redeliver, webhooks::deliveries::REDELIVER;
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.

@@ -1,7 +1,7 @@
 //! The whole route table, seen by those who may not.
 
 use crate::{
-    rig::{Answer, Client, Rig},
+    rig::{Answer, Client, Rig, string},
     site::Org,
 };
 use castellan::http::routes::{Guard, ROUTES, Route};
@@ -37,6 +37,8 @@ fn things_of(org: &Org) -> Objects {
     let mut actual = org.enrolled(&smart_box);
     actual.pick_up("A-2", "04A2F1", Some(&person));
     assert_eq!(actual.outcomes(), ["ignored key_not_in_bin"], "makes conflict 1");
+    let webhook = org.client.post("/webhooks", &json!({"url": "https://nowhere.invalid/"})).is(201);
+    let webhook = string(&webhook, "webhook");
     Objects(vec![
         ("organisation", org.id.clone()),
         ("person", person),
@@ -47,6 +49,8 @@ fn things_of(org: &Org) -> Objects {
         ("access", access),
         ("seq", "1".to_owned()),
         ("mail", format!("mail_{NOTHING}")),
+        ("webhook", webhook),
+        ("delivery", "1".to_owned()),
     ])
 }
 
@@ -62,6 +66,8 @@ fn unknown_things() -> Objects {
         ("access", id("acc")),
         ("seq", "1".to_owned()),
         ("mail", id("mail")),
+        ("webhook", id("whk")),
+        ("delivery", "1".to_owned()),
     ])
 }
 
@@ -78,6 +84,9 @@ fn body_for(route: &Route, person: &str) -> Option<Value> {
         "boxes.change" => json!({"name": "Three"}),
         "mails.choose" => json!({"guarantee": true}),
         "mails.resend" => json!({}),
+        "webhooks.create" => json!({"url": "https://nowhere.invalid/"}),
+        "webhooks.change" => json!({"description": "x"}),
+        name if name.starts_with("webhooks.") && route.method == "POST" => json!({}),
         _ => match (route.method.as_str(), route.path.rsplit('/').next().unwrap()) {
             ("POST", "enrolment") => json!({}),
             ("PATCH", "{bin}") => json!({"state": "protected"}),
@@ -125,6 +134,7 @@ fn everything(org: &Org, objects: &Objects) -> Vec<String> {
         format!("/boxes/{smart_box}/history?all=true"),
         "/keys".to_owned(),
         "/conflicts".to_owned(),
+        "/webhooks".to_owned(),
     ];
     paths.iter().map(|path| org.client.get(path).is(200).to_string()).collect()
 }

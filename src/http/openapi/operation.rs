@@ -7,7 +7,7 @@ use crate::{
         Code, PageQuery,
         routes::{Guard, Route},
     },
-    kernel::{AccessId, BoxId, KeyId, MailId, OrgId, PersonId, TokenId, schema::Whole64},
+    kernel::{AccessId, BoxId, KeyId, MailId, OrgId, PersonId, TokenId, WebhookId, schema::Whole64},
 };
 use actix_web::http::Method;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,8 @@ const PARAMETERS: &[Named] = &[
     ("key", Schemas::request::<KeyId>, "The key"),
     ("access", Schemas::request::<AccessId>, "The access"),
     ("mail", Schemas::request::<MailId>, "The mail"),
+    ("webhook", Schemas::request::<WebhookId>, "The webhook"),
+    ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
     ("seq", Schemas::request::<Whole64>, "The conflict's number at its box"),
 ];
 

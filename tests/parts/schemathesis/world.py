@@ -28,6 +28,8 @@ class World:
         self.key = self.new_key()
         self.enrol()
         self.conflict()
+        self.webhook = self.new_webhook()
+        self.ask(self.token, "POST", f"/api/v1/webhooks/{self.webhook}/test", {})
 
     def ask(self, token, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -64,6 +66,9 @@ class World:
     def new_key(self):
         body = {"name": "Van", "fob": self.fob()}
         return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/keys", body)["key"]
+
+    def new_webhook(self):
+        return self.ask(self.token, "POST", "/api/v1/webhooks", {"url": "https://hooks.invalid/"})["webhook"]
 
     def new_access(self):
         body = {"person": self.person, "box": True}
