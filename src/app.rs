@@ -7,9 +7,9 @@ use crate::{
         mail::{MailError, Mailer},
         webhooks::{self, DispatchConfig, Dispatcher, Reach, Schedule, Webhook},
     },
-    engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds, Permit},
+    engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds},
     http::server::Listeners,
-    kernel::{Chance, Clock, OrgId, Principal, TokenId},
+    kernel::{Chance, Clock, OrgId, TokenId},
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
     privacy,
     store::{CommitLog, Db, Keyring, Options, RocksLog, StoreError},
@@ -81,8 +81,7 @@ pub async fn init(config: &Config, chance: Chance) -> Result<String, StartError>
 async fn first_token(engine: &Engine) -> Result<String, StartError> {
     let (id, secret) = (TokenId(engine.chance().id()), engine.chance().bytes());
     let scopes = [Scope::Operator].into_iter().collect();
-    let call =
-        Call { by: Principal::Server, from: None, now: engine.clock().now(), permit: Permit::internal(), replay: None };
+    let call = Call::own(engine.clock().now());
     let command = tokens::issued(&secret, "first operator token", scopes, None);
     let told = engine.ask::<ApiToken>(id.at(OrgId::SYSTEM), command, call).await;
     told.map_err(|failure: Failure<token::Refusal>| StartError::FirstToken(format!("{failure:?}")))?;

@@ -339,8 +339,8 @@ impl Engine {
             return Err(Failure::ReadOnly);
         }
         let (answer, answered) = oneshot::channel();
-        let Call { by, from, now, permit, replay } = call;
-        let work = Work::Command(CommandWork { command, by, from, now, replay, permit, answer });
+        let Call { by, from, now, permit, only_if, replay } = call;
+        let work = Work::Command(CommandWork { command, by, from, now, only_if, replay, permit, answer });
         let origin = inbox::current_worker(&self.shared);
         let _asked = Asked::count(&self.shared.asked);
         self.shared.route(Box::new(Envelope { to, origin, work }));

@@ -67,6 +67,7 @@ codes! {
     MethodNotAllowed = "route.method_not_allowed", 405, Pointless, "This path does not know the method";
     NotFound = "object.not_found", 404, Pointless, "There is no such object";
     AlreadyExists = "object.already_exists", 409, Pointless, "The id is in use with other content";
+    PreconditionFailed = "precondition.failed", 412, Pointless, "The object is not as the request expects it";
     AuthMissing = "auth.missing", 401, Pointless, "No token was sent";
     AuthInvalid = "auth.invalid", 401, Pointless, "The token is not valid";
     Forbidden = "auth.forbidden", 403, Pointless, "The token does not allow this";

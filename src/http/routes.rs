@@ -44,6 +44,13 @@ pub struct Route {
     pub(super) handler: fn(Ask) -> Answer,
 }
 
+impl Route {
+    /// Whether what it works on is not there before.
+    pub(super) fn creates(&self) -> bool {
+        self.method == Method::POST && (!self.path.contains('{') || self.path.ends_with("/bulk"))
+    }
+}
+
 const OPERATOR: Guard = Guard::Token(&[Scope::Operator]);
 const ANY_TOKEN: Guard = Guard::Token(&[]);
 const ORG_ADMIN: Guard = Guard::Token(&[Scope::OrgAdmin]);
@@ -97,6 +104,7 @@ routes! {
 
     POST "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.create", tokens::create, tokens::CREATE;
     GET "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.list", tokens::list, tokens::LIST;
+    GET "/api/v1/tokens/{token_id}", TOKEN_ADMIN, Admin, "tokens.show", tokens::show, tokens::SHOW;
     DELETE "/api/v1/tokens/{token_id}", TOKEN_ADMIN, Admin, "tokens.revoke", tokens::revoke, tokens::REVOKE;
 
     POST "/api/v1/boxes", BOXES_WRITE, Admin, "boxes.create", boxes::create, boxes::CREATE;
@@ -105,6 +113,7 @@ routes! {
     PATCH "/api/v1/boxes/{box}", BOXES_WRITE, Admin, "boxes.change", boxes::change, boxes::CHANGE;
     GET "/api/v1/boxes/{box}/inventory", BOXES_READ, Admin, "boxes.inventory", boxes::inventory, boxes::INVENTORY;
     POST "/api/v1/boxes/{box}/enrolment", BOXES_WRITE, Admin, "boxes.enrolment", boxes::make_enrolment, boxes::MAKE_ENROLMENT;
+    GET "/api/v1/boxes/{box}/bins/{bin}", BOXES_READ, Admin, "bins.show", boxes::bins::show, boxes::bins::SHOW;
     PATCH "/api/v1/boxes/{box}/bins/{bin}", BOXES_WRITE, Admin, "bins.change", boxes::bins::change, boxes::bins::CHANGE;
     POST "/api/v1/boxes/{box}/bins/{bin}/correction", BOXES_WRITE, Admin, "bins.correct", boxes::bins::correct, boxes::bins::CORRECT;
     POST "/api/v1/boxes/{box}/bins/{bin}/confirmation", BOXES_WRITE, Admin, "bins.confirm", boxes::bins::confirm, boxes::bins::CONFIRM;
@@ -115,6 +124,7 @@ routes! {
     GET "/api/v1/keys/{key}", BOXES_READ, Admin, "keys.show", boxes::keys::show, boxes::keys::SHOW;
     POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant, boxes::accesses::GRANT;
     POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch, boxes::accesses::BATCH;
+    GET "/api/v1/boxes/{box}/accesses/{access}", BOXES_READ, Admin, "accesses.show", boxes::accesses::show, boxes::accesses::SHOW;
     DELETE "/api/v1/boxes/{box}/accesses/{access}", BOXES_WRITE, Admin, "accesses.revoke", boxes::accesses::revoke, boxes::accesses::REVOKE;
     GET "/api/v1/boxes/{box}/history", BOXES_READ, Admin, "boxes.history", boxes::history::list, boxes::history::LIST;
     GET "/api/v1/conflicts", BOXES_READ, Admin, "conflicts.list", boxes::conflicts::list, boxes::conflicts::LIST;

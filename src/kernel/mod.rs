@@ -3,6 +3,7 @@
 //! Pure: knows no context, no RocksDB, no HTTP.
 
 pub mod chance;
+pub mod condition;
 pub mod effects;
 pub mod feed;
 pub mod ids;
@@ -12,6 +13,7 @@ pub mod schema;
 pub mod time;
 
 pub use chance::Chance;
+pub use condition::{Condition, Named};
 pub use effects::{
     ClaimOp, ClaimSpace, Effects, MailCopy, MailName, MailRequest, MailTrouble, Message, MessageTarget, Recipient,
     RowOp, RowSpace, VaultField, VaultOp,

@@ -84,7 +84,9 @@ fn components(schemas: Schemas) -> Components {
     let about = "The token of a SmartBox, from its enrolment.".to_owned();
     components.add_security_scheme(operation::BOX_TOKEN, token(about, "cbx_…"));
     components.headers = operation::headers();
-    components.parameters.insert(operation::IDEMPOTENCY_KEY.into(), operation::idempotency_key().into());
+    for (name, parameter) in operation::parameters() {
+        components.parameters.insert(name.into(), parameter.into());
+    }
     components
 }
 

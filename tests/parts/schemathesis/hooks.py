@@ -98,6 +98,10 @@ def repair(case):
     name = case.operation.definition.raw["operationId"]
     if (case.headers or {}).get("Idempotency-Key"):
         case.headers["Idempotency-Key"] = f"key-{WORLD.number()}"
+    if (case.headers or {}).get("If-Match"):
+        case.headers["If-Match"] = "*"
+    if case.operation.method.upper() != "GET":
+        (case.headers or {}).pop("If-None-Match", None)
     if not isinstance(case.body, dict):
         return
     body = case.body = within(case.body)

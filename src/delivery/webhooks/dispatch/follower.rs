@@ -13,8 +13,8 @@ use crate::{
         rows::{SealedPlain, WebhookRow},
         state::{Command, Webhook, Why},
     },
-    engine::{Call, Permit},
-    kernel::{Address, EntityId, FeedCursor, Principal, UnixMillis},
+    engine::Call,
+    kernel::{Address, EntityId, FeedCursor, UnixMillis},
     store::{FeedError, FeedQuery, StoreError},
 };
 use reqwest::Url;
@@ -327,13 +327,7 @@ impl Follower {
     async fn give_up(&self, why: Why) {
         loop {
             let command = Command::GiveUp { base: self.row.changed, why };
-            let call = Call {
-                by: Principal::Server,
-                from: None,
-                now: self.dispatch.now(),
-                permit: Permit::internal(),
-                replay: None,
-            };
+            let call = Call::own(self.dispatch.now());
             match self.dispatch.engine.ask::<Webhook>(self.address, command, call).await {
                 Ok(_) => break,
                 Err(failure) => {
