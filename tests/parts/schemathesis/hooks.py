@@ -54,6 +54,7 @@ def real_path(case):
         "key": lambda: WORLD.new_key() if method == "DELETE" else WORLD.key,
         "access": WORLD.new_access,
         "seq": lambda: "1",
+        "mail": WORLD.new_mail,
     }
     unknown = set(case.path_parameters) - set(real)
     assert not unknown, f"hooks.py does not know {unknown} of {path}"
@@ -96,6 +97,11 @@ def repair(case):
     name = case.operation.definition.raw["operationId"]
     if (case.headers or {}).get("Idempotency-Key"):
         case.headers["Idempotency-Key"] = f"key-{WORLD.number()}"
+    query = case.query if isinstance(case.query, dict) else {}
+    if name in ("events.list", "audit.list") and query.get("after"):
+        query["after"] = WORLD.cursor()
+    if "organisation" in query:
+        query["organisation"] = WORLD.organisation
     if not isinstance(case.body, dict):
         return
     body = case.body = within(case.body)

@@ -4,6 +4,7 @@ conflict, and a stranger. Things are made anew as the tests remove them."""
 import itertools
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -27,7 +28,12 @@ class World:
         self.box, self.enrolment_code = self.new_box()
         self.key = self.new_key()
         self.enrol()
-        self.conflict()
+        # A box that the tests never name, whose journal makes conflicts, and an owner who cannot be written to.
+        self.other_box, code = self.new_box()
+        self.other_token = self.ask(None, "POST", "/box/v1/enrol", {"code": code})["token"]
+        self.entries = 0
+        self.ask(self.token, "PATCH", f"/api/v1/people/{self.owner}", {"email": None})
+        self.conflict(self.box_token, 1)
 
     def ask(self, token, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -77,8 +83,24 @@ class World:
         self.box_token = self.ask(None, "POST", "/box/v1/enrol", {"code": self.new_code()})["token"]
         return self.box_token
 
-    def conflict(self):
+    def conflict(self, token, seq):
         """A pick-up of what is not in the bin."""
-        entry = {"seq": 1, "at_ms": 1, "kind": "pick_up", "bin": "A-2", "fob": self.fob(), "person": self.person}
-        body = {"journal": {"head": 1, "entries": [entry]}, "clock_ms": 1}
-        self.ask(self.box_token, "POST", "/box/v1/sync", body)
+        entry = {"seq": seq, "at_ms": 1, "kind": "pick_up", "bin": "A-2", "fob": self.fob(), "person": self.person}
+        self.ask(token, "POST", "/box/v1/sync", {"journal": {"head": seq, "entries": [entry]}, "clock_ms": 1})
+
+    def cursor(self):
+        return self.ask(self.token, "GET", "/api/v1/events?limit=1")["next"]
+
+    def dead_mails(self):
+        return {mail["mail"] for mail in self.ask(self.token, "GET", "/api/v1/mails/dead?limit=200")["items"]}
+
+    def new_mail(self):
+        """A mail that cannot be brought: about a conflict, to an owner without an address."""
+        known = self.dead_mails()
+        self.entries += 1
+        self.conflict(self.other_token, self.entries)
+        for _ in range(100):
+            for mail in self.dead_mails() - known:
+                return mail
+            time.sleep(0.05)
+        return next(iter(known), "mail_00000000000000000000000000")
