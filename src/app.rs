@@ -8,6 +8,7 @@ use crate::{
     http::server::Listeners,
     kernel::{Chance, Clock, OrgId, Principal, TokenId},
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
+    privacy,
     store::{CommitLog, Db, Keyring, Options, RocksLog, StoreError},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -161,6 +162,7 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     while !engine.is_ready() {
         actix_rt::time::sleep(Duration::from_millis(5)).await;
     }
+    let upkeep = actix_rt::spawn(privacy::run(engine.clone(), privacy::Settings::from(&config.retention)));
     tracing::info!(%api, %observability, workers = config.workers(), "ready");
     told_to_stop.wait().await;
     tracing::info!("stopping: finishing what was admitted");
@@ -169,6 +171,8 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     last_answers.told(Duration::from_secs(config.http.shutdown_timeout_s)).await;
     api_handle.stop(true).await;
     let _ = served.await;
+    upkeep.abort();
+    let _ = upkeep.await;
     engine.stop().await;
     observability_handle.stop(true).await;
     let _ = observed.await;

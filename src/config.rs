@@ -36,6 +36,7 @@ section! {
         admission: Admission = Admission::default(),
         limits: Limits = Limits::default(),
         feed: Feed = Feed::default(),
+        retention: Retention = Retention::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
         log: Log = Log::default(),
@@ -123,6 +124,16 @@ section! {
         streams_per_organisation_max: usize = 16,
         heartbeat_s: u64 = 15,
         slow_reader_s: u64 = 10,
+    }
+}
+
+section! {
+    Retention {
+        history_days: u32 = 730,
+        idempotency_days: u32 = 7,
+        round_every_s: u64 = 3600,
+        entities_per_s: u32 = 2000,
+        records_per_s: u32 = 5000,
     }
 }
 
@@ -304,6 +315,15 @@ impl Config {
         at_least("mail.timeout_ms", self.mail.timeout_ms, 100)?;
         at_least("mail.retry_first_ms", self.mail.retry_first_ms, 10)?;
         at_least("mail.retry_longest_ms", self.mail.retry_longest_ms, self.mail.retry_first_ms)?;
+        let days = crate::orgs::organisation::HISTORY_DAYS;
+        if !days.contains(&self.retention.history_days) {
+            let reason = format!("must be {} to {}, is {}", days.start(), days.end(), self.retention.history_days);
+            return Err(ConfigError::Value { key: "retention.history_days", reason });
+        }
+        at_least("retention.idempotency_days", self.retention.idempotency_days.into(), 1)?;
+        at_least("retention.round_every_s", self.retention.round_every_s, 1)?;
+        at_least("retention.entities_per_s", self.retention.entities_per_s.into(), 1)?;
+        at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

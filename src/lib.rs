@@ -15,4 +15,5 @@ pub mod http;
 pub mod kernel;
 pub mod metrics;
 pub mod orgs;
+pub mod privacy;
 pub mod store;

@@ -78,6 +78,18 @@ table! {
         "Age of the oldest mail that is first in its lane of the outbox; 0 when there is none.";
     OUTBOX_LANES = Gauge "castellan_outbox_lanes", Count, ["outbox", "partition"],
         "Recipients for whom something waits in the outbox: of messages those in memory, of mails all.";
+    MAILBOX_FULL = Counter "castellan_mailbox_full_total", Count, [],
+        "Requests refused because too many waited for the same entity.";
+    COMMIT_QUEUE = Gauge "castellan_commit_queue_records", Count, ["partition"],
+        "Records handed over that no fsync has begun to write.";
+    OUTBOX_ITEMS = Gauge "castellan_outbox_items", Count, ["partition"],
+        "Outbox items not yet delivered, counted up to 10,000.";
+    OUTBOX_OLDEST_SECONDS = Gauge "castellan_outbox_oldest_seconds", Seconds, ["partition"],
+        "How old the oldest of them is, counted from the start of the server at most.";
+    TIMERS_DUE = Gauge "castellan_timers_due", Count, ["partition"],
+        "Timers that were due at the last look, of those looked at together (256).";
+    TIMERS_LATE_SECONDS = Gauge "castellan_timers_late_seconds", Seconds, ["partition"],
+        "How long the first of them had been due.";
     COMMIT_RECORDS = Histogram "castellan_commit_batch_records", Count, [],
         "Records written with one fsync.";
     COMMIT_SECONDS = Histogram "castellan_commit_append_seconds", Seconds, [],
@@ -98,6 +110,12 @@ table! {
         "1 while the disk is below its watermark and no changes are taken.";
     TLS_RELOADS = Counter "castellan_tls_reloads_total", Count, ["outcome"],
         "Times that a changed certificate was read anew: renewed, or failed with the old one still in use.";
+    TRIMMED = Counter "castellan_retention_records_trimmed_total", Count, [],
+        "Records of history that were folded into a base because their retention was over.";
+    EXPIRED_ROWS = Counter "castellan_retention_rows_removed_total", Count, ["what"],
+        "Rows removed because their retention was over: conflicts, feed, idempotency, erased (of organisations).";
+    OLDEST_RECORD = Gauge "castellan_retention_oldest_record_seconds", Seconds, [],
+        "Unix time of the oldest record that is kept, as the last round found it.";
     INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
         "Invariants found broken in production. Must stay 0.";
 }
@@ -133,6 +151,9 @@ fn describe() {
 pub fn observe(engine: &Engine) {
     for (kind, awake) in engine.awake() {
         ::metrics::gauge!(ACTORS_AWAKE, "kind" => kind.name()).set(awake as f64);
+    }
+    for (partition, waiting) in engine.commit_queues().enumerate() {
+        ::metrics::gauge!(COMMIT_QUEUE, "partition" => partition.to_string()).set(waiting as f64);
     }
     ::metrics::gauge!(READ_ONLY).set(f64::from(u8::from(engine.is_read_only())));
 }

@@ -1,5 +1,6 @@
 //! A cheap HTTP/1.1 client over one kept-alive connection: the generator shares two cores with the server.
 
+use crate::tls::{Handshake, Tls};
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
@@ -8,6 +9,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use tokio_rustls::client::TlsStream;
 
 const MAX_HEADERS: usize = 48;
 const MAX_ANSWER_BYTES: usize = 256 << 20;
@@ -46,6 +48,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// What stands in `Host`.
     pub host: String,
+    /// How it is spoken to over TLS; plainly without it.
+    pub tls: Option<Tls>,
 }
 
 impl Target {
@@ -56,11 +60,16 @@ impl Target {
         let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         let mut found = with_port.to_socket_addrs().map_err(|error| format!("{url}: {error}"))?;
         let address = found.next().ok_or_else(|| format!("{url}: no address"))?;
-        Ok(Self { address, host: host.to_owned() })
+        Ok(Self { address, host: host.to_owned(), tls: None })
     }
 
     pub fn local(port: u16) -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], port)), host: format!("127.0.0.1:{port}") }
+        Self { address: SocketAddr::from(([127, 0, 0, 1], port)), host: format!("127.0.0.1:{port}"), tls: None }
+    }
+
+    #[must_use]
+    pub fn over(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 }
 
@@ -71,8 +80,13 @@ pub struct Response<'a> {
     pub body: &'a [u8],
 }
 
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
     /// Bytes of `buffer` that belong to the answer last given out.
     used: usize,
@@ -99,7 +113,27 @@ impl Connection {
     pub async fn open(target: &Target) -> Result<Self, ClientError> {
         let stream = TcpStream::connect(target.address).await?;
         stream.set_nodelay(true)?;
+        let stream = match &target.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => Stream::Tls(Box::new(tls.connect(stream).await?)),
+        };
         Ok(Self { stream, buffer: Vec::with_capacity(4096), used: 0, gathered: Vec::new(), open: true })
+    }
+
+    /// How the TLS session began; `None` on a plain connection.
+    pub fn handshake(&self) -> Option<Handshake> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => Some(Handshake::of(stream.get_ref().1)),
+        }
+    }
+
+    /// Ends it as a client that is done does.
+    pub async fn close(mut self) {
+        let _ = match &mut self.stream {
+            Stream::Plain(stream) => stream.shutdown().await,
+            Stream::Tls(stream) => stream.shutdown().await,
+        };
     }
 
     /// The connection that is kept here, opened anew when it is not open.
@@ -137,7 +171,13 @@ impl Connection {
     async fn exchange(&mut self, request: &[u8]) -> Result<(Head, std::ops::Range<usize>), ClientError> {
         self.buffer.drain(..self.used);
         self.used = 0;
-        self.stream.write_all(request).await?;
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.write_all(request).await?,
+            Stream::Tls(stream) => {
+                stream.write_all(request).await?;
+                stream.flush().await?;
+            }
+        }
         let head = loop {
             // Nothing is parsed before bytes have come: an answer that was waiting is not this request's.
             if !self.buffer.is_empty()
@@ -176,7 +216,11 @@ impl Connection {
         if self.buffer.len() > MAX_ANSWER_BYTES {
             return Err(ClientError::Unreadable("too long"));
         }
-        match self.stream.read_buf(&mut self.buffer).await? {
+        let read = match &mut self.stream {
+            Stream::Plain(stream) => stream.read_buf(&mut self.buffer).await?,
+            Stream::Tls(stream) => stream.read_buf(&mut self.buffer).await?,
+        };
+        match read {
             0 => Err(ClientError::Closed),
             _ => Ok(()),
         }
@@ -252,7 +296,7 @@ pub fn write_request(
     for (name, value) in headers {
         add(&[name, ": ", value, "\r\n"]);
     }
-    if !body.is_empty() {
+    if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "Content-Type") {
         add(&["Content-Type: application/json\r\n"]);
     }
     add(&["Content-Length: ", &body.len().to_string(), "\r\n\r\n"]);

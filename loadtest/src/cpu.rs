@@ -25,7 +25,7 @@ pub fn process_rss_kib(pid: u32) -> Option<u64> {
 
 /// Processor seconds of everybody in user and kernel mode. Interrupts are left out: nearly all of them are our own
 /// packets on the loopback, which some kernels book on no process.
-fn machine_cpu_s() -> Option<f64> {
+pub fn machine_cpu_s() -> Option<f64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     let mut fields = stat.lines().next()?.split_ascii_whitespace().skip(1);
     let mut next = || fields.next().and_then(|field| field.parse::<f64>().ok());

@@ -6,6 +6,7 @@ use crate::{
     chance::Chance,
     client::Target,
     clock::Backoff,
+    course::Course,
     fleet::{self, Fleet, Shape, gather},
     link::Synced,
     outage::{Acknowledged, Desk, administer, use_box},
@@ -56,7 +57,8 @@ pub async fn run(args: &CrashArgs, common: &Common, seed: u64) -> Result<Report,
     let (fleet, boxes) = watch(fleet);
     let desks: Vec<Desk> = boxes.iter().map(|watched| Desk::of(&watched.fleet_box)).collect();
 
-    let tally = Tally::new()?;
+    let course = site.observe();
+    let tally = Tally::on(&course)?;
     let running = Rc::new(Cell::new(true));
     let noted: Rc<RefCell<HashMap<usize, Acknowledged>>> = Rc::default();
     let broken = Rc::new(Cell::new(0));
@@ -76,19 +78,21 @@ pub async fn run(args: &CrashArgs, common: &Common, seed: u64) -> Result<Report,
             let mine: Vec<(usize, Desk)> =
                 desks.iter().cloned().enumerate().skip(number).step_by(ADMINISTRATORS).collect();
             let (running, noted, tally) = (running.clone(), noted.clone(), tally.clone());
+            let course = course.clone();
             tokio::task::spawn_local(async move {
-                administrator(number, apis, mine, &running, &noted, &tally, &mut chance).await;
+                administrator(number, apis, mine, &running, &noted, (&tally, &course), &mut chance).await;
             })
         })
         .collect();
 
-    let restarts = kill_again_and_again(args, &mut site, &mut report, &chance).await;
+    let restarts = kill_again_and_again(args, &mut site, &mut report, &course, &chance).await;
     running.set(false);
     for administrator in administrators {
         administrator.await.map_err(|error| LoadError::Unfit(error.to_string()))?;
     }
     let mut boxes = boxes.await.map_err(|error| LoadError::Unfit(error.to_string()))??;
     let restarts = restarts?;
+    course.end(&mut report).await;
     for (index, acknowledged) in noted.take() {
         boxes[index].noted = acknowledged;
     }
@@ -127,6 +131,7 @@ async fn kill_again_and_again(
     args: &CrashArgs,
     site: &mut Site,
     report: &mut Report,
+    course: &Course,
     chance: &Chance,
 ) -> Result<Vec<f64>, LoadError> {
     let mut chance = chance.fork(500_000);
@@ -137,10 +142,13 @@ async fn kill_again_and_again(
         let span = args.live_max_ms.saturating_sub(args.live_min_ms) + 1;
         tokio::time::sleep(Duration::from_millis(args.live_min_ms + chance.below(span))).await;
         own.kill()?;
+        course.mark(format!("kill {}", kill + 1));
         if let Err(words) = own.verify().await? {
             report.breaks(format!("verify after kill {}: {words}", kill + 1));
         }
-        restarts.push(own.spawn().await?.as_secs_f64());
+        let ready_s = own.spawn().await?.as_secs_f64();
+        course.value("Start to ready after kill -9, seconds", ready_s);
+        restarts.push(ready_s);
         progress.inc(1);
     }
     progress.finish_and_clear();
@@ -173,15 +181,14 @@ async fn box_life(
         let vbox = &mut watched.fleet_box.vbox;
         let wait = match outcome {
             Ok((Synced::Applied(applied), took)) => {
-                tally.latencies.borrow_mut().record(took);
-                add(&tally.syncs, 1);
+                tally.answered(took);
                 add(&tally.entries, applied.receipts.len() as u64);
                 watched.receipts.note(applied.receipts);
                 vbox.backoff.succeeded();
                 Duration::from_millis(20 + vbox.chance.below(200))
             }
             Ok((Synced::Deferred { retry_after_s }, _)) => {
-                add(&tally.deferred, 1);
+                tally.put_off();
                 Backoff::after_refusal(retry_after_s, &mut vbox.chance)
             }
             Ok((Synced::Stopped { status, problem }, _)) => {
@@ -209,7 +216,7 @@ async fn administrator(
     mut mine: Vec<(usize, Desk)>,
     running: &Cell<bool>,
     noted: &RefCell<HashMap<usize, Acknowledged>>,
-    tally: &Tally,
+    (tally, course): (&Tally, &Course),
     chance: &mut Chance,
 ) {
     let mut tag = number as u64 * 10_000_000;
@@ -219,10 +226,12 @@ async fn administrator(
         // Taken out while the call is under way: nobody else changes this box.
         let mut acknowledged = noted.borrow_mut().remove(index).unwrap_or_default();
         tag += 1;
+        let began = Instant::now();
         let outcome = administer(&mut apis[desk.organisation], desk, &mut acknowledged, tag, chance).await;
         noted.borrow_mut().insert(*index, acknowledged);
-        if let Err(error) = outcome {
-            tally.error(format!("administrator {number}: {error}"));
+        match outcome {
+            Ok(()) => course.answered("change by an administrator", began.elapsed()),
+            Err(error) => tally.error(format!("administrator {number}: {error}")),
         }
         tokio::time::sleep(Duration::from_millis(chance.below(60))).await;
     }

@@ -40,7 +40,8 @@ pub async fn run(args: &DemoArgs, common: &Common, seed: u64) -> Result<Report, 
     change_some(&site.target, &fleet, &mut boxes, 0.3, &chance).await?;
 
     println!("The road is back, and so is everyone …");
-    let tally = Tally::new()?;
+    let course = site.observe();
+    let tally = Tally::on(&course)?;
     let meter = site.meter();
     let began = Instant::now();
     let progress = bar("back", boxes.len() as u64);
@@ -55,6 +56,7 @@ pub async fn run(args: &DemoArgs, common: &Common, seed: u64) -> Result<Report, 
     let boxes = gather(returning).await?;
     progress.finish_and_clear();
     let wall_s = began.elapsed().as_secs_f64();
+    course.end(&mut report).await;
     report.syncs_per_s = Some(Figure::One(tally.syncs.get() as f64 / wall_s));
     site.report_cpu(&mut report, meter.stop(), tally.syncs.get());
     println!("Comparing every box with the server …");

@@ -8,6 +8,8 @@ pub mod wire;
 
 pub mod vbox;
 
+pub mod tls;
+
 pub mod client;
 
 pub mod api;
@@ -16,9 +18,19 @@ pub mod link;
 
 pub mod cpu;
 
+pub mod kernel;
+
 pub mod process;
 
+pub mod prometheus;
+
+pub mod html;
+
+pub mod figures;
+
 pub mod report;
+
+pub mod course;
 
 mod screen;
 
@@ -37,6 +49,16 @@ pub mod storm;
 pub mod crash;
 
 pub mod versus;
+
+pub mod herd;
+
+pub mod census;
+
+pub mod timetable;
+
+pub mod ramp;
+
+pub mod soak;
 
 pub mod demo;
 

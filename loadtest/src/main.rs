@@ -1,10 +1,12 @@
 //! `castellan-load`: scenarios that drive a server as thousands of boxes do, and verify what became of it.
 
 use castellan_load::{
-    clock, crash, demo, replay,
+    census, clock, crash, demo, herd,
+    html::{self, Circumstances},
+    ramp, replay,
     report::{LoadError, Report},
     site::Common,
-    storm, versus,
+    soak, storm, versus,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -19,6 +21,14 @@ Examples:
       48,872 real exchanges at boxes that go offline at random; the server must believe what an independent model does.
   castellan-load versus --boxes 20000 --entries 10 --connections 64,256,2000 --repeat 5 --json v.json
       How much of a bare handler's throughput is left when every answer is durable; needs a quiet machine.
+  castellan-load herd --connections 10000 --html h.html
+      10,000 boxes come at once, each with a new connection, plain and over TLS, beside a bare handler.
+  castellan-load census --known 1000000 --awake 100000 --keep /var/tmp/census --html n.html
+      A million boxes on the disk, a tenth of them in memory; --reuse takes the same folder again.
+  castellan-load ramp --html p.html
+      Open load in rising steps: how many syncs a second with a p99 of 50 ms, of 250 ms.
+  castellan-load soak --seconds 600 --html k.html
+      Syncs, administrators, lists, enrolments at half the knee: memory flat, no queue that grows.
   castellan-load demo --seconds 60
       Three organisations and 500 boxes through an outage, then a server to look at.
   castellan-load storm --boxes 500 --url http://127.0.0.1:8080 --token cas_… --observability-url http://127.0.0.1:9090
@@ -26,7 +36,8 @@ Examples:
 
 Without --url a fresh `castellan serve` is started on loopback, in a temporary folder, with the production defaults, and
 stopped at the end. Exit status: 0 when everything holds, 1 when something does not (the report says what), 2 when the
-scenario could not be carried through. Progress goes to stderr, the summary to stdout, the whole report to --json.";
+scenario could not be carried through. Progress goes to stderr, the summary to stdout, the whole report to
+--json, and with charts, as one page that needs nothing else, to --html.";
 
 /// Drives a Castellan server as SmartBoxes do, and verifies what became of it.
 #[derive(Parser)]
@@ -48,6 +59,14 @@ enum Scenario {
     Replay(replay::ReplayArgs),
     /// The yardstick: syncs against a bare handler that parses and answers the same bytes, by turns.
     Versus(versus::VersusArgs),
+    /// Thousands of new connections at once, one sync each, plain and over TLS, beside a bare handler.
+    Herd(herd::HerdArgs),
+    /// A million boxes known, a hundred thousand awake: memory, waking, time to ready.
+    Census(census::CensusArgs),
+    /// Open load in rising steps, until answers come too late: where is the knee?
+    Ramp(ramp::RampArgs),
+    /// Everything that a day brings, at half the knee, for long: nothing may grow.
+    Soak(soak::SoakArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
     Demo(demo::DemoArgs),
 }
@@ -60,6 +79,7 @@ fn main() -> ExitCode {
     };
     let seed = cli.common.seed.unwrap_or_else(|| clock::now_ms() % 1_000_000_007);
     println!("seed {seed} (repeat with --seed {seed})");
+    let (began_ms, began) = (clock::now_ms(), std::time::Instant::now());
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, scenario(&cli, seed));
     let report = match outcome {
         Ok(report) => report,
@@ -75,6 +95,13 @@ fn main() -> ExitCode {
         }
         println!("report: {}", path.display());
     }
+    if let Some(path) = &cli.common.html {
+        let circumstances = Circumstances::here(began_ms, began.elapsed().as_secs_f64());
+        if let Err(error) = html::write(path, &report, &circumstances) {
+            return fail(&LoadError::Io(error));
+        }
+        println!("to look at: {}", path.display());
+    }
     if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -84,6 +111,10 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Crash(args) => crash::run(args, &cli.common, seed).await,
         Scenario::Replay(args) => replay::run(args, &cli.common, seed).await,
         Scenario::Versus(args) => versus::run(args, &cli.common, seed).await,
+        Scenario::Herd(args) => herd::run(args, &cli.common, seed).await,
+        Scenario::Census(args) => census::run(args, &cli.common, seed).await,
+        Scenario::Ramp(args) => ramp::run(args, &cli.common, seed).await,
+        Scenario::Soak(args) => soak::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
     }
 }

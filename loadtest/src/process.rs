@@ -2,7 +2,9 @@
 
 use crate::{
     client::{Connection, Target, write_request},
+    course::Watched,
     cpu,
+    tls::SelfSigned,
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use std::{
@@ -51,6 +53,22 @@ pub fn find_binary(named: Option<&Path>) -> Result<PathBuf, ProcessError> {
     Err(ProcessError::Failed(format!("no server binary at {}", path.display()), words))
 }
 
+/// Where a server's store, configuration and log are.
+enum Folder {
+    Temporary(TempFolder),
+    /// Somebody wants to use it again.
+    Kept(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Kept(path) => path,
+        }
+    }
+}
+
 /// A folder of our own that is gone when dropped.
 pub struct TempFolder(PathBuf);
 
@@ -75,25 +93,40 @@ impl Drop for TempFolder {
 
 pub struct ServerProcess {
     binary: PathBuf,
-    folder: TempFolder,
+    folder: Folder,
+    /// Listeners and store, as the configuration has them.
+    config: String,
     child: Option<Child>,
     pub target: Target,
     pub observability: Target,
     pub operator_token: String,
+    /// Who it is now, for those who look at what it uses.
+    pub watched: Watched,
 }
 
 impl ServerProcess {
     /// Makes a fresh store and serves it; only the addresses and the folder differ from the defaults.
     pub async fn start(binary: &Path) -> Result<Self, ProcessError> {
-        let folder = TempFolder::new()?;
-        let data = folder.path().join("data");
-        let init = tokio::process::Command::new(binary).arg("init").arg("--data").arg(&data).output().await;
-        let init = init.map_err(io_error(binary.display().to_string()))?;
-        let said = String::from_utf8_lossy(&init.stdout);
-        let token = said.lines().find(|line| line.starts_with("cas_")).map(|line| line.trim().to_owned());
-        let (true, Some(operator_token)) = (init.status.success(), token) else {
-            let words = String::from_utf8_lossy(&init.stderr).into_owned();
-            return Err(ProcessError::Failed("castellan init gave no operator token".into(), words));
+        Self::start_in(binary, Folder::Temporary(TempFolder::new()?)).await
+    }
+
+    /// The same in a folder that stays; a store that is there already is served as it is.
+    pub async fn start_kept(binary: &Path, folder: &Path) -> Result<Self, ProcessError> {
+        fs::create_dir_all(folder).map_err(io_error(folder.display().to_string()))?;
+        let folder = folder.canonicalize().map_err(io_error(folder.display().to_string()))?;
+        Self::start_in(binary, Folder::Kept(folder)).await
+    }
+
+    async fn start_in(binary: &Path, folder: Folder) -> Result<Self, ProcessError> {
+        let (data, token_file) = (folder.path().join("data"), folder.path().join("operator.token"));
+        let operator_token = if data.exists() {
+            fs::read_to_string(&token_file).map_err(io_error(token_file.display().to_string()))?
+        } else {
+            let token = init(binary, &data).await?;
+            if let Folder::Kept(_) = folder {
+                write_secret(&token_file, &token).map_err(io_error(token_file.display().to_string()))?;
+            }
+            token
         };
         let (port, observability_port) = free_ports().map_err(io_error("free ports"))?;
         let config = format!(
@@ -101,17 +134,29 @@ impl ServerProcess {
              [store]\ndata_dir = {:?}\n",
             data.display().to_string()
         );
-        fs::write(folder.path().join("castellan.toml"), config).map_err(io_error("castellan.toml"))?;
+        fs::write(folder.path().join("castellan.toml"), &config).map_err(io_error("castellan.toml"))?;
         let mut server = Self {
             binary: binary.to_owned(),
             folder,
+            config,
             child: None,
             target: Target::local(port),
             observability: Target::local(observability_port),
             operator_token,
+            watched: Watched::default(),
         };
         server.spawn().await?;
         Ok(server)
+    }
+
+    /// From the next start on it speaks TLS with this certificate.
+    pub fn serve_tls(&mut self, certificate: &SelfSigned) -> Result<(), ProcessError> {
+        let (chain, key) = (self.folder.path().join("certificate.pem"), self.folder.path().join("key.pem"));
+        fs::write(&chain, certificate.certificate_pem()).map_err(io_error("certificate.pem"))?;
+        write_secret(&key, &certificate.key_pem()).map_err(io_error("key.pem"))?;
+        let (chain, key) = (chain.display().to_string(), key.display().to_string());
+        let config = format!("{}\n[tls]\ncertificate_file = {chain:?}\nkey_file = {key:?}\n", self.config);
+        fs::write(self.folder.path().join("castellan.toml"), config).map_err(io_error("castellan.toml"))
     }
 
     /// Starts it again on the same folder; how long until it said that it is ready.
@@ -128,6 +173,7 @@ impl ServerProcess {
         }
         let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
         let child = self.child.insert(child.map_err(io_error(self.binary.display().to_string()))?);
+        self.watched.set(Some(child.id()));
         loop {
             if let Ok(Some(status)) = child.try_wait() {
                 return Err(ProcessError::Failed(format!("castellan serve ended: {status}"), tail(&log_path)));
@@ -153,6 +199,7 @@ impl ServerProcess {
     /// kill -9, and waits until it is gone.
     pub fn kill(&mut self) -> Result<(), ProcessError> {
         if let Some(mut child) = self.child.take() {
+            self.watched.set(None);
             child.kill().map_err(io_error("kill -9"))?;
             child.wait().map_err(io_error("kill -9"))?;
         }
@@ -162,6 +209,7 @@ impl ServerProcess {
     /// SIGTERM, and waits for the graceful end.
     pub async fn stop(&mut self) -> Result<(), ProcessError> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
+        self.watched.set(None);
         if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM).map_err(|error| ProcessError::Io("SIGTERM".into(), error.into()))?;
         }
@@ -197,6 +245,27 @@ impl ServerProcess {
     pub fn rss_kib(&self) -> Option<u64> {
         cpu::process_rss_kib(self.pid()?)
     }
+}
+
+/// Makes a store; the operator's token.
+async fn init(binary: &Path, data: &Path) -> Result<String, ProcessError> {
+    let init = tokio::process::Command::new(binary).arg("init").arg("--data").arg(data).output().await;
+    let init = init.map_err(io_error(binary.display().to_string()))?;
+    let said = String::from_utf8_lossy(&init.stdout);
+    let token = said.lines().find(|line| line.starts_with("cas_")).map(|line| line.trim().to_owned());
+    match token.filter(|_| init.status.success()) {
+        Some(token) => Ok(token),
+        None => {
+            let words = String::from_utf8_lossy(&init.stderr).into_owned();
+            Err(ProcessError::Failed("castellan init gave no operator token".into(), words))
+        }
+    }
+}
+
+fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 impl Drop for ServerProcess {
@@ -247,6 +316,21 @@ impl Drop for EchoProcess {
 /// The status of a GET, if there is an answer.
 pub async fn status_of(target: &Target, path: &str) -> Option<u16> {
     Some(fetch(target, path).await?.0)
+}
+
+/// Status and body of a GET on a connection that is kept.
+pub async fn fetch_on(kept: &mut Option<Connection>, target: &Target, path: &str) -> Option<(u16, String)> {
+    let mut request = Vec::new();
+    write_request(&mut request, target, "GET", path, None, &[], &[]);
+    // Taken out while it is used: one whose answer was not awaited to its end is not used again.
+    let mut connection = match kept.take().filter(Connection::is_open) {
+        Some(connection) => connection,
+        None => Connection::open(target).await.ok()?,
+    };
+    let answer = connection.round_trip(&request).await.ok()?;
+    let told = (answer.status, String::from_utf8_lossy(answer.body).into_owned());
+    *kept = Some(connection);
+    Some(told)
 }
 
 /// Status and body of a GET on a connection of its own.

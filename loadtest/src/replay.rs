@@ -70,9 +70,14 @@ pub async fn run(args: &ReplayArgs, common: &Common, seed: u64) -> Result<Report
     let progress = bar("exchanges", plan.exchanges() as u64);
     let model = starting_model(&plan);
     let mut drive = Drive::new(plan, model, Some(live), seed);
+    let course = site.observe();
+    if let Some(live) = &mut drive.live {
+        live.course = Some(course.clone());
+    }
     let meter = site.meter();
     let broken = drive.run(args.speed, || progress.inc(1)).await.err();
     let used = meter.stop();
+    course.end(&mut report).await;
     progress.finish_and_clear();
 
     let mut findings = Findings::default();

@@ -1,9 +1,11 @@
 //! What a scenario has to say: one JSON document with always the same names, and a summary for people.
 
-use crate::{ApiError, ClientError, link::LinkError, process::ProcessError};
+use crate::{ApiError, ClientError, html::Chart, link::LinkError, process::ProcessError};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fmt, io, path::Path};
+
+pub use crate::figures::{Latencies, median};
 
 /// Why a scenario could not be carried through; what it found wrong stands in its report instead.
 #[derive(Debug)]
@@ -147,6 +149,22 @@ impl Admission {
     }
 }
 
+/// One thing that was wanted, and what was found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    pub what: String,
+    pub target: String,
+    pub found: String,
+    pub holds: bool,
+}
+
+/// What a figure must be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
 /// The fields that every scenario shares; each fills those that apply to it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -201,9 +219,15 @@ pub struct Report {
     /// What does not hold, and whatever only this scenario has to say.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
+    /// What was wanted and what was found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<Verdict>,
     /// What does not hold, in words, the first ones.
     #[serde(skip)]
     pub broken: Vec<String>,
+    /// Pictures for `--html`.
+    #[serde(skip)]
+    pub charts: Vec<Chart>,
 }
 
 /// Lines about what does not hold that are shown; there may be thousands.
@@ -221,9 +245,56 @@ impl Report {
 
     /// Fails unless this count is zero.
     pub fn must_be_zero(&mut self, name: &str, count: u64) {
+        let what = name.replace('_', " ");
+        self.verdicts.push(Verdict { what, target: "0".into(), found: count.to_string(), holds: count == 0 });
         if count > 0 {
             self.breaks(format!("{name} is {count}, must be 0"));
         }
+    }
+
+    /// Fails unless this figure is within its bound.
+    pub fn must(&mut self, what: &str, found: f64, bound: Bound) {
+        let (holds, target) = match bound {
+            Bound::AtMost(most) => (found <= most, format!("≤ {}", rounded(most))),
+            Bound::AtLeast(least) => (found >= least, format!("≥ {}", rounded(least))),
+        };
+        if !holds {
+            self.breaks(format!("{what} is {}, must be {target}", rounded(found)));
+        }
+        self.verdicts.push(Verdict { what: what.to_owned(), target, found: rounded(found).to_string(), holds });
+    }
+
+    /// The shared figures that this scenario filled, with the words for people.
+    pub fn figures(&self) -> Vec<(&'static str, String)> {
+        let counts = [
+            ("boxes", self.boxes),
+            ("journal entries", self.entries),
+            ("errors", self.errors),
+            ("entries lost", self.lost),
+            ("entries doubled", self.doubled),
+            ("differences to the model", self.model_mismatches),
+            ("acknowledged and lost", self.acknowledged_lost),
+            ("conflicts", self.conflicts),
+            ("flagged", self.flagged),
+            ("boxes past their guarantee", self.past_guarantee),
+            ("server memory, KiB", self.server_rss_kib),
+            ("memory an awake box, bytes", self.rss_bytes_per_awake_box),
+        ];
+        let figures = [
+            ("syncs a second", &self.syncs_per_s),
+            ("entries a second", &self.entries_per_s),
+            ("p50, ms", &self.p50_ms),
+            ("p99, ms", &self.p99_ms),
+            ("p999, ms", &self.p999_ms),
+            ("ratio to echo", &self.ratio_to_echo),
+            ("server CPU a sync, µs", &self.server_cpu_us_per_sync),
+            ("generator CPU a sync, µs", &self.generator_cpu_us_per_sync),
+            ("foreign CPU, cores", &self.foreign_cpu_cores),
+            ("start to ready, s", &self.ready_s),
+        ];
+        let counts = counts.into_iter().filter_map(|(name, count)| Some((name, count?.to_string())));
+        let figures = figures.into_iter().filter_map(|(name, figure)| Some((name, figure.as_ref()?.to_string())));
+        counts.chain(figures).collect()
     }
 
     pub fn holds(&self) -> bool {
@@ -251,36 +322,9 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n{} (seed {})", self.scenario, self.seed)?;
-        let count = |f: &mut fmt::Formatter<'_>, name: &str, value: Option<u64>| match value {
-            Some(value) => writeln!(f, "  {name:<36} {value}"),
-            None => Ok(()),
-        };
-        let figure = |f: &mut fmt::Formatter<'_>, name: &str, value: &Option<Figure>| match value {
-            Some(value) => writeln!(f, "  {name:<36} {value}"),
-            None => Ok(()),
-        };
-        count(f, "boxes", self.boxes)?;
-        count(f, "journal entries", self.entries)?;
-        count(f, "errors", self.errors)?;
-        count(f, "entries lost", self.lost)?;
-        count(f, "entries doubled", self.doubled)?;
-        count(f, "differences to the model", self.model_mismatches)?;
-        count(f, "acknowledged and lost", self.acknowledged_lost)?;
-        count(f, "conflicts", self.conflicts)?;
-        count(f, "flagged", self.flagged)?;
-        count(f, "boxes past their guarantee", self.past_guarantee)?;
-        figure(f, "syncs a second", &self.syncs_per_s)?;
-        figure(f, "entries a second", &self.entries_per_s)?;
-        figure(f, "p50, ms", &self.p50_ms)?;
-        figure(f, "p99, ms", &self.p99_ms)?;
-        figure(f, "p999, ms", &self.p999_ms)?;
-        figure(f, "ratio to echo", &self.ratio_to_echo)?;
-        figure(f, "server CPU a sync, µs", &self.server_cpu_us_per_sync)?;
-        figure(f, "generator CPU a sync, µs", &self.generator_cpu_us_per_sync)?;
-        figure(f, "foreign CPU, cores", &self.foreign_cpu_cores)?;
-        count(f, "server memory, KiB", self.server_rss_kib)?;
-        count(f, "memory an awake box, bytes", self.rss_bytes_per_awake_box)?;
-        figure(f, "start to ready, s", &self.ready_s)?;
+        for (name, value) in self.figures() {
+            writeln!(f, "  {name:<36} {value}")?;
+        }
         if let Some(admission) = &self.admission {
             writeln!(f, "  {:<36} {} admitted, {} deferred", "at the door", admission.admitted, admission.deferred)?;
             for (class, decisions) in &admission.classes {
@@ -288,6 +332,11 @@ impl fmt::Display for Report {
                     writeln!(f, "    {class:<34} {} admitted, {} deferred", decisions.admitted, decisions.deferred)?;
                 }
             }
+        }
+        let targets = self.verdicts.iter().filter(|verdict| verdict.target != "0");
+        for verdict in targets {
+            let word = if verdict.holds { "holds" } else { "DOES NOT HOLD" };
+            writeln!(f, "  {:<36} {} ({}): {word}", verdict.what, verdict.found, verdict.target)?;
         }
         if self.holds() {
             return writeln!(f, "\nEverything holds.");
@@ -300,46 +349,6 @@ impl fmt::Display for Report {
             Some(more) if more > 0 => writeln!(f, "  … and {more} more"),
             _ => Ok(()),
         }
-    }
-}
-
-/// Latencies in microseconds, up to ten minutes.
-pub struct Latencies(hdrhistogram::Histogram<u64>);
-
-impl Latencies {
-    pub fn new() -> Result<Self, LoadError> {
-        let histogram = hdrhistogram::Histogram::new_with_bounds(1, 600_000_000, 3);
-        histogram.map(Self).map_err(|error| LoadError::Unfit(error.to_string()))
-    }
-
-    pub fn record(&mut self, took: std::time::Duration) {
-        self.0.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    /// Takes in what another run saw.
-    pub fn add(&mut self, other: &Self) -> Result<(), LoadError> {
-        self.0.add(&other.0).map_err(|error| LoadError::Unfit(error.to_string()))
-    }
-
-    pub fn quantile_ms(&self, quantile: f64) -> f64 {
-        self.0.value_at_quantile(quantile) as f64 / 1000.0
-    }
-
-    /// p50, p99 and p999 of the report.
-    pub fn into_report(self, report: &mut Report) {
-        report.p50_ms = Some(self.quantile_ms(0.5).into());
-        report.p99_ms = Some(self.quantile_ms(0.99).into());
-        report.p999_ms = Some(self.quantile_ms(0.999).into());
-    }
-}
-
-/// The middle one.
-pub fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    match numbers.len() {
-        0 => 0.0,
-        odd if odd % 2 == 1 => numbers[odd / 2],
-        even => f64::midpoint(numbers[even / 2 - 1], numbers[even / 2]),
     }
 }
 
@@ -377,9 +386,14 @@ mod tests {
     }
 
     #[test]
-    fn medians() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(vec![]), 0.0);
+    fn a_bound_is_judged_and_told() {
+        let mut report = Report::new("herd", 1);
+        report.must("time against the echo herd", 2.4, Bound::AtMost(2.5));
+        assert!(report.holds());
+        report.must("knee", 10.0, Bound::AtLeast(20.0));
+        assert_eq!(report.broken, ["knee is 10, must be ≥ 20"]);
+        let told: Vec<bool> = report.verdicts.iter().map(|verdict| verdict.holds).collect();
+        assert_eq!(told, [true, false]);
+        assert!(report.to_string().contains("time against the echo herd"));
     }
 }

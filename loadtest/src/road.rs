@@ -5,6 +5,7 @@ use crate::{
     chance::Chance,
     client::{Connection, Target},
     clock::{Backoff, now_ms},
+    course::Course,
     fleet::{Fleet, FleetBox, PLANS, gather},
     link::{LinkError, Synced, confirm, sync_once},
     outage::{Acknowledged, Desk, administer, use_box},
@@ -41,10 +42,21 @@ pub struct Tally {
     pub errors: Cell<u64>,
     pub past_guarantee: Cell<u64>,
     pub words: RefCell<Vec<String>>,
+    /// Hears of everything too, when it happens.
+    course: Option<Course>,
 }
 
 impl Tally {
     pub fn new() -> Result<Rc<Self>, LoadError> {
+        Self::with(None)
+    }
+
+    /// Tells a course what it counts.
+    pub fn on(course: &Course) -> Result<Rc<Self>, LoadError> {
+        Self::with(Some(course.clone()))
+    }
+
+    fn with(course: Option<Course>) -> Result<Rc<Self>, LoadError> {
         let latencies = RefCell::new(Latencies::new()?);
         let zero = || Cell::new(0);
         Ok(Rc::new(Self {
@@ -55,7 +67,25 @@ impl Tally {
             errors: zero(),
             past_guarantee: zero(),
             words: RefCell::default(),
+            course,
         }))
+    }
+
+    /// A sync was answered.
+    pub fn answered(&self, took: Duration) {
+        self.latencies.borrow_mut().record(took);
+        add(&self.syncs, 1);
+        if let Some(course) = &self.course {
+            course.answered("sync", took);
+        }
+    }
+
+    /// A sync was asked to come again later.
+    pub fn put_off(&self) {
+        add(&self.deferred, 1);
+        if let Some(course) = &self.course {
+            course.failed("sync");
+        }
     }
 
     pub fn error(&self, what: String) {
@@ -153,8 +183,7 @@ pub async fn come_back(watched: &mut Watched, target: &Target, tally: &Tally) {
         let vbox = &mut watched.fleet_box.vbox;
         let wait = match outcome {
             Ok(Ok((Synced::Applied(applied), took))) => {
-                tally.latencies.borrow_mut().record(took);
-                add(&tally.syncs, 1);
+                tally.answered(took);
                 add(&tally.entries, applied.receipts.len() as u64);
                 vbox.backoff.succeeded();
                 watched.receipts.note(applied.receipts);
@@ -170,7 +199,7 @@ pub async fn come_back(watched: &mut Watched, target: &Target, tally: &Tally) {
                 continue;
             }
             Ok(Ok((Synced::Deferred { retry_after_s }, _))) => {
-                add(&tally.deferred, 1);
+                tally.put_off();
                 Backoff::after_refusal(retry_after_s, &mut vbox.chance)
             }
             Ok(Ok((Synced::Stopped { status, problem }, _))) => {

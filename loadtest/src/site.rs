@@ -4,11 +4,15 @@ use crate::{
     api::Api,
     chance::Chance,
     client::Target,
+    course::Course,
     cpu::{Meter, Used},
     process::{ServerProcess, fetch, find_binary},
     report::{Admission, Figure, LoadError, Report},
 };
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// Options that every scenario has.
 #[derive(clap::Args, Clone, Debug)]
@@ -31,6 +35,9 @@ pub struct Common {
     /// Write the report here, as JSON.
     #[arg(long, global = true, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the report here as one HTML page with charts, to look at, print or send.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 pub struct Site {
@@ -54,9 +61,17 @@ impl Site {
                 ready_s: None,
             });
         }
+        Self::open_own(common, None).await
+    }
+
+    /// A server of our own, in a folder that stays if one is named.
+    pub async fn open_own(common: &Common, kept: Option<&Path>) -> Result<Self, LoadError> {
         let binary = find_binary(common.server_bin.as_deref())?;
         let began = Instant::now();
-        let process = ServerProcess::start(&binary).await?;
+        let process = match kept {
+            None => ServerProcess::start(&binary).await?,
+            Some(folder) => ServerProcess::start_kept(&binary, folder).await?,
+        };
         Ok(Self {
             target: process.target.clone(),
             observability: Some(process.observability.clone()),
@@ -79,6 +94,12 @@ impl Site {
     pub fn meter(&self) -> Meter {
         let pids: Vec<u32> = self.process.iter().filter_map(ServerProcess::pid).collect();
         Meter::start(&pids)
+    }
+
+    /// Begins to look at what happens from now on, for the report's charts.
+    pub fn observe(&self) -> Course {
+        let server = self.process.iter().map(|process| ("server".to_owned(), process.watched.clone()));
+        Course::begin(self.observability.clone(), server.collect())
     }
 
     pub fn rss_kib(&self) -> Option<u64> {

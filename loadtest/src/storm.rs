@@ -43,7 +43,8 @@ pub async fn run(args: &StormArgs, common: &Common, seed: u64) -> Result<Report,
     report.entries = Some(use_all(&mut boxes, args.entries, 1000)?);
     change_some(&site.target, &fleet, &mut boxes, args.changed, &chance).await?;
 
-    let tally = Tally::new()?;
+    let course = site.observe();
+    let tally = Tally::on(&course)?;
     let meter = site.meter();
     let began = Instant::now();
     let progress = bar("back", boxes.len() as u64);
@@ -59,6 +60,7 @@ pub async fn run(args: &StormArgs, common: &Common, seed: u64) -> Result<Report,
     let wall_s = began.elapsed().as_secs_f64();
     progress.finish_and_clear();
     let used = meter.stop();
+    course.end(&mut report).await;
     report.syncs_per_s = Some(Figure::One(tally.syncs.get() as f64 / wall_s));
     report.entries_per_s = Some(Figure::One(tally.entries.get() as f64 / wall_s));
     site.report_cpu(&mut report, used, tally.syncs.get());

@@ -3,12 +3,11 @@
 //! One thread for all partitions, in the lowest class: paced, with a bounded number under way.
 
 use super::{
-    Shared,
-    committer::Item,
+    Shared, backlog,
     directory::Directory,
     inbox::NO_WORKER,
     lanes::Put,
-    work::{Delivered, Done, Envelope, MessageWork, NoticeWork, Work},
+    work::{Delivered, Envelope, MessageWork, NoticeWork, Work},
 };
 use crate::{
     kernel::{Address, ClaimSpace, EntityId, EntityKind, Incoming, Machine, OrgId, RowSpace, UnixMillis, VaultField},
@@ -93,6 +92,7 @@ pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
             for partition in shared.db.partitions().all() {
                 loops.push(spawn_local(ticks(Arc::clone(&shared), partition)));
                 loops.push(spawn_local(outbox(Arc::clone(&shared), partition)));
+                loops.push(spawn_local(backlog::watch(Arc::clone(&shared), partition)));
             }
             for each in loops {
                 let _ = each.await;
@@ -110,6 +110,8 @@ const TICK_PACE: Duration = Duration::from_millis(100);
 const TICKS_AT_ONCE: usize = 256;
 
 async fn ticks(shared: Arc<Shared>, partition: u8) {
+    let waiting = metrics::gauge!("castellan_timers_due", "partition" => partition.to_string());
+    let late = metrics::gauge!("castellan_timers_late_seconds", "partition" => partition.to_string());
     while !is_over(&shared) {
         tokio::time::sleep(TICK_PACE).await;
         let prefix = keys::prefix(partition, KeyKind::Timer);
@@ -119,7 +121,11 @@ async fn ticks(shared: Arc<Shared>, partition: u8) {
         });
         let now = shared.clock.now();
         let due = rows.iter().filter_map(|(key, _)| keys::parse_timer(key)).take_while(|(due, _)| *due <= now);
+        let due: Vec<_> = due.collect();
+        late.set(due.first().map_or(0.0, |(due, _)| now.since(*due).as_secs_f64()));
+        waiting.set(due.len() as f64);
         let under_way: Vec<_> = due
+            .into_iter()
             .filter_map(|(due, address)| {
                 shared.kinds.get(&address.entity.kind).map(|kind| kind.own_work().tick(&shared, address, due))
             })
@@ -339,11 +345,7 @@ pub(super) async fn forget(shared: &Arc<Shared>, org: OrgId, outbox_key: Option<
 }
 
 async fn write(shared: &Arc<Shared>, org: OrgId, ops: Ops) -> bool {
-    let (done, written) = oneshot::channel();
-    let finish = Some(Box::new(Done { delivered: Delivered::Done, done }) as Box<dyn super::inbox::Finish>);
-    let queue = &shared.queues[usize::from(shared.db.partition_of(org))];
-    queue.submit(Item { ops, finish, origin: NO_WORKER, ..Item::default() });
-    written.await == Ok(Delivered::Done)
+    super::upkeep::write(shared, shared.db.partition_of(org), ops).await
 }
 
 /// Recipients of a fan-out that are asked at once before its cursor moves on.

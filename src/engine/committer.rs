@@ -112,6 +112,10 @@ impl CommitQueue {
         }
     }
 
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().items.len()
+    }
+
     pub fn is_durable(&self, place: u64) -> bool {
         self.durable.load(Ordering::Acquire) >= place
     }

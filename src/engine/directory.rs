@@ -7,7 +7,7 @@ use super::{
     load::{self, Loaded},
     work::Envelope,
 };
-use crate::kernel::{Address, Machine};
+use crate::kernel::{Address, Machine, OrgId};
 use actix::{Actor, Addr, prelude::SendError};
 use dashmap::{DashMap, Entry};
 use parking_lot::Mutex;
@@ -54,6 +54,12 @@ pub(super) trait Kind: Any + Send + Sync {
     fn awake(&self) -> usize;
     fn own_work(&self) -> &dyn super::background::OwnWork;
     fn checker(&self) -> super::verify::Checker;
+    fn trimmer(&self) -> super::upkeep::Trimmer;
+    /// Entities of an organisation that are not asleep.
+    fn restless(&self, org: OrgId) -> Vec<Address>;
+    /// On the owner's thread: sends an entity to sleep, or forgets that it is quarantined.
+    fn dismiss(&self, address: Address);
+    fn forget_views(&self, org: OrgId);
 }
 
 impl<M: Machine> Kind for Directory<M> {
@@ -102,6 +108,23 @@ impl<M: Machine> Kind for Directory<M> {
     fn checker(&self) -> super::verify::Checker {
         super::verify::check_entity::<M>
     }
+
+    fn trimmer(&self) -> super::upkeep::Trimmer {
+        super::upkeep::fold::<M>
+    }
+
+    fn restless(&self, org: OrgId) -> Vec<Address> {
+        self.slots.iter().map(|slot| *slot.key()).filter(|address| address.org == org).collect()
+    }
+
+    fn dismiss(&self, address: Address) {
+        self.slots.remove_if(&address, |_, slot| matches!(slot, Slot::Quarantined));
+        self.ask_to_leave(address);
+    }
+
+    fn forget_views(&self, org: OrgId) {
+        self.views.retain(|address, _| address.org != org);
+    }
 }
 
 impl<M: Machine> Directory<M> {
@@ -129,6 +152,9 @@ impl<M: Machine> Directory<M> {
     /// On the owner's thread: gives work to the actor, waking it first if need be.
     pub fn deliver(&self, shared: &Arc<Shared>, envelope: Box<Envelope<M>>) {
         let address = envelope.to;
+        if shared.closed_orgs.has(address.org) {
+            return envelope.fail(Failure::Gone);
+        }
         let waiting_max = shared.config.mailbox_capacity;
         match self.slots.entry(address) {
             Entry::Vacant(free) => {
@@ -139,7 +165,10 @@ impl<M: Machine> Directory<M> {
                     awake.used_s.store(shared.coarse_s(), Ordering::Relaxed);
                     match awake.actor.try_send(Post(envelope)) {
                         Ok(()) => return,
-                        Err(SendError::Full(Post(envelope))) => return envelope.fail(Failure::Busy),
+                        Err(SendError::Full(Post(envelope))) => {
+                            shared.stats.mailbox_full.increment(1);
+                            return envelope.fail(Failure::Busy);
+                        }
                         // Its worker died: whatever it had not handed over is lost with it, and was never answered.
                         Err(SendError::Closed(Post(envelope))) => {
                             shared.awake.fetch_sub(1, Ordering::Relaxed);
@@ -152,6 +181,7 @@ impl<M: Machine> Directory<M> {
                     if waiting.len() < waiting_max {
                         return waiting.push(envelope);
                     }
+                    shared.stats.mailbox_full.increment(1);
                     return envelope.fail(Failure::Busy);
                 }
                 Slot::Quarantined => return envelope.fail(Failure::Quarantined),

@@ -4,16 +4,20 @@
 
 mod actor;
 mod background;
+mod backlog;
 mod claims;
 mod committer;
 mod directory;
+mod erasure;
 mod feed;
 mod inbox;
 mod lanes;
 mod load;
+mod marks;
 mod permit;
 mod post;
 mod readers;
+mod upkeep;
 pub mod verify;
 mod verify_feed;
 mod work;
@@ -24,6 +28,7 @@ mod tests;
 
 pub use permit::{Permit, Room};
 pub use post::{Carried, Courier, Post, PostLimits};
+pub use upkeep::{Held, Trimmed};
 pub use work::ReplayWrite;
 
 use crate::{
@@ -107,6 +112,8 @@ pub enum Failure<R> {
     Replayed,
     /// The store cannot be read.
     Store(String),
+    /// The organisation is being erased.
+    Gone,
 }
 
 impl Failure<Infallible> {
@@ -124,6 +131,7 @@ impl Failure<Infallible> {
             Self::InProgress => Failure::InProgress,
             Self::Replayed => Failure::Replayed,
             Self::Store(error) => Failure::Store(error),
+            Self::Gone => Failure::Gone,
         }
     }
 }
@@ -152,6 +160,7 @@ struct Stats {
     activations: metrics::Counter,
     quarantined: metrics::Counter,
     messages_refused: metrics::Counter,
+    mailbox_full: metrics::Counter,
 }
 
 impl Stats {
@@ -162,6 +171,7 @@ impl Stats {
             activations: metrics::counter!("castellan_activations_total"),
             quarantined: metrics::counter!("castellan_quarantined_total"),
             messages_refused: metrics::counter!("castellan_messages_refused_total"),
+            mailbox_full: metrics::counter!("castellan_mailbox_full_total"),
         }
     }
 }
@@ -183,6 +193,9 @@ struct Shared {
     feed_news: Box<[watch::Sender<FeedCursor>]>,
     post_news: Notify,
     claims: claims::Claims,
+    closed_orgs: erasure::ClosedOrgs,
+    /// Held while a history is trimmed.
+    trimming: tokio::sync::Mutex<()>,
     kinds: HashMap<EntityKind, Arc<dyn Kind>>,
     readers: readers::Readers,
     stats: Stats,
@@ -302,6 +315,8 @@ impl Engine {
             feed_news: (0..partitions).map(|_| watch::Sender::default()).collect(),
             post_news: Notify::new(),
             claims: claims::Claims::default(),
+            closed_orgs: erasure::ClosedOrgs::stored(&db)?,
+            trimming: tokio::sync::Mutex::default(),
             kinds: kinds.kinds,
             readers: readers::Readers::start(config.readers.max(1))?,
             stats: Stats::new(),
@@ -407,6 +422,9 @@ impl Engine {
 
     /// What an entity publishes, without a hop through its actor once it has been awake. `None` for unknown ones.
     pub async fn view<M: Machine>(&self, of: Address) -> Result<Option<Arc<M::View>>, Failure<Infallible>> {
+        if self.shared.closed_orgs.has(of.org) {
+            return Err(Failure::Gone);
+        }
         let directory = Directory::<M>::of(&self.shared);
         if let Some(view) = directory.view(of) {
             return Ok(Some(view));
@@ -479,6 +497,11 @@ impl Engine {
     /// How many entities of each kind are awake.
     pub fn awake(&self) -> Vec<(EntityKind, usize)> {
         self.shared.kinds.iter().map(|(kind, directory)| (*kind, directory.awake())).collect()
+    }
+
+    /// Records that wait for their fsync, by partition.
+    pub fn commit_queues(&self) -> impl Iterator<Item = usize> {
+        self.shared.queues.iter().map(CommitQueue::waiting)
     }
 
     /// Writes what is admitted and ends the threads. Call it when no request comes in any more.

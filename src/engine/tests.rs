@@ -2,6 +2,7 @@
 
 mod counter;
 mod feed;
+mod trimming;
 
 use super::*;
 use crate::{
@@ -77,6 +78,13 @@ impl Rig {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("it never came");
+    }
+
+    /// Stops, but keeps the database open.
+    async fn stop_and_keep(self) -> Db {
+        let db = self.engine.db().clone();
+        self.stop().await;
+        db
     }
 
     async fn stop(self) {

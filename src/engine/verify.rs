@@ -1,7 +1,9 @@
-//! `castellan verify`: folds every entity's events against its snapshot, and looks at what must agree with them.
+//! `castellan verify`: folds every entity's base and events against its snapshot, and looks at what must agree with them.
 
 use super::{
-    Kinds, load,
+    Kinds,
+    erasure::ClosedOrgs,
+    load,
     verify_feed::{FeedIndex, Folded},
 };
 use crate::{
@@ -20,6 +22,8 @@ pub struct Report {
     pub records: u64,
     pub events: u64,
     pub snapshots: u64,
+    /// States that stand for trimmed records.
+    pub bases: u64,
     pub timers: u64,
     pub claims: u64,
     pub outbox_items: u64,
@@ -41,43 +45,57 @@ impl Report {
 
 pub(super) type Checker = fn(&Db, Address, &mut Folded, &mut Report) -> Result<(), StoreError>;
 
-/// Folds one entity: revisions are dense, and its snapshot is what the events up to it make.
+/// Folds one entity: revisions are dense behind its base, and its snapshot is what base and events up to it make.
 pub(super) fn check_entity<M: Machine>(
     db: &Db,
     of: Address,
-    folded: &mut Folded,
+    indexed: &mut Folded,
     report: &mut Report,
 ) -> Result<(), StoreError> {
-    let stored = load::snapshot::<M>(db, of)?;
-    let mut compared = stored.is_none();
-    let (mut state, mut revision) = (M::blank(of), 0);
-    let result = db.each_record(of, 0, |record: StoredRecord| {
-        load::apply(&mut state, &mut revision, &record)?;
-        folded.add(record.first_revision);
-        report.records += 1;
-        report.events += record.events.len() as u64;
-        if let Some((head, snapshot, _)) = &stored
-            && head.revision == revision
-        {
-            compared = true;
-            let (mut folded, mut cached) = (Vec::new(), Vec::new());
-            state.to_snapshot(&mut folded);
-            snapshot.to_snapshot(&mut cached);
-            if folded != cached {
-                report.find(format!("{}: its snapshot at revision {revision} is not what its events make", of.entity));
-            }
-        }
-        Ok(())
-    });
-    match result {
+    match check_history::<M>(db, of, indexed, report) {
         Err(StoreError::Corrupt { what, why }) => report.find(format!("{}: a {what} is wrong: {why}", of.entity)),
         other => other?,
     }
+    report.entities += 1;
+    Ok(())
+}
+
+fn check_history<M: Machine>(
+    db: &Db,
+    of: Address,
+    indexed: &mut Folded,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    let base = load::base::<M>(db, of)?;
+    report.bases += u64::from(base.is_some());
+    let load::Folded { mut state, mut revision, .. } = base.unwrap_or_else(|| load::Folded::blank(of));
+    let snapshot = load::snapshot::<M>(db, of, 0)?;
+    report.snapshots += u64::from(snapshot.is_some());
+    // One from before the base is never read again.
+    let snapshot = snapshot.filter(|snapshot| snapshot.revision >= revision);
+    let mut compared = snapshot.is_none();
+    let mut compare = |state: &M, revision, report: &mut Report| {
+        let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.revision == revision) else { return };
+        compared = true;
+        let (mut folded, mut cached) = (Vec::new(), Vec::new());
+        state.to_snapshot(&mut folded);
+        snapshot.state.to_snapshot(&mut cached);
+        if folded != cached {
+            report.find(format!("{}: its snapshot at revision {revision} is not what its events make", of.entity));
+        }
+    };
+    compare(&state, revision, report);
+    db.each_record(of, 0, |record: StoredRecord| {
+        load::apply(&mut state, &mut revision, &record)?;
+        indexed.add(record.first_revision);
+        report.records += 1;
+        report.events += record.events.len() as u64;
+        compare(&state, revision, report);
+        Ok(())
+    })?;
     if !compared {
         report.find(format!("{}: its snapshot is ahead of its events", of.entity));
     }
-    report.snapshots += u64::from(stored.is_some());
-    report.entities += 1;
     Ok(())
 }
 
@@ -105,6 +123,7 @@ fn each_row(
 /// Looks at the whole data folder.
 pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Result<Report, StoreError> {
     let mut report = Report::default();
+    let closed = ClosedOrgs::stored(db)?;
     for partition in db.partitions().all() {
         let end = Tail::stored(db, partition)?.position;
         let mut index = FeedIndex::read(db, partition, end, &mut report)?;
@@ -116,6 +135,8 @@ pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Resu
                 break;
             };
             match kinds.kinds.get(&address.entity.kind) {
+                // What is left of it is on its way out.
+                _ if closed.has(address.org) => drop(index.of(address)),
                 Some(kind) => {
                     let mut folded = index.of(address);
                     kind.checker()(db, address, &mut folded, &mut report)?;
@@ -126,6 +147,7 @@ pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Resu
             progress(&report);
             next = Some(keys::event(partition, address, u64::MAX).to_vec());
         }
+        check_bases(db, kinds, partition, &closed, &mut index, &mut report)?;
         index.left(&mut report);
         check_timers(db, partition, &mut report)?;
         check_claims(db, partition, &mut report)?;
@@ -147,6 +169,34 @@ pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Resu
     Ok(report)
 }
 
+/// Entities whose records are all trimmed: their base is all there is.
+fn check_bases(
+    db: &Db,
+    kinds: &Kinds,
+    partition: u8,
+    closed: &ClosedOrgs,
+    index: &mut FeedIndex,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    each_row(db, &keys::prefix(partition, KeyKind::Base), |key, _| {
+        let Some(address) = keys::parse_address(key) else {
+            report.find("the key of a base cannot be read".to_owned());
+            return Ok(());
+        };
+        if closed.has(address.org) || !db.history(address, None, 1)?.is_empty() {
+            return Ok(());
+        }
+        match kinds.kinds.get(&address.entity.kind) {
+            Some(kind) => {
+                let mut indexed = index.of(address);
+                kind.checker()(db, address, &mut indexed, report)?;
+                Ok(indexed.compare(address, report))
+            }
+            None => Ok(report.find(format!("{}: nobody serves this kind", address.entity))),
+        }
+    })
+}
+
 fn check_timers(db: &Db, partition: u8, report: &mut Report) -> Result<(), StoreError> {
     each_row(db, &keys::prefix(partition, KeyKind::Timer), |key, _| {
         report.timers += 1;
@@ -165,7 +215,9 @@ fn check_claims(db: &Db, partition: u8, report: &mut Report) -> Result<(), Store
     each_row(db, &keys::prefix(partition, KeyKind::Claim), |_, value| {
         report.claims += 1;
         let known = match Address::from_bytes(value) {
-            Some(holder) => !db.history(holder, None, 1)?.is_empty(),
+            Some(holder) => {
+                !db.history(holder, None, 1)?.is_empty() || db.get(&keys::base(partition, holder))?.is_some()
+            }
             None => false,
         };
         if !known {

@@ -152,7 +152,8 @@ impl<M: Machine> Envelope<M> {
             Work::Tick { done, .. }
             | Work::Message(MessageWork { done, .. })
             | Work::Notice(NoticeWork { done, .. }) => {
-                let _ = done.send(if failure == Failure::Quarantined { Delivered::Refused } else { Delivered::Later });
+                let for_good = matches!(failure, Failure::Quarantined | Failure::Gone);
+                let _ = done.send(if for_good { Delivered::Refused } else { Delivered::Later });
             }
         }
     }

@@ -185,6 +185,7 @@ impl Problem {
                 tracing::error!(error, "the store failed");
                 Code::Internal.into()
             }
+            Failure::Gone => Code::NotFound.into(),
             Failure::InProgress => Self::from(Code::InProgress).retry_after_s(1),
         }
     }

@@ -15,6 +15,7 @@ use crate::{
         Scope,
         api::{mails, organisations, people, tokens},
     },
+    privacy::api as privacy,
 };
 use actix_web::{HttpRequest, HttpResponse, http::Method, web};
 use std::{pin::Pin, rc::Rc};
@@ -77,6 +78,8 @@ routes! {
     GET "/api/v1/organisations", ANY_TOKEN, Admin, "organisations.list", organisations::list, organisations::LIST;
     GET "/api/v1/organisations/{organisation}", ANY_TOKEN, Admin, "organisations.show", organisations::show, organisations::SHOW;
     PATCH "/api/v1/organisations/{organisation}", OPERATOR, Admin, "organisations.change", organisations::change, organisations::CHANGE;
+    DELETE "/api/v1/organisations/{organisation}", TOKEN_ADMIN, Admin, "organisations.erase", privacy::erase_organisation, privacy::ERASE_ORGANISATION;
+    PUT "/api/v1/organisations/{organisation}/retention", TOKEN_ADMIN, Admin, "organisations.retention", privacy::keep_history, privacy::KEEP_HISTORY;
 
     GET "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.settings", mails::choice, mails::CHOICE;
     PATCH "/api/v1/mails/settings", ORG_ADMIN, Admin, "mails.choose", mails::choose, mails::CHOOSE;

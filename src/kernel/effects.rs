@@ -32,10 +32,12 @@ pub enum RowSpace {
     KeyTexts = 9,
     /// org, dead mail → what it was and why it could not be brought.
     DeadLetters = 12,
+    /// System organisation, organisation → since when it is being erased.
+    Erasures = 13,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -46,6 +48,7 @@ impl RowSpace {
         Self::EnrolmentCodes,
         Self::KeyTexts,
         Self::DeadLetters,
+        Self::Erasures,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -80,8 +83,11 @@ pub enum ClaimSpace {
 }
 
 impl ClaimSpace {
+    /// Those that have durable rows.
+    pub const STORED: [Self; 4] = [Self::Fob, Self::Email, Self::AccessCode, Self::Badge];
+
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Fob, Self::Email, Self::AccessCode, Self::Badge].into_iter().find(|space| *space as u8 == number)
+        Self::STORED.into_iter().find(|space| *space as u8 == number)
     }
 }
 

@@ -132,6 +132,16 @@ pub trait Machine: Sized + Send + Unpin + 'static {
 
     fn to_snapshot(&self, bytes: &mut Vec<u8>);
     fn from_snapshot(bytes: &[u8]) -> Result<Self, String>;
+
+    /// Reads a base: the state that stands for events which are no longer there. A snapshot of an older version is made
+    /// anew, a base cannot be: whoever raises `EVOLVE_VERSION` adds the reader of the version before, for ever. Golden
+    /// bytes in the tests.
+    fn from_base(evolve_version: u16, bytes: &[u8]) -> Result<Self, String> {
+        if evolve_version == Self::EVOLVE_VERSION {
+            return Self::from_snapshot(bytes);
+        }
+        Err(format!("version {evolve_version} of a base has no reader"))
+    }
 }
 
 /// A message as it reaches its receiver.

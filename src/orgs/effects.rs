@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     boxes::BoxMessage,
-    kernel::{Codec, Context, Effects, EntityKind, MessageTarget, PersonId, RowSpace, VaultField},
+    kernel::{Codec, Context, Effects, EntityKind, MessageTarget, OrgId, PersonId, RowSpace, VaultField},
 };
 
 pub fn of_organisation(
@@ -21,6 +21,18 @@ pub fn of_organisation(
     cx: &Context,
     effects: &mut Effects,
 ) {
+    for event in events {
+        match event {
+            organisation::Event::ErasureBegun { organisation } => {
+                let since = cx.now.to_bytes();
+                effects.put(RowSpace::Erasures, OrgId::SYSTEM, &organisation.to_bytes(), since);
+            }
+            organisation::Event::ErasureDone { organisation } => {
+                effects.delete(RowSpace::Erasures, OrgId::SYSTEM, &organisation.to_bytes());
+            }
+            _ => {}
+        }
+    }
     let Some(known) = state.known.as_ref().filter(|_| !events.is_empty()) else { return };
     let row = OrganisationRow {
         name: known.name.clone(),
@@ -30,6 +42,7 @@ pub fn of_organisation(
         owner: known.owner,
         created: known.created,
         mails: known.mails,
+        history_days: known.history_days,
     };
     effects.put(RowSpace::Organisations, state.address.org, &[], row.to_bytes());
     for event in events {
@@ -88,13 +101,18 @@ pub fn of_person(state: &Person, command: &Command, events: &[person::Event], ef
                     effects.seal(VaultField::Credentials, credentials.plain.to_vec());
                     effects.send(needed_by(), &BoxMessage::PersonChanged { person: id, revision: state.revision });
                 }
-                Command::Change { credentials: None, .. } | Command::Erase | Command::GiveCredentials { .. } => {}
+                Command::Change { credentials: None, .. }
+                | Command::Erase
+                | Command::Export
+                | Command::GiveCredentials { .. } => {}
             },
             Event::Erased => {
                 effects.erase();
                 effects.delete(RowSpace::People, org, &id.to_bytes());
                 effects.send(needed_by(), &BoxMessage::PersonGone { person: id });
             }
+            // Told by the record alone.
+            Event::Exported => {}
             Event::CredentialsGiven { to, generation } => {
                 let asking = MessageTarget::Entity(to.at(org));
                 if state.known().is_some() {

@@ -24,6 +24,8 @@ pub struct OrganisationRow {
     pub created: UnixMillis,
     #[cbor(n(6), default)]
     pub mails: MailChoice,
+    #[n(10)]
+    pub history_days: Option<u32>,
 }
 
 /// `RowSpace::People`, by person. Names are read from the vault.

@@ -312,6 +312,16 @@ impl Db {
         from: u64,
         mut each: impl FnMut(StoredRecord) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.each_record_while(of, from, |record| each(record).map(|()| true))
+    }
+
+    /// The same until `each` says that it has enough.
+    pub fn each_record_while(
+        &self,
+        of: Address,
+        from: u64,
+        mut each: impl FnMut(StoredRecord) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
         let partition = self.partition_of(of.org);
         let mut read = ReadOptions::default();
         if let Some(end) = behind(&keys::event(partition, of, 0)[..=Address::BYTES]) {
@@ -321,9 +331,32 @@ impl Db {
         let mode = IteratorMode::From(&start, Direction::Forward);
         for row in self.raw.iterator_cf_opt(&self.family(Family::Events), read, mode) {
             let (key, value) = row?;
-            each(StoredRecord::read(&key, &value)?)?;
+            if !each(StoredRecord::read(&key, &value)?)? {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// The oldest record of each entity of a partition, in order behind `after`.
+    pub fn oldest_records(
+        &self,
+        partition: u8,
+        after: Option<Address>,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let mut from = after.map_or_else(|| vec![partition], |after| keys::event(partition, after, u64::MAX).to_vec());
+        let mut rows = self.raw.raw_iterator_cf(&self.family(Family::Events));
+        let mut found = Vec::new();
+        while found.len() < limit {
+            rows.seek(&from);
+            let Some((key, value)) = rows.item().filter(|(key, _)| key.first() == Some(&partition)) else { break };
+            let record = StoredRecord::read(key, value)?;
+            from = keys::event(partition, record.of, u64::MAX).to_vec();
+            found.push(record);
+        }
+        rows.status()?;
+        Ok(found)
     }
 
     /// Records of an entity before revision `before`, newest first.

@@ -24,6 +24,8 @@ pub enum KeyKind {
     Replay = 11,
     /// Which records a commit batch holds, by its position.
     Feed = 12,
+    /// The state that stands for an entity's trimmed records.
+    Base = 13,
     /// What leaves the server, by recipient, then in order.
     Post = 15,
 }
@@ -75,6 +77,28 @@ pub fn snapshot(partition: u8, of: Address) -> Vec<u8> {
     key(partition, KeyKind::Snapshot, &[&of.to_bytes()])
 }
 
+pub fn base(partition: u8, of: Address) -> Vec<u8> {
+    key(partition, KeyKind::Base, &[&of.to_bytes()])
+}
+
+/// The prefix of an organisation's rows of a kind whose keys go on with an address.
+pub fn of_organisation(partition: u8, kind: KeyKind, org: OrgId) -> Vec<u8> {
+    key(partition, kind, &[&org.to_bytes()])
+}
+
+/// Reads the address out of a key that begins with one behind its kind.
+pub fn parse_address(key: &[u8]) -> Option<Address> {
+    Address::from_bytes(key.get(2..2 + Address::BYTES)?)
+}
+
+/// The prefix of an organisation's records.
+pub fn events_of(partition: u8, org: OrgId) -> [u8; 17] {
+    let mut key = [0; 17];
+    key[0] = partition;
+    key[1..].copy_from_slice(&org.to_bytes());
+    key
+}
+
 pub fn armed(partition: u8, of: Address) -> Vec<u8> {
     key(partition, KeyKind::Armed, &[&of.to_bytes()])
 }
@@ -104,6 +128,25 @@ pub fn claim(partition: u8, space: ClaimSpace, org: OrgId, digest: &[u8; 32]) ->
     key(partition, KeyKind::Claim, &[&[space as u8], &org.to_bytes(), digest])
 }
 
+/// The prefix of an organisation's claims of one space.
+pub fn claims_of(partition: u8, space: ClaimSpace, org: OrgId) -> Vec<u8> {
+    key(partition, KeyKind::Claim, &[&[space as u8], &org.to_bytes()])
+}
+
+/// Where the partition's log ended at that time.
+pub fn mark(partition: u8, at: UnixMillis) -> Vec<u8> {
+    key(partition, KeyKind::Meta, &[b"mark", &at.0.to_be_bytes()])
+}
+
+/// The prefix of a partition's marks.
+pub fn marks(partition: u8) -> Vec<u8> {
+    key(partition, KeyKind::Meta, &[b"mark"])
+}
+
+pub fn parse_mark(key: &[u8]) -> Option<UnixMillis> {
+    Some(UnixMillis(u64::from_be_bytes(key.get(6..)?.try_into().ok()?)))
+}
+
 pub fn outbox(partition: u8, position: u64, index: u32) -> Vec<u8> {
     key(partition, KeyKind::Outbox, &[&position.to_be_bytes(), &index.to_be_bytes()])
 }
@@ -121,6 +164,10 @@ pub const POST_LANE: usize = 2 + 1 + 16 + 1 + 16;
 
 pub fn post(lane: &[u8], position: u64, index: u32) -> Vec<u8> {
     [lane, &position.to_be_bytes(), &index.to_be_bytes()].concat()
+}
+
+pub fn outbox_position(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(2..10)?.try_into().ok()?))
 }
 
 pub fn high_water(partition: u8, receiver: Address, sender: Address) -> Vec<u8> {

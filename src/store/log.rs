@@ -156,6 +156,7 @@ impl CommitLog for RocksLog {
                     index.add(op.key);
                     write.put_cf(&events, op.key, op.value);
                 }
+                OpTag::DeleteEvent => write.delete_cf(&events, op.key),
                 OpTag::PutOutbox => {
                     write.put(keys::outbox(batch.partition, batch.position, outbox_index), op.value);
                     outbox_index += 1;

@@ -13,6 +13,8 @@ pub enum OpTag {
     PutOutbox = 4,
     /// The same for what leaves the server: the key given is its lane's, position and index are appended.
     PutPost = 5,
+    /// Removes a record: trimmed behind a base, or erased with its organisation.
+    DeleteEvent = 6,
 }
 
 /// A growing list of row operations.
@@ -75,6 +77,7 @@ impl Ops {
                 3 => OpTag::PutEvent,
                 4 => OpTag::PutOutbox,
                 5 => OpTag::PutPost,
+                6 => OpTag::DeleteEvent,
                 _ => return None,
             };
             let size = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;

@@ -63,6 +63,8 @@ pub struct Live {
     pub deferred: u64,
     /// Durations of the syncs in microseconds.
     pub latencies_us: Vec<u64>,
+    /// Hears of every sync, when it is answered.
+    pub course: Option<crate::course::Course>,
 }
 
 impl Live {
@@ -97,6 +99,7 @@ impl Live {
             answer: None,
             deferred: 0,
             latencies_us: Vec::new(),
+            course: None,
         };
         for person in 0..PEOPLE {
             let body = json!({ "name": format!("Rider {}", person + 1), "access_code": format!("{:06}", 100_003 + 97 * person) });
@@ -217,6 +220,9 @@ impl Live {
             }
             let parsed: SyncAnswer = serde_json::from_slice(answer.body).map_err(text)?;
             self.latencies_us.push(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+            if let Some(course) = &self.course {
+                course.answered("sync", begun.elapsed());
+            }
             let receipt = |it: &wire::Receipt| (it.seq, it.outcome.name().to_owned(), it.reason.clone());
             let heard = Heard {
                 clock_ms: self.clock_ms as i64,

@@ -3,6 +3,7 @@
 use super::request::{Driver, Road};
 use crate::{
     client::{Connection, Target},
+    course::Course,
     fleet::gather,
     report::{Latencies, LoadError},
 };
@@ -39,6 +40,7 @@ pub async fn drive(
     links: Vec<Connection>,
     drivers: Vec<Driver>,
     length: Duration,
+    course: Option<Course>,
 ) -> Result<(Driven, Vec<Driver>), LoadError> {
     let latencies = Latencies::new()?;
     let (answers, errors, deferred, answer_bytes) = (0, 0, 0, 0);
@@ -51,8 +53,8 @@ pub async fn drive(
     }
     let until = Instant::now() + length;
     let tasks = links.into_iter().zip(shares).map(|(link, share)| {
-        let driven = driven.clone();
-        async move { Ok(one_connection(road, link, share, until, &driven).await) }
+        let (driven, course) = (driven.clone(), course.clone());
+        async move { Ok(one_connection(road, link, share, until, &driven, course.as_ref()).await) }
     });
     let drivers = gather(tasks).await?;
     let driven = Rc::try_unwrap(driven).map_err(|_| LoadError::Unfit("a connection outlived its run".to_owned()))?;
@@ -65,6 +67,7 @@ async fn one_connection(
     mut share: Vec<(usize, Driver)>,
     until: Instant,
     driven: &RefCell<Driven>,
+    course: Option<&Course>,
 ) -> Vec<(usize, Driver)> {
     let mut at = 0;
     loop {
@@ -99,7 +102,11 @@ async fn one_connection(
         match outcome {
             Ok(()) => {
                 driven.answers += 1;
-                driven.latencies.record(began.elapsed());
+                let took = began.elapsed();
+                driven.latencies.record(took);
+                if let Some(course) = course {
+                    course.answered(road.name(), took);
+                }
             }
             Err(words) => {
                 driven.errors += 1;

@@ -1,12 +1,13 @@
 //! `versus`: the yardstick. The same generator sends the same bytes to the server, where every answer is durable, and
 //! to a bare handler that parses them and answers as many bytes; the two take turns, and medians count.
 
-mod drive;
-mod request;
+pub(crate) mod drive;
+pub(crate) mod request;
 
 use crate::{
     chance::Chance,
     client::Target,
+    course::Course,
     cpu::{Meter, Used},
     fleet::{self, FleetBox, Shape},
     process::{EchoProcess, find_binary, raise_open_files},
@@ -46,7 +47,7 @@ pub struct VersusArgs {
     pub no_floor: bool,
 }
 
-fn even(text: &str) -> Result<usize, String> {
+pub(crate) fn even(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number % 2 == 0 && (2..=256).contains(&number) => Ok(number),
         _ => Err("an even number from 2 to 256".to_owned()),
@@ -87,13 +88,17 @@ pub async fn run(args: &VersusArgs, common: &Common, seed: u64) -> Result<Report
     let echo = EchoProcess::start(&find_binary(common.server_bin.as_deref())?).await?;
     let mut drivers = prepare(&fleet.boxes, &site.target, args.entries)?;
 
+    let course = site.observe();
+    course.watch("echo", echo.pid());
     let mut all = Vec::new();
     let progress = bar("runs", (args.connections.len() * args.repeat * 2) as u64);
     for connections in &args.connections {
-        let measured = measure(args, *connections, &site, &echo, &mut drivers, &progress).await?;
+        course.mark(format!("{connections} connections"));
+        let measured = measure(args, *connections, &site, &echo, &mut drivers, (&progress, &course)).await?;
         all.push(measured);
     }
     progress.finish_and_clear();
+    course.end(&mut report).await;
     drop(echo);
     check_histories(&mut report, &site, &fleet, &drivers, &chance).await?;
     summarise(&mut report, args, all)?;
@@ -121,13 +126,13 @@ async fn measure(
     site: &Site,
     echo: &EchoProcess,
     drivers: &mut Vec<Driver>,
-    progress: &indicatif::ProgressBar,
+    (progress, course): (&indicatif::ProgressBar, &Course),
 ) -> Result<Measured, LoadError> {
     let mut measured = Measured { connections, syncs: Vec::new(), echoes: Vec::new(), thrown_away: 0 };
     let length = Duration::from_secs_f64(args.duration_s);
     // The first run of each kind only warms up.
     for road in [Road::Echo, Road::Sync] {
-        one_run(road, connections, length / 5, site, echo, drivers).await?;
+        one_run(road, connections, length / 5, site, echo, drivers, None).await?;
     }
     let mut thrown: [Vec<Run>; 2] = [Vec::new(), Vec::new()];
     for turn in 0..args.repeat * 3 + 3 {
@@ -138,7 +143,7 @@ async fn measure(
             if kept.len() == args.repeat {
                 continue;
             }
-            let run = one_run(road, connections, length, site, echo, drivers).await?;
+            let run = one_run(road, connections, length, site, echo, drivers, Some(course)).await?;
             if run.used.foreign_cores > FOREIGN_CORES_MAX {
                 measured.thrown_away += 1;
                 thrown[usize::from(road == Road::Sync)].push(run);
@@ -168,6 +173,7 @@ async fn one_run(
     site: &Site,
     echo: &EchoProcess,
     drivers: &mut Vec<Driver>,
+    course: Option<&Course>,
 ) -> Result<Run, LoadError> {
     let server = site.process.as_ref().and_then(|process| process.pid()).unwrap_or(0);
     let (target, pids) = match road {
@@ -177,7 +183,7 @@ async fn one_run(
     drivers.iter_mut().for_each(|driver| driver.take(road));
     let links = drive::open_all(target, connections).await?;
     let meter = Meter::start(&pids);
-    let driven = drive(road, links, std::mem::take(drivers), length).await?;
+    let driven = drive(road, links, std::mem::take(drivers), length, course.cloned()).await?;
     let used = meter.stop();
     let (driven, back) = driven;
     *drivers = back;

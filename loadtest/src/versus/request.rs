@@ -21,6 +21,15 @@ pub enum Road {
     Echo,
 }
 
+impl Road {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Echo => "echo",
+        }
+    }
+}
+
 /// Where the patched parts stand; the same for all boxes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {

@@ -134,4 +134,13 @@ impl Machine for Counter {
     fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
         Self::decode_from(bytes)
     }
+
+    /// Version 0 knew the total alone.
+    fn from_base(evolve_version: u16, bytes: &[u8]) -> Result<Self, String> {
+        match evolve_version {
+            0 => Ok(Self { total: u64::decode_from(bytes)?, ..Self::default() }),
+            1 => Self::from_snapshot(bytes),
+            newer => Err(format!("version {newer}")),
+        }
+    }
 }

@@ -101,6 +101,12 @@ impl Doc {
         self.answers::<Changed>()
     }
 
+    /// 202 with the revision after the change; what follows takes its time.
+    pub const fn begun(mut self) -> Self {
+        self.status = 202;
+        self.changed()
+    }
+
     /// 204.
     pub const fn done(mut self) -> Self {
         self.status = 204;

@@ -38,6 +38,13 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
         Event::PlanChanged { plan } => ("organisations.plan_changed", json!({ "plan": plan })),
         Event::LanguageChanged { language } => ("organisations.language_changed", json!({ "language": language })),
         Event::ZoneChanged { zone } => ("organisations.zone_changed", json!({ "zone": zone })),
+        Event::HistoryDaysSet { history_days } => {
+            ("organisations.history_days_set", json!({ "history_days": history_days }))
+        }
+        Event::ErasureBegun { organisation } => {
+            ("organisations.erasure_begun", json!({ "organisation": organisation }))
+        }
+        Event::ErasureDone { organisation } => ("organisations.erasure_done", json!({ "organisation": organisation })),
         Event::MailDied { id, mail } => (
             "organisations.mail_died",
             json!({ "mail": id, "template": mail.mail.template, "reason": mail.trouble.name(), "code": mail.code }),
@@ -59,6 +66,7 @@ pub(crate) fn person(event: &person::Event) -> EventView {
         }
         Event::RoleChanged { role } => ("people.role_changed", json!({ "role": role })),
         Event::Erased => ("people.erased", json!({})),
+        Event::Exported => ("people.exported", json!({})),
         Event::CredentialsGiven { to, generation } => {
             ("people.credentials_given", json!({ "box": to, "generation": generation }))
         }

@@ -74,6 +74,8 @@ struct Shown<'a> {
     language: Language,
     zone: &'a str,
     owner: PersonId,
+    /// `None`: as the server's configuration says.
+    history_days: Option<u32>,
     #[schema(value_type = Time)]
     created_at: String,
     /// Not in lists.
@@ -155,9 +157,7 @@ pub(crate) const SHOW: Doc = Doc::new("Show an organisation")
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let organisation: OrgId = ask.path("organisation")?;
-    if !is_operator(&ask) && organisation != ask.org() {
-        return Err(Code::NotFound.into());
-    }
+    is_own(&ask, organisation)?;
     let read = |state: &Organisation, stamp: crate::kernel::Stamp| (state.known.clone(), stamp.revision);
     let (known, revision) = ask.engine.read(organisation.at(organisation), read).await?;
     let known = known.ok_or(Code::NotFound)?;
@@ -168,6 +168,7 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
         language: known.language,
         zone: &known.zone,
         owner: known.owner,
+        history_days: known.history_days,
         created_at: known.created.to_rfc3339(),
         revision: Some(revision),
     })
@@ -201,6 +202,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
             language: row.language,
             zone: &row.zone,
             owner: row.owner,
+            history_days: row.history_days,
             created_at: row.created.to_rfc3339(),
             revision: None,
         })
@@ -209,10 +211,15 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&Page { items: rows.iter().map(shown).collect(), next })
 }
 
+/// The operator, or the organisation's own token.
+pub(crate) fn is_own(ask: &Ask, organisation: OrgId) -> Result<(), Problem> {
+    if is_operator(ask) || organisation == ask.org() { Ok(()) } else { Err(Code::NotFound.into()) }
+}
+
 fn is_operator(ask: &Ask) -> bool {
     matches!(ask.caller, Caller::Token { org: OrgId::SYSTEM, scopes, .. } if scopes.has(Scope::Operator))
 }
 
-async fn tell(ask: &Ask, organisation: OrgId, command: Command) -> Result<u64, Problem> {
+pub(crate) async fn tell(ask: &Ask, organisation: OrgId, command: Command) -> Result<u64, Problem> {
     ask.tell_once::<Organisation>(organisation.at(organisation), command, refused).await
 }

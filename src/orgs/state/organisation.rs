@@ -3,7 +3,8 @@
 use crate::{
     boxes::Plan,
     kernel::{
-        Address, Codec, Context, Effects, EntityKind, Incoming, Machine, MailId, PersonId, Progress, Stamp, UnixMillis,
+        Address, Codec, Context, Effects, EntityKind, Incoming, Machine, MailId, OrgId, PersonId, Progress, Stamp,
+        UnixMillis,
     },
     orgs::{
         effects,
@@ -12,6 +13,7 @@ use crate::{
     },
 };
 use minicbor::{Decode, Encode};
+use std::ops::RangeInclusive;
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct Organisation {
@@ -22,6 +24,9 @@ pub struct Organisation {
     /// Mails that died and wait for an administrator, oldest first.
     #[cbor(n(2), default)]
     pub dead_mails: Vec<MailId>,
+    /// Organisations that are being erased; known to the system organisation alone.
+    #[cbor(n(10), default)]
+    pub erasing: Vec<OrgId>,
 }
 
 /// Dead letters that are kept; a further one displaces the oldest.
@@ -45,7 +50,13 @@ pub struct Details {
     pub created: UnixMillis,
     #[cbor(n(6), default)]
     pub mails: MailChoice,
+    /// How long history is kept; `None`: as long as the server's configuration says.
+    #[n(10)]
+    pub history_days: Option<u32>,
 }
+
+/// How long history may be kept.
+pub const HISTORY_DAYS: RangeInclusive<u32> = 7..=3_650;
 
 pub type OrganisationView = Details;
 
@@ -79,6 +90,18 @@ pub enum Command {
     },
     GiveUpMail {
         id: MailId,
+    },
+    /// How long history is kept; `None`: as the server's configuration says.
+    KeepHistory {
+        days: Option<u32>,
+    },
+    /// To the system organisation: this one goes, with all that is its own.
+    Erase {
+        organisation: OrgId,
+    },
+    /// To the system organisation: nothing of it is left.
+    Erased {
+        organisation: OrgId,
     },
 }
 
@@ -140,6 +163,21 @@ pub enum Event {
         #[n(0)]
         choice: MailChoice,
     },
+    #[n(30)]
+    HistoryDaysSet {
+        #[n(0)]
+        history_days: Option<u32>,
+    },
+    #[n(31)]
+    ErasureBegun {
+        #[n(0)]
+        organisation: OrgId,
+    },
+    #[n(32)]
+    ErasureDone {
+        #[n(0)]
+        organisation: OrgId,
+    },
 }
 
 /// In order of precedence.
@@ -160,7 +198,7 @@ impl Machine for Organisation {
     type View = OrganisationView;
 
     fn blank(address: Address) -> Self {
-        Self { address, known: None, dead_mails: Vec::new() }
+        Self { address, known: None, dead_mails: Vec::new(), erasing: Vec::new() }
     }
 
     fn decide(&self, command: &Command, _: usize, cx: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
@@ -179,9 +217,13 @@ impl Machine for Organisation {
                     return Err(Refusal::AlreadyExists);
                 }
             }
-            (Command::Change { .. } | Command::ChooseMails { .. } | Command::MailDied(_), None) => {
-                return Err(Refusal::NotFound);
-            }
+            (
+                Command::Change { .. }
+                | Command::ChooseMails { .. }
+                | Command::MailDied(_)
+                | Command::KeepHistory { .. },
+                None,
+            ) => return Err(Refusal::NotFound),
             (Command::ChooseMails { conflicts, guarantee }, Some(known)) => {
                 let choice = MailChoice {
                     conflicts: conflicts.unwrap_or(known.mails.conflicts),
@@ -203,6 +245,24 @@ impl Machine for Organisation {
                 events.push(Event::MailGivenUp { id: *id });
             }
             (Command::ResendMail { .. } | Command::GiveUpMail { .. }, _) => return Err(Refusal::MailNotFound),
+            (Command::Erase { .. } | Command::Erased { .. }, _) if self.address.org != OrgId::SYSTEM => {
+                return Err(Refusal::NotFound);
+            }
+            (Command::Erase { organisation }, _) => {
+                if !self.erasing.contains(organisation) {
+                    events.push(Event::ErasureBegun { organisation: *organisation });
+                }
+            }
+            (Command::Erased { organisation }, _) => {
+                if self.erasing.contains(organisation) {
+                    events.push(Event::ErasureDone { organisation: *organisation });
+                }
+            }
+            (Command::KeepHistory { days }, Some(known)) => {
+                if *days != known.history_days {
+                    events.push(Event::HistoryDaysSet { history_days: *days });
+                }
+            }
             (Command::Change { name, plan, language, zone }, Some(known)) => {
                 if let Some(name) = name.clone().filter(|name| *name != known.name) {
                     events.push(Event::Renamed { name });
@@ -232,11 +292,15 @@ impl Machine for Organisation {
                     owner: *owner,
                     created: stamp.at,
                     mails: MailChoice::default(),
+                    history_days: None,
                 });
             }
             (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
             (Event::MailResent { id } | Event::MailGivenUp { id }, _) => self.dead_mails.retain(|dead| dead != id),
             (Event::MailsChosen { choice }, Some(known)) => known.mails = *choice,
+            (Event::ErasureBegun { organisation }, _) => self.erasing.push(*organisation),
+            (Event::ErasureDone { organisation }, _) => self.erasing.retain(|erasing| erasing != organisation),
+            (Event::HistoryDaysSet { history_days }, Some(known)) => known.history_days = *history_days,
             (Event::Renamed { name }, Some(known)) => known.name = name.clone(),
             (Event::PlanChanged { plan }, Some(known)) => known.plan = *plan,
             (Event::LanguageChanged { language }, Some(known)) => known.language = *language,
@@ -246,7 +310,8 @@ impl Machine for Organisation {
                 | Event::PlanChanged { .. }
                 | Event::LanguageChanged { .. }
                 | Event::ZoneChanged { .. }
-                | Event::MailsChosen { .. },
+                | Event::MailsChosen { .. }
+                | Event::HistoryDaysSet { .. },
                 None,
             ) => {}
         }

@@ -84,6 +84,8 @@ pub enum Command {
         credentials: Option<Credentials>,
     },
     Erase,
+    /// Everything that is known of them goes out; only that it did is noted.
+    Export,
     /// A box asks by what it shall know this person.
     GiveCredentials {
         to: BoxId,
@@ -125,6 +127,9 @@ pub enum Event {
         #[n(1)]
         generation: u32,
     },
+    /// All that was known of them was handed out.
+    #[n(6)]
+    Exported,
 }
 
 /// In order of precedence.
@@ -179,8 +184,11 @@ impl Machine for Person {
                 }
             }
             (Command::Create { .. }, Standing::Erased) => return Err(Refusal::AlreadyExists),
-            (Command::Change { .. } | Command::Erase, Standing::Unknown) => return Err(Refusal::NotFound),
-            (Command::Change { .. }, Standing::Erased) => return Err(Refusal::NotFound),
+            (Command::Change { .. } | Command::Erase | Command::Export, Standing::Unknown) => {
+                return Err(Refusal::NotFound);
+            }
+            (Command::Change { .. } | Command::Export, Standing::Erased) => return Err(Refusal::NotFound),
+            (Command::Export, Standing::Known(_)) => events.push(Event::Exported),
             (Command::Erase, Standing::Erased) => {}
             (Command::Change { base, role, profile, credentials }, Standing::Known(known)) => {
                 if *base != known.changed {
@@ -222,7 +230,7 @@ impl Machine for Person {
                 });
             }
             (Event::Erased, standing) => *standing = Standing::Erased,
-            (Event::CredentialsGiven { .. }, _) => {}
+            (Event::CredentialsGiven { .. } | Event::Exported, _) => {}
             (event, Standing::Known(known)) => {
                 known.changed = stamp.revision;
                 known.apply(event);
@@ -254,7 +262,10 @@ impl Machine for Person {
                     exchange(ClaimSpace::AccessCode, known.access_code.as_slice(), &[], claims);
                     exchange(ClaimSpace::Badge, &known.badges, &[], claims);
                 }
-                Event::Created { .. } | Event::RoleChanged { .. } | Event::CredentialsGiven { .. } => {}
+                Event::Created { .. }
+                | Event::RoleChanged { .. }
+                | Event::CredentialsGiven { .. }
+                | Event::Exported => {}
             }
         }
     }
@@ -289,7 +300,7 @@ impl Known {
                 self.badges = badges.clone();
             }
             Event::RoleChanged { role } => self.role = *role,
-            Event::Created { .. } | Event::Erased | Event::CredentialsGiven { .. } => {}
+            Event::Created { .. } | Event::Erased | Event::CredentialsGiven { .. } | Event::Exported => {}
         }
     }
 }
