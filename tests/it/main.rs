@@ -9,6 +9,7 @@ mod boxes_enrol;
 mod boxes_move;
 mod boxes_sync;
 mod catcher;
+mod documented;
 mod idempotency;
 mod mail;
 mod many;

@@ -1,5 +1,5 @@
-"""What stands in the server while it is tested: an organisation with people, boxes, keys, accesses, tokens and a
-conflict, and a stranger. Things are made anew as the tests remove them."""
+"""What stands in the server while it is tested: an organisation with people, boxes, keys, accesses, tokens, a conflict
+and mails that cannot be brought. Things are made anew as the tests remove them."""
 
 import itertools
 import json
@@ -18,10 +18,7 @@ class World:
         self.base, self.operator = base, operator
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
-        made = self.ask(operator, "POST", "/api/v1/organisations", {
-            "name": "Rossi Auto", "plan": "premium", "language": "it", "zone": "Europe/Rome",
-            "owner": {"name": "Anna Rossi", "email": "anna@rossi.example"},
-        })
+        made = self.new_organisation()
         self.organisation, self.owner, self.token = made["organisation"], made["owner"], made["token"]
         self.token_id = self.ask(self.token, "GET", "/api/v1/tokens")["items"][0]["token_id"]
         self.person = self.new_person()
@@ -53,6 +50,12 @@ class World:
 
     def fob(self):
         return f"F{self.number():06X}"
+
+    def new_organisation(self):
+        return self.ask(self.operator, "POST", "/api/v1/organisations", {
+            "name": "Rossi Auto", "plan": "premium", "language": "it", "zone": "Europe/Rome",
+            "owner": {"name": "Anna Rossi", "email": "anna@rossi.example"},
+        })
 
     def new_person(self):
         return self.ask(self.token, "POST", "/api/v1/people", {"name": "Bruno"})["person"]
