@@ -1,7 +1,7 @@
 //! How the rooms are put together: the program, its tests and its benches all start from here.
 
 use crate::{
-    boxes::SmartBox,
+    boxes::{SmartBox, census},
     config::Config,
     delivery::mail::{MailError, Mailer},
     engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds, Permit},
@@ -162,7 +162,10 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     while !engine.is_ready() {
         actix_rt::time::sleep(Duration::from_millis(5)).await;
     }
-    let upkeep = actix_rt::spawn(privacy::run(engine.clone(), privacy::Settings::from(&config.retention)));
+    let upkeep = [
+        actix_rt::spawn(privacy::run(engine.clone(), privacy::Settings::from(&config.retention))),
+        actix_rt::spawn(census::run(engine.clone())),
+    ];
     tracing::info!(%api, %observability, workers = config.workers(), "ready");
     told_to_stop.wait().await;
     tracing::info!("stopping: finishing what was admitted");
@@ -171,8 +174,10 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     last_answers.told(Duration::from_secs(config.http.shutdown_timeout_s)).await;
     api_handle.stop(true).await;
     let _ = served.await;
-    upkeep.abort();
-    let _ = upkeep.await;
+    for task in upkeep {
+        task.abort();
+        let _ = task.await;
+    }
     engine.stop().await;
     observability_handle.stop(true).await;
     let _ = observed.await;

@@ -1,7 +1,7 @@
 //! Every metric of the server: name, unit, labels, and a sentence. Handles are looked up once for each worker.
 
 use crate::{
-    boxes::{Outcome, SyncAnswer},
+    boxes::{Outcome, Plan, SyncAnswer, census::Census},
     engine::Engine,
 };
 use ::metrics::{Counter, Gauge, Histogram, Unit};
@@ -108,6 +108,14 @@ table! {
         "Free space on the disk of the data folder.";
     READ_ONLY = Gauge "castellan_read_only", Count, [],
         "1 while the disk is below its watermark and no changes are taken.";
+    BOXES = Gauge "castellan_boxes", Count, ["plan", "which"],
+        "SmartBoxes by plan: known, enrolled, offline, suspended, pending (missing a change), late (for longer than guaranteed). Counted once a minute; one box may count in several.";
+    SYNC_AGE = Gauge "castellan_sync_age_seconds", Seconds, ["plan"],
+        "The longest that an enrolled box of the plan has been missing a change.";
+    GUARANTEE = Gauge "castellan_guarantee_seconds", Seconds, ["plan"],
+        "How soon the plan guarantees a change to reach a box.";
+    CONFLICTS_OPEN = Gauge "castellan_conflicts_open", Count, ["plan"],
+        "Conflicts that nobody has resolved yet.";
     TLS_RELOADS = Counter "castellan_tls_reloads_total", Count, ["outcome"],
         "Times that a changed certificate was read anew: renewed, or failed with the old one still in use.";
     TRIMMED = Counter "castellan_retention_records_trimmed_total", Count, [],
@@ -156,6 +164,26 @@ pub fn observe(engine: &Engine) {
         ::metrics::gauge!(COMMIT_QUEUE, "partition" => partition.to_string()).set(waiting as f64);
     }
     ::metrics::gauge!(READ_ONLY).set(f64::from(u8::from(engine.is_read_only())));
+}
+
+/// How the boxes stand, as they were counted.
+pub fn boxes(census: &Census) {
+    for (plan, tally) in Plan::ALL.into_iter().zip(census) {
+        let counts = [
+            ("known", tally.known),
+            ("enrolled", tally.enrolled),
+            ("offline", tally.offline),
+            ("suspended", tally.suspended),
+            ("pending", tally.pending),
+            ("late", tally.late),
+        ];
+        for (which, count) in counts {
+            ::metrics::gauge!(BOXES, "plan" => plan.name(), "which" => which).set(count as f64);
+        }
+        ::metrics::gauge!(SYNC_AGE, "plan" => plan.name()).set(tally.oldest_pending_ms as f64 / 1000.0);
+        ::metrics::gauge!(GUARANTEE, "plan" => plan.name()).set(plan.guarantee().as_secs_f64());
+        ::metrics::gauge!(CONFLICTS_OPEN, "plan" => plan.name()).set(tally.open_conflicts as f64);
+    }
 }
 
 /// Latency of one route, by class of status.

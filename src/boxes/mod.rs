@@ -6,6 +6,7 @@
 mod access;
 pub mod api;
 mod brief;
+pub mod census;
 mod check;
 mod command;
 mod decide;

@@ -204,6 +204,17 @@ pub enum Plan {
 }
 
 impl Plan {
+    pub const ALL: [Self; 3] = [Self::Lite, Self::Premium, Self::BusinessPro];
+
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lite => "lite",
+            Self::Premium => "premium",
+            Self::BusinessPro => "business_pro",
+        }
+    }
+
     pub fn guarantee(self) -> Duration {
         Duration::from_secs(match self {
             Self::Lite => 6 * 3600,

@@ -5,6 +5,7 @@
 mod actor;
 mod background;
 mod backlog;
+mod call;
 mod claims;
 mod committer;
 mod directory;
@@ -26,6 +27,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use call::{Call, Committed, Failure};
 pub use permit::{Permit, Room};
 pub use post::{Carried, Courier, Post, PostLimits};
 pub use upkeep::{Held, Trimmed};
@@ -33,8 +35,8 @@ pub use work::ReplayWrite;
 
 use crate::{
     kernel::{
-        Address, Chance, ClaimSpace, Clock, EntityKind, FeedCursor, KeyedHash, Machine, OrgId, Principal, RowSpace,
-        Stamp, UnixMillis, VaultField, invariants::Invariant,
+        Address, Chance, ClaimSpace, Clock, EntityKind, FeedCursor, KeyedHash, Machine, OrgId, RowSpace, Stamp,
+        UnixMillis, VaultField, invariants::Invariant,
     },
     store::{CommitLog, Db, Keyring, StoreError, StoredRecord, StoredReplay, db::KeyValue, keys},
 };
@@ -45,7 +47,6 @@ use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     convert::Infallible,
-    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -87,70 +88,6 @@ impl Default for EngineConfig {
             on_broken_log: || {},
         }
     }
-}
-
-/// Why there is no answer. Nothing has changed, unless the outcome is unknown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure<R> {
-    Refused(R),
-    /// Another entity holds this value.
-    Taken(ClaimSpace),
-    /// The entity's mailbox is full, or too many are awake.
-    Busy,
-    /// The entity panicked; it is out of service until the next start.
-    Quarantined,
-    /// Failed before the write: send the same request again.
-    NotWritten,
-    /// The log broke: send the same request with the same idempotency key after the restart.
-    OutcomeUnknown,
-    /// The disk is nearly full.
-    ReadOnly,
-    Stopping,
-    /// The same idempotency key is being worked on.
-    InProgress,
-    /// The same idempotency key has been answered: the stored answer stands.
-    Replayed,
-    /// The store cannot be read.
-    Store(String),
-    /// The organisation is being erased.
-    Gone,
-}
-
-impl Failure<Infallible> {
-    /// The same failure where refusals of another kind are possible.
-    pub fn widen<R>(self) -> Failure<R> {
-        match self {
-            Self::Refused(never) => match never {},
-            Self::Taken(space) => Failure::Taken(space),
-            Self::Busy => Failure::Busy,
-            Self::Quarantined => Failure::Quarantined,
-            Self::NotWritten => Failure::NotWritten,
-            Self::OutcomeUnknown => Failure::OutcomeUnknown,
-            Self::ReadOnly => Failure::ReadOnly,
-            Self::Stopping => Failure::Stopping,
-            Self::InProgress => Failure::InProgress,
-            Self::Replayed => Failure::Replayed,
-            Self::Store(error) => Failure::Store(error),
-            Self::Gone => Failure::Gone,
-        }
-    }
-}
-
-/// An answer and the revision that it shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed<A> {
-    pub answer: A,
-    pub revision: u64,
-}
-
-/// Who calls, when, and with what room.
-pub struct Call<M: Machine> {
-    pub by: Principal,
-    pub from: Option<IpAddr>,
-    /// Read once, at the door.
-    pub now: UnixMillis,
-    pub permit: Permit,
-    pub replay: Option<ReplayWrite<M>>,
 }
 
 /// Metric handles, looked up once.
@@ -452,6 +389,16 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<KeyValue>, StoreError> {
         self.with_db(move |db, _| db.rows(space, org, &prefix, after.as_deref(), limit)).await
+    }
+
+    /// Rows of a list over all organisations, in order, behind the whole key `after`.
+    pub async fn rows_of_all(
+        &self,
+        space: RowSpace,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, StoreError> {
+        self.with_db(move |db, _| db.rows_of_all(space, after.as_deref(), limit)).await
     }
 
     pub async fn row(&self, space: RowSpace, org: OrgId, key: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {

@@ -7,7 +7,7 @@ mod trimming;
 use super::*;
 use crate::{
     kernel::{
-        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Progress, TokenId,
+        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Principal, Progress, TokenId,
         machine::Stamp as EventStamp,
     },
     store::{

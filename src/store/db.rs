@@ -272,6 +272,23 @@ impl Db {
         Ok(found)
     }
 
+    /// Rows of one space of all organisations, partition after partition, behind the whole key `after`.
+    pub fn rows_of_all(
+        &self,
+        space: RowSpace,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, StoreError> {
+        let first = after.and_then(|after| after.first().copied()).unwrap_or_default();
+        for partition in self.partitions.all().filter(|partition| *partition >= first) {
+            let rows = self.scan(&keys::row_space(partition, space), after, limit)?;
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+        }
+        Ok(Vec::new())
+    }
+
     /// The first organisation that has this row.
     pub fn row_everywhere(&self, space: RowSpace, key: &[u8]) -> Result<Option<(OrgId, Vec<u8>)>, StoreError> {
         const PAGE: usize = 1000;

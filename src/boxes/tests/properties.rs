@@ -146,7 +146,11 @@ proptest! {
     }
 
     #[test]
-    fn cursors_and_short_texts_are_read_as_written_or_not_at_all(text in "\\PC{0,40}", epoch: u32, revision: u64) {
+    fn cursors_and_short_texts_are_read_as_written_or_not_at_all(
+        text in "\\PC{0,40}",
+        epoch in 0..1_000_000_000u32,
+        revision in 0..1_000_000_000_000_000_000u64,
+    ) {
         if let Some(short) = Label::new(&text) {
             prop_assert_eq!(short.as_str(), &text);
         }
