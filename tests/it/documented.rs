@@ -5,7 +5,7 @@ use castellan::http::{
     openapi,
     routes::{ROUTES, Route},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, process::Command, sync::LazyLock};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(openapi::json()).unwrap());
@@ -16,7 +16,10 @@ fn route(method: &str, path: &str) -> Option<&'static Route> {
     let serves = |template: &str| {
         let (parts, segments): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
         parts.len() == segments.len()
-            && parts.iter().zip(&segments).all(|(part, segment)| part.starts_with('{') || part == segment)
+            && parts
+                .iter()
+                .zip(&segments)
+                .all(|(part, segment)| part == segment || part.starts_with('{') && !segment.is_empty())
     };
     let found = ROUTES.iter().find(|route| serves(route.path))?;
     ROUTES.iter().find(|route| route.path == found.path && route.method == method)
@@ -47,6 +50,48 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
     }
 }
 
+/// A body that a route takes: what must be there, and one field if nothing must.
+pub fn body(route: &Route) -> Option<Value> {
+    let operation = &DOCUMENT["paths"][route.path][route.method.as_str().to_lowercase()];
+    let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+    if schema.is_null() {
+        return (route.method == "POST").then(|| json!({}));
+    }
+    Some(sample(schema))
+}
+
+fn sample(schema: &Value) -> Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return sample(DOCUMENT.pointer(&reference[1..]).unwrap());
+    }
+    for of in ["enum", "examples"] {
+        if let Some(first) = schema[of].get(0) {
+            return first.clone();
+        }
+    }
+    if let Some(arms) = schema["oneOf"].as_array() {
+        return sample(arms.iter().find(|arm| arm["type"] != "null").unwrap());
+    }
+    let kind = if schema["type"].is_array() { &schema["type"][0] } else { &schema["type"] };
+    match kind.as_str().unwrap_or_else(|| panic!("what is {schema}?")) {
+        "object" => {
+            let all = schema["properties"].as_object().into_iter().flatten();
+            let wanted = |name: &str| schema["required"].as_array().is_some_and(|names| names.contains(&name.into()));
+            let mut fields: serde_json::Map<_, _> =
+                all.clone().filter(|(name, _)| wanted(name)).map(|(name, of)| (name.clone(), sample(of))).collect();
+            if fields.is_empty() {
+                fields.extend(all.take(1).map(|(name, of)| (name.clone(), sample(of))));
+            }
+            Value::Object(fields)
+        }
+        "array" => (0..schema["minItems"].as_u64().unwrap_or(0)).map(|_| sample(&schema["items"])).collect(),
+        "string" => "AAAA-BBBB-CCCC-DDDD".into(),
+        "integer" => schema["minimum"].as_u64().unwrap_or(0).into(),
+        "boolean" => true.into(),
+        other => panic!("no sample of {other}"),
+    }
+}
+
 #[test]
 fn the_document_is_served_to_everybody_and_printed() {
     let rig = Rig::start();
@@ -65,6 +110,7 @@ fn the_page_comes_from_the_program_alone() {
     let moved = get("/api/docs");
     assert!(moved.starts_with("HTTP/1.1 308") && moved.contains("location: docs/"), "{moved}");
     let page = get("/api/docs/");
+    let (_, page) = page.split_once("\r\n\r\n").unwrap();
     let mut files: BTreeSet<&str> = page.split("src=\"./").chain(page.split("href=\"./")).skip(1).collect();
     files = files.into_iter().filter_map(|rest| rest.split('"').next()).filter(|name| name.contains('.')).collect();
     assert!(files.contains("swagger-initializer.js"), "{page}");

@@ -79,3 +79,12 @@ fn no_body_takes_what_it_does_not_name() {
         }
     }
 }
+
+#[test]
+fn every_pattern_has_an_example() {
+    let document = document();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let has_one = schema["examples"][0].is_string();
+        assert!(schema["pattern"].is_null() || has_one, "{name} shows no text that its pattern means");
+    }
+}
