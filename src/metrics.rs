@@ -3,6 +3,7 @@
 use crate::{
     boxes::{Outcome, Plan, SyncAnswer, census::Census},
     engine::Engine,
+    kernel::MailTrouble,
 };
 use ::metrics::{Counter, Gauge, Histogram, Unit};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -141,6 +142,13 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe();
     for invariant in crate::kernel::invariants::ALL {
         ::metrics::counter!(INVARIANT_VIOLATIONS, "id" => invariant.id).absolute(0);
+    }
+    // An alert sees a counter rise only from a value that it has seen.
+    for trouble in MailTrouble::ALL {
+        ::metrics::counter!(MAILS_DEAD, "reason" => trouble.name()).absolute(0);
+    }
+    for outcome in ["renewed", "failed"] {
+        ::metrics::counter!(TLS_RELOADS, "outcome" => outcome).absolute(0);
     }
     Ok(handle)
 }

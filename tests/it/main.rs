@@ -15,6 +15,7 @@ mod mail;
 mod many;
 mod operate;
 mod orgs;
+mod prometheus;
 mod rig;
 mod site;
 mod smart_box;
