@@ -91,6 +91,11 @@ class World:
         entry = {"seq": seq, "at_ms": 1, "kind": "pick_up", "bin": "A-2", "fob": self.fob(), "person": self.person}
         self.ask(token, "POST", "/box/v1/sync", {"journal": {"head": seq, "entries": [entry]}, "clock_ms": 1})
 
+    def new_conflict(self):
+        self.entries += 1
+        self.conflict(self.other_token, self.entries)
+        return str(self.entries)
+
     def cursor(self):
         return self.ask(self.token, "GET", "/api/v1/events?limit=1")["next"]
 
@@ -99,10 +104,10 @@ class World:
 
     def new_mail(self):
         """A mail that cannot be brought: about a conflict, to an owner without an address."""
+        self.ask(self.token, "PATCH", "/api/v1/mails/settings", {"conflicts": True})
         known = self.dead_mails()
-        self.entries += 1
-        self.conflict(self.other_token, self.entries)
-        for _ in range(100):
+        self.new_conflict()
+        for _ in range(40):
             for mail in self.dead_mails() - known:
                 return mail
             time.sleep(0.05)
