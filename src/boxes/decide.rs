@@ -16,7 +16,7 @@ use sha2::Sha256;
 
 impl Machine for SmartBox {
     const KIND: EntityKind = EntityKind::SmartBox;
-    const EVOLVE_VERSION: u16 = 3;
+    const EVOLVE_VERSION: u16 = 4;
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
@@ -87,6 +87,10 @@ impl Machine for SmartBox {
 
     fn answer(&self, command: &Command, events: &[Event], revision: u64, _cx: &Context) -> Answer {
         self.answer_to(command, events, revision)
+    }
+
+    fn tag(&self, command: &Command, _revision: u64) -> Option<u64> {
+        self.tag_of(command)
     }
 
     fn effects(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {

@@ -13,6 +13,7 @@ use crate::kernel::{BoxId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
 pub struct Overview {
     pub id: BoxId,
     pub revision: u64,
+    pub described: u64,
     pub name: Box<str>,
     pub model: Model,
     pub plan: Plan,
@@ -49,7 +50,7 @@ pub struct Inventory {
     pub revision: u64,
     pub bins: Vec<BinView>,
     pub keys: Vec<KeyView>,
-    pub accesses: Vec<AccessRecord>,
+    pub accesses: Vec<AccessView>,
     pub people: Vec<PersonId>,
 }
 
@@ -61,6 +62,8 @@ pub struct BinView {
     pub key: Option<KeyId>,
     pub confirmed: bool,
     pub expects_late_pick_up: bool,
+    /// Of its last change.
+    pub revision: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +74,15 @@ pub struct KeyView {
     pub roaming: bool,
     pub groups: Box<[GroupId]>,
     pub place: KeyPlace,
+    /// Of the last change of the key itself; its place is told by the bins.
+    pub revision: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AccessView {
+    pub record: AccessRecord,
+    /// Of its last change.
+    pub revision: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -147,6 +159,7 @@ impl SmartBox {
         Overview {
             id: self.id(),
             revision: self.revision,
+            described: self.described(),
             name: self.name.clone(),
             model: self.model,
             plan: self.plan,
@@ -181,6 +194,7 @@ impl SmartBox {
             key: bin.fob.as_ref().and_then(|fob| self.key_on(fob)).map(|key| key.id),
             confirmed: bin.confirmed,
             expects_late_pick_up: self.late.iter().any(|late| usize::from(late.bin) == index),
+            revision: bin.revision,
         });
         let keys = self.keys.iter().map(|key| KeyView {
             key: key.id,
@@ -193,12 +207,15 @@ impl SmartBox {
                 Place::Out(person) => KeyPlace::Person { person, since: key.since },
                 Place::Unknown => KeyPlace::Unknown { since: key.since },
             },
+            revision: key.revision,
         });
+        let accesses =
+            self.accesses.iter().map(|access| AccessView { record: access.record(), revision: access.revision });
         Inventory {
             revision: self.revision,
             bins: bins.collect(),
             keys: keys.collect(),
-            accesses: self.accesses.iter().map(super::access::Access::record).collect(),
+            accesses: accesses.collect(),
             people: self.people.iter().map(|person| person.id).collect(),
         }
     }

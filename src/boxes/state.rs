@@ -96,6 +96,9 @@ pub struct SmartBox {
     /// Unknown fobs that have left, while their claims are still held.
     #[n(25)]
     pub(super) leaving: Vec<Fob>,
+    /// Of the last change of name, location or zone.
+    #[cbor(n(26), default)]
+    pub(super) described: u64,
 }
 
 #[derive(Debug, Clone, Encode, Decode)]
@@ -355,6 +358,7 @@ impl SmartBox {
             },
             conflicts: Conflicts::default(),
             leaving: Vec::new(),
+            described: 0,
         }
     }
 

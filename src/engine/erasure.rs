@@ -127,6 +127,7 @@ impl Engine {
     pub async fn erase_step(&self, org: OrgId) -> Result<u64, Failure<Infallible>> {
         // A step of trimming that is under way would put a base back.
         let _alone = self.shared.trimming.lock().await;
+        self.shared.keys_deleted.store(true, Ordering::Release);
         let partition = self.shared.db.partition_of(org);
         let of = |kind| keys::of_organisation(partition, kind, org);
         let mut prefixes = vec![of(KeyKind::SubjectKey), of(KeyKind::Vault)];

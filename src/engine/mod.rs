@@ -131,6 +131,8 @@ struct Shared {
     post_news: Notify,
     claims: claims::Claims,
     closed_orgs: erasure::ClosedOrgs,
+    /// Somebody's key was deleted, and may still stand in a table on disk. After a start nobody knows.
+    keys_deleted: AtomicBool,
     /// Held while a history is trimmed.
     trimming: tokio::sync::Mutex<()>,
     kinds: HashMap<EntityKind, Arc<dyn Kind>>,
@@ -253,6 +255,7 @@ impl Engine {
             post_news: Notify::new(),
             claims: claims::Claims::default(),
             closed_orgs: erasure::ClosedOrgs::stored(&db)?,
+            keys_deleted: AtomicBool::new(true),
             trimming: tokio::sync::Mutex::default(),
             kinds: kinds.kinds,
             readers: readers::Readers::start(config.readers.max(1))?,
@@ -336,8 +339,8 @@ impl Engine {
             return Err(Failure::ReadOnly);
         }
         let (answer, answered) = oneshot::channel();
-        let Call { by, from, now, permit, replay } = call;
-        let work = Work::Command(CommandWork { command, by, from, now, replay, permit, answer });
+        let Call { by, from, now, permit, only_if, replay } = call;
+        let work = Work::Command(CommandWork { command, by, from, now, only_if, replay, permit, answer });
         let origin = inbox::current_worker(&self.shared);
         let _asked = Asked::count(&self.shared.asked);
         self.shared.route(Box::new(Envelope { to, origin, work }));

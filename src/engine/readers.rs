@@ -1,6 +1,10 @@
 //! A few threads for everything that may touch the disk: cold entities, lists, history, the vault. Bounded.
 
-use crate::store::StoreError;
+use super::{Engine, load};
+use crate::{
+    kernel::{Address, Machine},
+    store::StoreError,
+};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::{sync::Arc, thread};
 
@@ -42,6 +46,21 @@ impl Readers {
             return Err(StoreError::Busy);
         }
         found.await.unwrap_or(Err(StoreError::Busy))
+    }
+}
+
+impl Engine {
+    /// Looks at the stored states of entities without waking them, one after the other on a reader.
+    pub async fn peek<M: Machine, T: Send + 'static>(
+        &self,
+        entities: Vec<Address>,
+        mut look: impl FnMut(Address, M) -> T + Send + 'static,
+    ) -> Result<Vec<T>, StoreError> {
+        self.with_db(move |db, _| {
+            let state = |of: Address| load::load::<M>(db, of).map(|loaded| look(of, loaded.state));
+            entities.into_iter().map(state).collect()
+        })
+        .await
     }
 }
 

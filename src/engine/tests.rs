@@ -7,7 +7,7 @@ mod trimming;
 use super::*;
 use crate::{
     kernel::{
-        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Principal, Progress, TokenId,
+        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Progress, TokenId,
         machine::Stamp as EventStamp,
     },
     store::{
@@ -97,7 +97,7 @@ impl Rig {
 }
 
 fn call() -> Call<Counter> {
-    Call { by: Principal::Server, from: None, now: Clock::system().now(), permit: Permit::internal(), replay: None }
+    Call::own(Clock::system().now())
 }
 
 fn address(n: u128) -> Address {
@@ -369,7 +369,7 @@ fn a_repeated_idempotency_key_is_not_decided_again() {
         let rig = Rig::start(folder.path(), 1, EngineConfig::default()).await;
         let keyed = |body| {
             let replay =
-                ReplayWrite { key: [9; 32], body_hash: [body; 32], render: |total, _| (201, vec![*total as u8]) };
+                ReplayWrite { key: [9; 32], body_hash: [body; 32], render: |told| (201, vec![told.answer as u8]) };
             Call { replay: Some(replay), ..call() }
         };
         let to = address(3);

@@ -9,13 +9,18 @@ use super::{
     work::{Delivered, Done},
 };
 use crate::{
-    kernel::{Address, Codec, Machine, UnixMillis},
-    store::{Db, Family, Ops, StoreError, keys, ops::OpTag, record::SnapshotHead},
+    kernel::{Address, Codec, Machine, OrgId, RowOp, UnixMillis},
+    store::{
+        Db, Family, Ops, StoreError,
+        keys::{self, KeyKind},
+        ops::OpTag,
+        record::SnapshotHead,
+    },
 };
 use std::{
     convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 use tokio::sync::oneshot;
 
@@ -96,6 +101,24 @@ pub(super) async fn write(shared: &Arc<Shared>, partition: u8, ops: Ops) -> bool
 }
 
 impl Engine {
+    /// Writes rows of the server's own work, such as how far a webhook has come: nobody decided them, so no event tells
+    /// of them. They are durable when this is true. Not for whatever an entity answers for.
+    pub async fn keep_rows(&self, org: OrgId, rows: &[RowOp]) -> bool {
+        if self.is_closed(org) || self.is_read_only() {
+            return false;
+        }
+        let partition = self.shared.db.partition_of(org);
+        let mut ops = Ops::default();
+        for row in rows {
+            let key = keys::row(partition, row.space, row.org, &row.key);
+            match &row.value {
+                Some(value) => ops.put(&key, value),
+                None => ops.delete(&key),
+            }
+        }
+        write(&self.shared, partition, ops).await
+    }
+
     /// Entities of a partition that have records, in order behind `after`.
     pub async fn histories(
         &self,
@@ -127,6 +150,22 @@ impl Engine {
             true => Ok(trimmed),
             false => Err(Failure::NotWritten),
         }
+    }
+
+    /// Takes deleted keys, and what was sealed under them, out of the tables on disk.
+    pub async fn forget_deleted_keys(&self) -> Result<(), StoreError> {
+        if !self.shared.keys_deleted.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let db = self.shared.db.clone();
+        let compacted = tokio::task::spawn_blocking(move || {
+            for partition in db.partitions().all() {
+                for kind in [KeyKind::SubjectKey, KeyKind::Vault] {
+                    db.compact(&keys::prefix(partition, kind));
+                }
+            }
+        });
+        compacted.await.map_err(|error| StoreError::Io(std::io::Error::other(error)))
     }
 
     /// Removes rows, by their whole keys, in one step.

@@ -190,10 +190,11 @@ fn check_bases(
             Some(kind) => {
                 let mut indexed = index.of(address);
                 kind.checker()(db, address, &mut indexed, report)?;
-                Ok(indexed.compare(address, report))
+                indexed.compare(address, report);
             }
-            None => Ok(report.find(format!("{}: nobody serves this kind", address.entity))),
+            None => report.find(format!("{}: nobody serves this kind", address.entity)),
         }
+        Ok(())
     })
 }
 

@@ -14,7 +14,7 @@ use crate::{
         vault::Secret,
     },
 };
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 impl<M: Machine> EntityActor<M> {
     /// Writes everything that follows into row operations.
@@ -120,6 +120,7 @@ impl<M: Machine> EntityActor<M> {
                     subject_key = Some(key);
                 }
                 VaultOp::Erase => {
+                    self.shared.keys_deleted.store(true, Ordering::Release);
                     ops.delete(&key_row);
                     for field in VaultField::ALL {
                         ops.delete(&keys::vault(partition, self.address, field));

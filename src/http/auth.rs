@@ -2,7 +2,7 @@
 
 use super::{codes::Code, problem::Problem};
 use crate::{
-    engine::Engine,
+    engine::{Engine, Failure},
     kernel::{Address, BoxId, OrgId, Principal, TokenId, UnixMillis},
     orgs::{ApiToken, Scope, Scopes},
 };
@@ -113,7 +113,10 @@ pub fn bearer(header: Option<&[u8]>) -> Result<&str, Problem> {
 pub async fn caller(engine: &Engine, text: &str) -> Result<Caller, Problem> {
     let parts = text.strip_prefix(API_PREFIX).and_then(parse).ok_or(Code::AuthInvalid)?;
     let (org, token) = (OrgId(parts.org), TokenId(parts.id));
-    let view = engine.view::<ApiToken>(token.at(org)).await?;
+    let view = match engine.view::<ApiToken>(token.at(org)).await {
+        Err(Failure::Gone) => return Err(Code::AuthInvalid.into()),
+        view => view?,
+    };
     // Compared all the same when there is no such token: an answer takes equally long.
     let right = bool::from(view.as_ref().map_or([0; 32], |view| view.hash).ct_eq(&parts.hash));
     let now = engine.clock().now();

@@ -165,9 +165,20 @@ fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], plain: &serde_json::Error) -
         Ok(_) => Problem::malformed(String::new(), plain.to_string()),
         Err(error) => {
             let pointer = pointer(error.path());
-            Problem::malformed(pointer, error.into_inner().to_string())
+            Problem::malformed(pointer, without_value(&error.into_inner().to_string()))
         }
     }
+}
+
+/// What serde says of a value, without the value: it may be a secret in the wrong place.
+fn without_value(said: &str) -> String {
+    for start in ["invalid type: ", "invalid value: ", "unknown variant "] {
+        let Some(found) = said.strip_prefix(start) else { continue };
+        let kind = found.split(['`', '"', '\'']).next().unwrap_or_default();
+        let expected = found.rfind(", expected ").map_or("", |at| &found[at..]);
+        return format!("{start}{kind}").trim_end().to_owned() + expected;
+    }
+    said.to_owned()
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {
@@ -218,6 +229,38 @@ mod tests {
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
             assert_eq!(unpack(b"rubbish", encoding, LIMITS).unwrap_err().code(), Code::UnsupportedEncoding);
             assert_eq!(unpack(&packed[..20], Encoding::Zstd, LIMITS).unwrap_err().code(), Code::UnsupportedEncoding);
+        }
+    }
+
+    #[test]
+    fn errors_do_not_repeat_what_they_complain_of() {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Word {
+            One,
+        }
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only read")]
+        struct Body {
+            code: Option<String>,
+            word: Option<Word>,
+            small: Option<u8>,
+        }
+        let said = |text: &str| {
+            let problem = from_json::<Body>(text.as_bytes()).unwrap_err();
+            let json: serde_json::Value = serde_json::from_slice(&problem.to_json("")).unwrap();
+            json["errors"][0]["detail"].as_str().unwrap().to_owned()
+        };
+        assert!(said(r#"{"code": 271828}"#).starts_with("invalid type: integer, expected a string"));
+        for body in [
+            r#"{"code": 271828}"#,
+            r#"{"code": [271828]}"#,
+            r#"{"word": "271828"}"#,
+            r#"{"small": "a, expected 271828"}"#,
+            r#"{"small": 271828}"#,
+            r#"{"small": 2.71828271828}"#,
+        ] {
+            assert!(!said(body).contains("271828"), "{}", said(body));
         }
     }
 

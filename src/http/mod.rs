@@ -7,6 +7,7 @@ pub mod body;
 mod client_address;
 mod codes;
 pub mod echo;
+mod etag;
 mod idempotency;
 pub mod openapi;
 mod problem;
@@ -23,5 +24,6 @@ pub(crate) mod testing;
 
 pub use ask::{Ask, Changed, Page, PageQuery, Reply, Stream, limit_of};
 pub use codes::{Code, Retry};
+pub use etag::Shows;
 pub use openapi::Doc;
 pub use problem::{FieldError, Problem};

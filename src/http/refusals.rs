@@ -78,7 +78,7 @@ impl Refusals {
     pub fn of(&self, org: OrgId) -> (Vec<Refusal>, u64) {
         let rings = self.rings.lock();
         let Some(ring) = rings.get(&org) else { return (Vec::new(), 0) };
-        let mut lines: Vec<_> = ring.lines.iter().cloned().collect();
+        let mut lines: Vec<_> = ring.lines.iter().rev().cloned().collect();
         lines.sort_by_key(|line| std::cmp::Reverse(line.last));
         (lines, ring.forgotten)
     }

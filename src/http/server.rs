@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    delivery::webhooks,
     engine::Engine,
     feed::Streams,
     metrics::{self, AdmissionMetrics, RouteMetrics},
@@ -35,6 +36,7 @@ use std::{
 /// What one worker thread needs to serve requests: looked up once.
 pub(super) struct Worker {
     pub engine: Engine,
+    pub webhooks: webhooks::Door,
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
     pub refusals: Arc<Refusals>,
@@ -67,6 +69,7 @@ impl Worker {
         hex(&random[..4], &mut request_prefix);
         Rc::new(Self {
             engine: engine.clone(),
+            webhooks: shared.webhooks.clone(),
             admission,
             failures: Arc::clone(&shared.failures),
             refusals: Arc::clone(&shared.refusals),
@@ -143,6 +146,7 @@ impl Drop for Working {
 /// What all workers share.
 #[derive(Clone)]
 struct Shared {
+    webhooks: webhooks::Door,
     failures: Arc<FailureLimit>,
     refusals: Arc<Refusals>,
     streams: Arc<Streams>,
@@ -223,9 +227,16 @@ impl Listeners {
     }
 
     /// Starts serving. The API's worker threads are the engine's: each attaches itself first.
-    pub fn serve(self, engine: &Engine, config: &Config, metrics: Option<PrometheusHandle>) -> io::Result<Serving> {
+    pub fn serve(
+        self,
+        engine: &Engine,
+        config: &Config,
+        webhooks: webhooks::Door,
+        metrics: Option<PrometheusHandle>,
+    ) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
         let shared = Shared {
+            webhooks,
             failures: Arc::new(failures),
             refusals: Arc::default(),
             streams: Arc::new(Streams::new(&config.feed)),

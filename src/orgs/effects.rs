@@ -25,10 +25,10 @@ pub fn of_organisation(
         match event {
             organisation::Event::ErasureBegun { organisation } => {
                 let since = cx.now.to_bytes();
-                effects.put(RowSpace::Erasures, OrgId::SYSTEM, &organisation.to_bytes(), since);
+                effects.put(RowSpace::Erasures, OrgId::SYSTEM, &OrgId::to_bytes(*organisation), since);
             }
             organisation::Event::ErasureDone { organisation } => {
-                effects.delete(RowSpace::Erasures, OrgId::SYSTEM, &organisation.to_bytes());
+                effects.delete(RowSpace::Erasures, OrgId::SYSTEM, &OrgId::to_bytes(*organisation));
             }
             _ => {}
         }

@@ -3,6 +3,7 @@
 
 pub mod api;
 mod erasure;
+pub mod export;
 mod retention;
 
 pub use erasure::erase_what_is_to_go;
@@ -13,6 +14,9 @@ use std::time::Duration;
 
 /// How often it is looked whether an organisation is to go.
 const ERASURE_PACE: Duration = Duration::from_millis(500);
+
+/// A start has more urgent things to do.
+const QUIET_AFTER_START: Duration = Duration::from_secs(60);
 
 /// The server's own rounds, until it is told to stop. Whatever they are in the middle of, the next start goes on with it.
 pub async fn run(engine: Engine, settings: Settings) {
@@ -25,6 +29,7 @@ pub async fn run(engine: Engine, settings: Settings) {
         }
     };
     let rounds = async {
+        tokio::time::sleep(settings.round_every.min(QUIET_AFTER_START)).await;
         loop {
             if let Err(failure) = round(&engine, &settings).await {
                 tracing::warn!(?failure, "a round of retention ended early");

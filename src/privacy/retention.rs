@@ -86,6 +86,7 @@ pub async fn round(engine: &Engine, settings: &Settings) -> Outcome<Round> {
             move |_: &[u8], row: &[u8]| minicbor::decode::<StoredReplay>(row).is_ok_and(|replay| replay.at < old);
         done.idempotency_rows += engine.remove_where(partition, keys::KeyKind::Replay, is_old).await?;
     }
+    engine.forget_deleted_keys().await.map_err(failed)?;
     count("feed", done.feed_rows);
     count("conflicts", done.conflicts);
     count("idempotency", done.idempotency_rows);

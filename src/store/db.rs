@@ -307,6 +307,14 @@ impl Db {
         }
     }
 
+    /// Rewrites the rows under a prefix, so that what was deleted is in no table any more.
+    pub fn compact(&self, prefix: &[u8]) {
+        let mut options = rocksdb::CompactOptions::default();
+        options.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
+        let end = behind(prefix);
+        self.raw.compact_range_cf_opt(&self.family(Family::Default), Some(prefix), end.as_deref(), &options);
+    }
+
     pub fn claim_holder(
         &self,
         space: ClaimSpace,

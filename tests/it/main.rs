@@ -4,20 +4,29 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod audit;
 mod bad_input;
 mod boxes_enrol;
 mod boxes_move;
 mod boxes_sync;
 mod catcher;
 mod documented;
+mod etag;
+mod feed;
+mod follower;
 mod idempotency;
 mod mail;
 mod many;
 mod operate;
 mod orgs;
+mod past;
+mod privacy;
 mod prometheus;
+mod receiver;
 mod rig;
 mod site;
 mod smart_box;
 mod tls;
 mod walk;
+mod webhooks;
+mod webhooks_admin;

@@ -89,6 +89,11 @@ impl Rig {
         self.variables.push((format!("CASTELLAN__{key}"), value.to_owned()));
     }
 
+    /// Any variable of the environment, from the next start on.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     documented,
-    rig::{Answer, Client, Rig},
+    rig::{Answer, Client, Rig, string},
     site::Org,
 };
 use castellan::{
@@ -40,6 +40,8 @@ fn things_of(org: &Org) -> Objects {
     let mut actual = org.enrolled(&smart_box);
     actual.pick_up("A-2", "04A2F1", Some(&person));
     assert_eq!(actual.outcomes(), ["ignored key_not_in_bin"], "makes conflict 1");
+    let webhook = org.client.post("/webhooks", &json!({"url": "https://nowhere.invalid/"})).is(201);
+    let webhook = string(&webhook, "webhook");
     Objects(vec![
         ("organisation", org.id.clone()),
         ("person", person),
@@ -50,6 +52,8 @@ fn things_of(org: &Org) -> Objects {
         ("access", access),
         ("seq", "1".to_owned()),
         ("mail", format!("mail_{NOTHING}")),
+        ("webhook", webhook),
+        ("delivery", "1".to_owned()),
     ])
 }
 
@@ -65,6 +69,8 @@ fn unknown_things() -> Objects {
         ("access", id("acc")),
         ("seq", "1".to_owned()),
         ("mail", id("mail")),
+        ("webhook", id("whk")),
+        ("delivery", "1".to_owned()),
     ])
 }
 
@@ -105,6 +111,7 @@ fn everything(org: &Org, objects: &Objects) -> Vec<String> {
         format!("/boxes/{smart_box}/history?all=true"),
         "/keys".to_owned(),
         "/conflicts".to_owned(),
+        "/webhooks".to_owned(),
     ];
     paths.iter().map(|path| org.client.get(path).is(200).to_string()).collect()
 }

@@ -3,8 +3,8 @@
 use crate::model::{Dice, ModelBox};
 use castellan::{
     boxes::{self, AccessRecord, Act, Command, Creation, Fob, KeyRecord, Label, SmartBox},
-    engine::{Call, Engine, EngineConfig, Failure, Kinds, Permit, verify},
-    kernel::{AccessId, Address, BoxId, Chance, Clock, Codec, GroupId, KeyId, OrgId, PersonId, Principal, UnixMillis},
+    engine::{Call, Engine, EngineConfig, Failure, Kinds, verify},
+    kernel::{AccessId, Address, BoxId, Chance, Clock, Codec, GroupId, KeyId, OrgId, PersonId, UnixMillis},
     orgs::{ApiToken, Organisation, Person, Role, person},
     store::{
         CommitLog, Db, Keyring, Options, RocksLog, StoredRecord,
@@ -33,6 +33,8 @@ pub struct World {
     /// Fobs that are in nobody's bin, by organisation.
     hands: Vec<(OrgId, Fob)>,
     accesses: Vec<(usize, AccessId)>,
+    /// Records that retention may have taken, by box and revision.
+    old: BTreeMap<(usize, u64), StoredRecord>,
     next_id: u128,
 }
 
@@ -98,6 +100,7 @@ impl World {
             people: Vec::new(),
             hands: Vec::new(),
             accesses: Vec::new(),
+            old: BTreeMap::new(),
             next_id: 1,
         };
         for org in 0..ORGS {
@@ -156,7 +159,7 @@ impl World {
     }
 
     fn call<M: castellan::kernel::Machine>(&self) -> Call<M> {
-        Call { by: Principal::Server, from: None, now: self.clock.now(), permit: Permit::internal(), replay: None }
+        Call::own(self.clock.now())
     }
 
     fn address(&self, at: usize) -> Address {
@@ -217,7 +220,7 @@ impl World {
             17 => self.revoke().await,
             18 => self.clock.advance(Duration::from_secs(self.dice.below(4 * 3600) as u64)),
             _ if self.dice.one_in(4) => self.restart().await,
-            _ => {}
+            _ => self.trim(at).await,
         }
     }
 
@@ -309,6 +312,23 @@ impl World {
         self.tell(at, Command::Revoke { access }).await;
     }
 
+    /// Whatever the log does to a step of trimming, no state changes by it.
+    async fn trim(&mut self, at: usize) {
+        let age = Duration::from_secs(self.dice.below(12 * 3600) as u64);
+        let before = UnixMillis(self.clock.now().0 - age.as_millis() as u64);
+        let records = self.engine().history(self.address(at), None, usize::MAX).await.unwrap();
+        let old = records.into_iter().filter(|record| record.at < before);
+        self.old.extend(old.map(|record| ((at, record.first_revision), record)));
+        for _ in 0..5 {
+            match self.engine().trim(self.address(at), before).await {
+                Ok(step) if step.more => {}
+                Ok(_) => return,
+                Err(Failure::NotWritten) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(other) => panic!("seed {}: {other:?}", self.seed),
+            }
+        }
+    }
+
     /// The faults end; everybody syncs until nothing is left to say.
     pub async fn settle(&mut self) {
         self.start_again(None).await;
@@ -336,7 +356,7 @@ impl World {
     pub async fn check(mut self) {
         let seed = self.seed;
         let mut homes: BTreeMap<KeyId, BoxId> = BTreeMap::new();
-        for each in &self.boxes {
+        for (at, each) in self.boxes.iter().enumerate() {
             let address = each.id.at(each.org);
             let (inventory, broken) = self
                 .engine()
@@ -348,8 +368,14 @@ impl World {
             for key in &inventory.keys {
                 assert_eq!(homes.insert(key.key, each.id), None, "seed {seed}: a key has two homes");
             }
-            let records = self.engine().history(address, None, usize::MAX).await.unwrap();
-            check_journal(seed, each, &records);
+            let mut records: BTreeMap<u64, StoredRecord> = self
+                .old
+                .range((at, 0)..(at + 1, 0))
+                .map(|((_, revision), record)| (*revision, record.clone()))
+                .collect();
+            let kept = self.engine().history(address, None, usize::MAX).await.unwrap();
+            records.extend(kept.into_iter().map(|record| (record.first_revision, record)));
+            check_journal(seed, each, &records.into_values().collect::<Vec<_>>());
         }
         assert_eq!(homes.len(), ORGS * KEYS_PER_ORG, "seed {seed}: a key has no home");
         for partition in 0..self.partitions {

@@ -162,6 +162,24 @@ fn every_metric_is_described() {
     hold(complaints);
 }
 
+/// `boxes.key.picked_up`, as the contexts name their events.
+fn is_event_type(name: &str) -> bool {
+    name.contains('.') && name.split('.').all(is_snake)
+}
+
+#[test]
+fn every_event_type_is_described() {
+    assert_eq!(literals(r#"("a.b_c", json!({ "a": b }), "a.b.c", "tests/x.txt")"#, is_event_type).len(), 2);
+
+    let page = read("docs/events.md");
+    let described = table_names(&page);
+    let files = files(&["src"], "/events.rs").into_iter().filter(|file| !file.path.contains("/tests/"));
+    let told: BTreeSet<String> = files.flat_map(|file| literals(&file.text, is_event_type)).collect();
+    assert!(told.len() > 40, "the events were read as {told:?}");
+    let described = described.into_iter().filter(|name| is_event_type(name)).collect();
+    hold(differences(&told, &described, "api/events.rs", "docs/events.md"));
+}
+
 #[test]
 fn every_problem_has_a_page() {
     let found = literals(r#"("boxes.bin_occupied", "Castellan.toml", "request.x", "a/b.md")"#, is_problem_code);

@@ -158,11 +158,11 @@ async fn find(ask: &Ask) -> Result<(BoxId, Conflict), Problem> {
     Ok((id, stored(&bytes)?))
 }
 
-pub(crate) const SHOW: Doc = Doc::new("Show a conflict with both versions").answers::<Shown>();
+pub(crate) const SHOW: Doc = Doc::new("Show a conflict with both versions").shows::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (id, conflict) = find(&ask).await?;
-    Reply::ok(&Shown::of(id, conflict))
+    Reply::object(conflict.tag(), &Shown::of(id, conflict))
 }
 
 #[derive(Deserialize, ToSchema)]

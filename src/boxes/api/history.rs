@@ -9,12 +9,13 @@ use crate::{
     boxes::{Fob, HistoryItem, Label, Outcome, history_item},
     http::{Ask, Code, Doc, Page, Problem, Reply, limit_of},
     kernel::{
-        KeyId, PersonId,
+        KeyId, OrgId, PersonId, RowSpace,
         schema::{Time, Whole64},
     },
-    store::StoredRecord,
+    store::{Db, StoreError, StoredRecord, keys},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use utoipa::{IntoParams, ToSchema};
 
 /// Records read at once, and reads for one page: a long stretch of other events ends a page early.
@@ -54,6 +55,10 @@ pub(super) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     person: Option<PersonId>,
+    /// Nobody has this id any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    person_erased: bool,
     offline: bool,
     #[schema(value_type = OutcomeName)]
     outcome: &'static str,
@@ -76,6 +81,7 @@ impl From<HistoryItem> for Shown {
             fob: item.fob,
             key: item.key,
             person: item.person,
+            person_erased: false,
             offline: item.offline,
             outcome: item.outcome.name(),
             reason: item.outcome.reason(),
@@ -88,10 +94,32 @@ impl From<HistoryItem> for Shown {
 pub(crate) const LIST: Doc = Doc::new("What happened at a box, newest first").query::<Query>().pages::<Shown>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    let mut page = page(&ask).await?;
+    let (org, people) = (ask.org(), page.items.iter().filter_map(|item| item.person).collect());
+    let gone = ask.engine.with_db(move |db, _| gone(db, org, people)).await?;
+    for item in &mut page.items {
+        item.person_erased = item.person.is_some_and(|person| gone.contains(&person));
+    }
+    Reply::ok(&page)
+}
+
+/// Those of them who are no longer there.
+fn gone(db: &Db, org: OrgId, people: HashSet<PersonId>) -> Result<HashSet<PersonId>, StoreError> {
+    let mut gone = HashSet::new();
+    for person in people {
+        let row = keys::row(db.partition_of(org), RowSpace::People, org, &person.to_bytes());
+        if db.get(&row)?.is_none() {
+            gone.insert(person);
+        }
+    }
+    Ok(gone)
+}
+
+async fn page(ask: &Ask) -> Result<Page<Shown>, Problem> {
     let Query { limit, after, all } = ask.query()?;
     let limit = limit_of(limit)?;
-    let address = named(&ask)?;
-    look(&ask, address, |_| ()).await?;
+    let address = named(ask)?;
+    look(ask, address, |_| ()).await?;
     let mut before = after;
     let mut items: Vec<Shown> = Vec::new();
     for _ in 0..READS_MAX {
@@ -102,17 +130,17 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
                 let kept = all || matches!(item.outcome, Outcome::Applied | Outcome::Flagged(_));
                 if kept && items.len() == limit {
                     let next = items.last().map(|last| last.revision.to_string());
-                    return Reply::ok(&Page { items, next });
+                    return Ok(Page { items, next });
                 }
                 items.extend(kept.then(|| item.into()));
             }
             before = Some(record.first_revision);
         }
         if whole {
-            return Reply::ok(&Page { items, next: None });
+            return Ok(Page { items, next: None });
         }
     }
-    Reply::ok(&Page { items, next: before.map(|before| before.to_string()) })
+    Ok(Page { items, next: before.map(|before| before.to_string()) })
 }
 
 /// The lines of one record before a revision, newest first.

@@ -27,6 +27,11 @@ fn refused(refusal: Refusal) -> Problem {
     }
 }
 
+/// Nor does one whose organisation is gone.
+fn unknown(problem: Problem) -> Problem {
+    if problem.code() == Code::NotFound { Code::BoxTokenInvalid.into() } else { problem }
+}
+
 fn token(ask: &Ask) -> Result<BoxToken, Problem> {
     match ask.caller {
         Caller::Box(token) => Ok(token),
@@ -42,13 +47,13 @@ pub(crate) const SYNC: Doc = Doc::new("Tell what happened, hear what changed")
 pub(crate) async fn sync(ask: Ask) -> Result<Reply, Problem> {
     let token = token(&ask)?;
     let command = Command::Sync { token_hash: SecretHash(token.hash), request: decode_sync(ask.body())? };
-    let committed = ask.tell::<SmartBox>(token.address(), command, refused).await?;
+    let committed = ask.tell::<SmartBox>(token.address(), command, refused).await.map_err(unknown)?;
     let Answer::Synced(answer) = committed.answer else { return Err(Code::Internal.into()) };
     let now = ask.now();
     let due_by = answer.due_by.unwrap_or_else(|| now.plus(answer.plan.guarantee()));
     let ticket = Ticket { smart_box: token.smart_box, plan: answer.plan as u8, due_by };
     metrics::sync().count(&answer);
-    Ok(Reply { status: 200, json: answer::encode(&answer, now.0, &ticket.to_text(ask.engine.keys())), stream: None })
+    Ok(Reply::bytes(200, answer::encode(&answer, now.0, &ticket.to_text(ask.engine.keys()))))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -65,7 +70,7 @@ pub(crate) async fn confirm(ask: Ask) -> Result<Reply, Problem> {
     let token = token(&ask)?;
     let Confirm { cursor: CursorText(cursor) } = ask.json()?;
     let command = Command::Confirm { token_hash: SecretHash(token.hash), cursor };
-    ask.tell::<SmartBox>(token.address(), command, refused).await?;
+    ask.tell::<SmartBox>(token.address(), command, refused).await.map_err(unknown)?;
     Ok(Reply::no_content())
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
         Event::ErasureBegun { organisation } => {
             ("organisations.erasure_begun", json!({ "organisation": organisation }))
         }
-        Event::ErasureDone { organisation } => ("organisations.erasure_done", json!({ "organisation": organisation })),
+        Event::ErasureDone { organisation } => ("organisations.erased", json!({ "organisation": organisation })),
         Event::MailDied { id, mail } => (
             "organisations.mail_died",
             json!({ "mail": id, "template": mail.mail.template, "reason": mail.trouble.name(), "code": mail.code }),

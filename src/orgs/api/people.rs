@@ -117,19 +117,22 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { person, revision })
 }
 
-pub(crate) const SHOW: Doc = Doc::new("Show a person").answers::<Shown>();
+pub(crate) const SHOW: Doc = Doc::new("Show a person").shows::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let person: PersonId = ask.path("person")?;
     let address = person.at(ask.org());
     let read = |state: &Person, stamp: crate::kernel::Stamp| {
-        state.known().map(|known| (known.role, known.created, known.access_code.is_some(), stamp.revision))
+        state
+            .known()
+            .map(|known| (known.role, known.created, known.access_code.is_some(), known.changed, stamp.revision))
     };
-    let (role, created, has_access_code, revision) = ask.engine.read(address, read).await?.ok_or(Code::NotFound)?;
+    let (role, created, has_access_code, changed, revision) =
+        ask.engine.read(address, read).await?.ok_or(Code::NotFound)?;
     let profile: ProfilePlain = open(&ask, address, VaultField::Profile).await?;
     let credentials: CredentialsPlain = open(&ask, address, VaultField::Credentials).await?;
     let listed = listed(person, profile, role, created);
-    Reply::ok(&Shown { listed, has_access_code, badges: credentials.badges, revision })
+    Reply::object(changed, &Shown { listed, has_access_code, badges: credentials.badges, revision })
 }
 
 fn listed(person: PersonId, profile: ProfilePlain, role: Role, created: UnixMillis) -> Listed {
@@ -248,7 +251,7 @@ fn sealed_credentials(ask: &Ask, org: OrgId, credentials: &CredentialsPlain) -> 
     }
 }
 
-async fn open<T: Codec + Default>(ask: &Ask, subject: Address, field: VaultField) -> Result<T, Problem> {
+pub(crate) async fn open<T: Codec + Default>(ask: &Ask, subject: Address, field: VaultField) -> Result<T, Problem> {
     // Nothing sealed: erased a moment ago.
     let Some(plain) = ask.engine.open_vault(subject, field).await? else { return Ok(T::default()) };
     T::decode_from(&plain).map_err(|error| Problem::detailed(Code::Internal, error))
@@ -277,7 +280,7 @@ fn check_credentials(wrong: &mut Wrong, credentials: &CredentialsPlain) {
     }
 }
 
-fn refused(refusal: Refusal) -> Problem {
+pub(crate) fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NotFound => Code::NotFound.into(),
         Refusal::AlreadyExists => Code::AlreadyExists.into(),

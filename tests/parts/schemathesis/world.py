@@ -31,6 +31,8 @@ class World:
         self.entries = 0
         self.ask(self.token, "PATCH", f"/api/v1/people/{self.owner}", {"email": None})
         self.conflict(self.box_token, 1)
+        self.webhook = self.new_webhook()
+        self.ask(self.token, "POST", f"/api/v1/webhooks/{self.webhook}/test", {})
 
     def ask(self, token, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -73,6 +75,9 @@ class World:
     def new_key(self):
         body = {"name": "Van", "fob": self.fob()}
         return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/keys", body)["key"]
+
+    def new_webhook(self):
+        return self.ask(self.token, "POST", "/api/v1/webhooks", {"url": "https://hooks.invalid/"})["webhook"]
 
     def new_access(self):
         body = {"person": self.person, "box": True}
