@@ -10,6 +10,7 @@ mod boxes_enrol;
 mod boxes_move;
 mod boxes_sync;
 mod catcher;
+mod documented;
 mod etag;
 mod feed;
 mod follower;

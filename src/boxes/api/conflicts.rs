@@ -25,7 +25,7 @@ struct Place(BoxId, u64);
 
 impl utoipa::PartialSchema for Place {
     fn schema() -> RefOr<Schema> {
-        pattern(r"^box_[0-7][0-9a-hjkmnp-tv-z]{25}\.[0-9]{1,18}$").into()
+        pattern(r"^box_[0-7][0-9a-hjkmnp-tv-z]{25}\.[0-9]{1,18}$").examples(["box_0123456789abcdefghjkmnpqrs.1"]).into()
     }
 }
 

@@ -40,6 +40,11 @@ const TAGS: &[(&str, &str)] = &[
 
 /// The whole document.
 pub fn document() -> OpenApi {
+    with_mistakes().0
+}
+
+/// The same, and what is wrong with it.
+pub(super) fn with_mistakes() -> (OpenApi, Vec<String>) {
     let mut schemas = Schemas::default();
     let mut paths = Paths::new();
     for route in ROUTES {
@@ -58,13 +63,15 @@ pub fn document() -> OpenApi {
     info.description = Some(ABOUT.into());
     info.license = Some(License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build());
     let tags = TAGS.iter().map(|(name, about)| TagBuilder::new().name(*name).description(Some(*about)).build());
-    OpenApiBuilder::new()
+    let mistakes = std::mem::take(&mut schemas.mistakes);
+    let document = OpenApiBuilder::new()
         .info(info)
         .servers(Some([Server::new("/")]))
         .tags(Some(tags))
         .paths(paths)
         .components(Some(components(schemas)))
-        .build()
+        .build();
+    (document, mistakes)
 }
 
 fn components(schemas: Schemas) -> Components {

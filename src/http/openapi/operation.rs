@@ -102,14 +102,12 @@ fn security(guard: Guard) -> Vec<SecurityRequirement> {
 
 fn path_parameter(name: &str, schemas: &mut Schemas) -> Parameter {
     let known = PARAMETERS.iter().find(|(known, ..)| *known == name);
-    let (_, put, about) = known.unwrap_or_else(|| panic!("PARAMETERS does not know {{{name}}}"));
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Path)
-        .required(Required::True)
-        .description(Some(*about))
-        .schema(Some(put(schemas)))
-        .build()
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+    let Some((_, put, about)) = known else {
+        schemas.mistakes.push(format!("PARAMETERS does not know {{{name}}}"));
+        return parameter.build();
+    };
+    parameter.description(Some(*about)).schema(Some(put(schemas))).build()
 }
 
 fn query(route: &Route, schemas: &mut Schemas) -> Vec<Parameter> {
@@ -159,7 +157,9 @@ fn success(route: &Route, schemas: &mut Schemas) -> Response {
         204 => "Done",
         _ => "As asked",
     };
-    let headers: &[&str] = if route.doc.tagged || is_change(route) { &[REQUEST_ID, ETAG] } else { &[REQUEST_ID] };
+    // What is gone has no tag.
+    let tagged = route.doc.tagged || is_change(route) && route.method != Method::DELETE;
+    let headers: &[&str] = if tagged { &[REQUEST_ID, ETAG] } else { &[REQUEST_ID] };
     let response = with_headers(ResponseBuilder::new().description(about), headers);
     let Some(put) = route.doc.answer else { return response.build() };
     let json = response.content("application/json", Content::new(Some(put(schemas))));
@@ -268,7 +268,8 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     if is_idempotent(route) {
         codes.extend([Code::OtherBody, Code::InProgress]);
     }
-    if !conditions(route).is_empty() {
+    // What makes something has nothing to match yet: a condition fails, and is not described further.
+    if is_change(route) || !conditions(route).is_empty() {
         codes.extend([Code::PreconditionFailed, Code::Malformed]);
     }
     if route.path.contains('{') {

@@ -32,12 +32,13 @@ type Description = TextOrEmpty<DESCRIPTION_MAX>;
 
 shapes! {
     HookUrl, "Where to send events: https, unless the operator allows http, and a public network address",
-        pattern("^https?://").max_length(Some(URL_BYTES_MAX));
-    SigningSecret, "A signing secret, shown once", pattern("^whsec_[A-Za-z0-9+/]{43}=$");
+        pattern("^https?://").max_length(Some(URL_BYTES_MAX)).examples(["https://hooks.example.org/castellan"]);
+    SigningSecret, "A signing secret, shown once",
+        pattern("^whsec_[A-Za-z0-9+/]{43}=$").examples(["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]);
     TypePrefix, "A type of events, or its beginning",
-        pattern("^[a-z][a-z0-9_.]*$").max_length(Some(TYPE_BYTES_MAX));
+        pattern("^[a-z][a-z0-9_.]*$").max_length(Some(TYPE_BYTES_MAX)).examples(["boxes.key"]);
     StateName, "Whether events are sent", words(&["active", "paused"]);
-    ReasonName, "Why it is paused", words(&["by_hand", "dead", "gone", "feed_trimmed"]);
+    PauseReason, "Why it is paused", words(&["by_hand", "dead", "gone", "feed_trimmed"]);
 }
 
 /// How long the secret before the current one signs too.
@@ -115,7 +116,7 @@ struct Detailed {
 #[derive(Serialize, ToSchema)]
 #[schema(as = WebhookPaused)]
 struct Paused {
-    #[schema(value_type = ReasonName)]
+    #[schema(value_type = PauseReason)]
     reason: &'static str,
     #[schema(value_type = Time)]
     since: String,
