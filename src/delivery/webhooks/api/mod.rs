@@ -34,10 +34,10 @@ shapes! {
     HookUrl, "Where to send events: https, unless the operator allows http, and a public network address",
         pattern("^https?://").max_length(Some(URL_BYTES_MAX));
     SigningSecret, "A signing secret, shown once", pattern("^whsec_[A-Za-z0-9+/]{43}=$");
-    TypePrefix, "A type of events, or its beginning",
+    HookTypePrefix, "A type of events, or its beginning",
         pattern("^[a-z][a-z0-9_.]*$").max_length(Some(TYPE_BYTES_MAX));
-    StateName, "Whether events are sent", words(&["active", "paused"]);
-    ReasonName, "Why it is paused", words(&["by_hand", "dead", "gone", "feed_trimmed"]);
+    HookState, "Whether events are sent", words(&["active", "paused"]);
+    HookPauseReason, "Why it is paused", words(&["by_hand", "dead", "gone", "feed_trimmed"]);
 }
 
 /// How long the secret before the current one signs too.
@@ -53,7 +53,7 @@ struct Create {
     #[schema(value_type = Description)]
     description: String,
     #[serde(default)]
-    #[schema(value_type = Vec<TypePrefix>, max_items = 32)]
+    #[schema(value_type = Vec<HookTypePrefix>, max_items = 32)]
     types: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ struct Change {
     url: Option<String>,
     #[schema(value_type = Option<Description>)]
     description: Option<String>,
-    #[schema(value_type = Option<Vec<TypePrefix>>, max_items = 32)]
+    #[schema(value_type = Option<Vec<HookTypePrefix>>, max_items = 32)]
     types: Option<Vec<String>>,
 }
 
@@ -86,7 +86,7 @@ struct Shown {
     url: String,
     description: Box<str>,
     types: Vec<Box<str>>,
-    #[schema(value_type = StateName)]
+    #[schema(value_type = HookState)]
     state: &'static str,
     paused: Option<Paused>,
     #[schema(value_type = Time)]
@@ -115,7 +115,7 @@ struct Detailed {
 #[derive(Serialize, ToSchema)]
 #[schema(as = WebhookPaused)]
 struct Paused {
-    #[schema(value_type = ReasonName)]
+    #[schema(value_type = HookPauseReason)]
     reason: &'static str,
     #[schema(value_type = Time)]
     since: String,
@@ -123,7 +123,7 @@ struct Paused {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Nothing)]
+#[schema(as = NothingSaid)]
 struct Nothing {}
 
 #[derive(Serialize, ToSchema)]
