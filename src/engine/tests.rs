@@ -8,7 +8,7 @@ mod trimming;
 use super::*;
 use crate::{
     kernel::{
-        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Principal, Progress, Recipient, TokenId,
+        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Progress, Recipient, TokenId,
         machine::Stamp as EventStamp,
     },
     store::{
