@@ -231,7 +231,7 @@ fn what_is_personal_lies_sealed_on_disk_and_its_key_is_gone_with_the_person() {
     let secrets = ["Zebedäus Quasimodo", "zebedee.quasimodo@rossi.example", "+390298765432", "84593271", "BADGE-Q7Z3"];
     let [name, email, mobile, code, badge] = secrets;
     let body = json!({"name": name, "email": email, "mobile": mobile, "access_code": code, "badges": [badge]});
-    let made = org.client.post_once("/people", "the same again", &body).is(201);
+    let made = org.client.post_once("/people", "the-same-again", &body).is(201);
     let person = string(&made, "person");
     let mut smart_box = org.ready_box(2);
     org.access(&smart_box.id, &person);
