@@ -3,7 +3,8 @@
 
 use crate::{
     boxes::{self, SmartBox},
-    kernel::{Address, BoxId, Codec, Machine, OrgId, PersonId, Stamp, TokenId, UnixMillis},
+    delivery::webhooks::Webhook,
+    kernel::{Address, BoxId, Codec, Machine, OrgId, PersonId, Stamp, TokenId, UnixMillis, WebhookId},
     orgs::{ApiToken, Language, Mark, Organisation, Person, Role, Scope, organisation, person, token},
 };
 
@@ -100,4 +101,16 @@ fn bases_of_boxes_are_read_for_ever() {
     let lines = BOX_EVENTS.lines().map(|line| line.split_once(' ').unwrap().1);
     let events: Vec<_> = lines.map(|digits| boxes::Event::decode_from(&unhex(digits)).unwrap()).collect();
     check::<SmartBox>("box", BoxId(6).at(ORG), &events);
+}
+
+#[test]
+fn bases_of_webhooks_are_read_for_ever() {
+    let written = [
+        "820082837168747470733a2f2f612e6578616d706c65636572708169626f7865732e6b657965312d392d30",
+        "820181837168747470733a2f2f612e6578616d706c65636572708169626f7865732e6b6579",
+        "820281190100",
+        "82038102",
+    ];
+    let events: Vec<_> = written.map(|digits| Codec::decode_from(&unhex(digits)).unwrap()).into();
+    check::<Webhook>("webhook", WebhookId(8).at(ORG), &events);
 }

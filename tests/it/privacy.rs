@@ -314,7 +314,7 @@ fn an_organisation_goes_with_all_that_is_its_own_and_nothing_else() {
     assert_eq!(events("organisations.erasure_begun"), 1);
     is_gone(&rig);
     let listed = rig.operator().all("/organisations", 200);
-    assert_eq!(listed.iter().map(|row| string(row, "organisation")).collect::<Vec<_>>(), [other.id.clone()]);
+    assert_eq!(listed.iter().map(|row| string(row, "organisation")).collect::<Vec<_>>(), vec![other.id.clone()]);
     neighbour.sync_until_quiet();
     assert_eq!(other.client.get("/people").is(200)["items"].as_array().unwrap().len(), 1);
     rig.stop();
