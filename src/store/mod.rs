@@ -35,6 +35,8 @@ pub enum StoreError {
     NotInitialised(String),
     #[error("the master key does not open this data folder's secrets")]
     WrongMasterKey,
+    #[error("the log is kept from position {first} on, not from {from}")]
+    LogTrimmed { from: u64, first: u64 },
     #[error("the store's readers are all busy")]
     Busy,
 }
