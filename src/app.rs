@@ -7,9 +7,10 @@ use crate::{
     engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds, Permit},
     http::server::Listeners,
     kernel::{Chance, Clock, OrgId, Principal, TokenId},
+    operations::restore,
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
     privacy,
-    store::{CommitLog, Db, Keyring, Options, RocksLog, StoreError},
+    store::{CommitLog, Db, Keyring, MasterKeySource, MasterKeys, Options, RocksLog, StoreError},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{
@@ -31,6 +32,8 @@ pub enum StartError {
     NotEmpty { folder: PathBuf },
     #[error("{0}")]
     Mail(#[from] MailError),
+    #[error("{0}")]
+    Restore(#[from] restore::RestoreError),
     #[error("the first token could not be written: {0}")]
     FirstToken(String),
 }
@@ -40,7 +43,7 @@ pub fn kinds(workers: usize) -> Kinds {
     Kinds::new(workers).with::<Organisation>().with::<Person>().with::<ApiToken>().with::<SmartBox>()
 }
 
-fn database_folder(data: &Path) -> PathBuf {
+pub(crate) fn database_folder(data: &Path) -> PathBuf {
     data.join("db")
 }
 
@@ -60,12 +63,13 @@ pub async fn init(config: &Config, chance: Chance) -> Result<String, StartError>
         return Err(StartError::NotEmpty { folder: data.clone() });
     }
     std::fs::create_dir_all(data)?;
-    let key_file = config.master_key_file();
-    if !key_file.exists() {
-        Keyring::create_master_key(&key_file, &chance)?;
+    if let MasterKeySource::File(file) = config.master_key()
+        && !file.exists()
+    {
+        MasterKeys::first(&chance).create(&file)?;
     }
     let db = Db::open(&database_folder(data), options(config), true)?;
-    let keys = Keyring::init(&db, Keyring::read_master_key(&key_file)?, chance.clone())?;
+    let keys = Keyring::init(&db, config.master_key().read()?, chance.clone())?;
     let one_worker = EngineConfig { workers: 1, ..engine_config(config, || {}) };
     let log = Arc::new(RocksLog::new(db.clone()));
     let engine = Engine::start(one_worker, kinds(1), db, log, Arc::new(keys), Clock::system(), chance)?;
@@ -102,6 +106,7 @@ fn engine_config(config: &Config, on_broken_log: fn()) -> EngineConfig {
 
 /// Opens a data folder and starts the engine on it.
 pub fn open(config: &Config, clock: Clock, chance: Chance) -> Result<Engine, StartError> {
+    restore::refuse_unfinished(&config.store.data_dir)?;
     let db = Db::open(&database_folder(&config.store.data_dir), options(config), false)?;
     let log = Arc::new(RocksLog::new(db.clone()));
     open_with_log(config, db, log, clock, chance)
@@ -115,8 +120,7 @@ pub fn open_with_log(
     clock: Clock,
     chance: Chance,
 ) -> Result<Engine, StartError> {
-    let master = Keyring::read_master_key(&config.master_key_file())?;
-    let keys = Keyring::open(&db, master, chance.clone())?;
+    let keys = Keyring::open(&db, config.master_key().read()?, chance.clone())?;
     let mailer = Mailer::new(config)?;
     if !mailer.sends() {
         tracing::warn!(driver = ?config.mail.driver, "no mail leaves this server: see [mail] driver");
@@ -127,8 +131,26 @@ pub fn open_with_log(
     Ok(Engine::start(config, kinds(workers), db, log, Arc::new(keys), clock, chance)?)
 }
 
+/// Opens a data folder that nobody serves, for work on it: the calling thread is its one worker.
+pub fn open_alone(config: &Config, clock: Clock, chance: Chance) -> Result<Engine, StartError> {
+    let data = &config.store.data_dir;
+    restore::refuse_unfinished(data)?;
+    let db = open_as_it_is(data)?;
+    let keys = Keyring::open(&db, config.master_key().read()?, chance.clone())?;
+    let one_worker = EngineConfig { workers: 1, ..engine_config(config, end_the_process) };
+    let log = Arc::new(RocksLog::new(db.clone()));
+    let engine = Engine::start(one_worker, kinds(1), db, log, Arc::new(keys), clock, chance)?;
+    engine.attach_worker();
+    Ok(engine)
+}
+
 /// Looks at a data folder as it is, whatever number of partitions it was made with.
-pub fn open_to_verify(data: &Path) -> Result<Db, StoreError> {
+pub fn open_to_verify(data: &Path) -> Result<Db, StartError> {
+    restore::refuse_unfinished(data)?;
+    Ok(open_as_it_is(data)?)
+}
+
+fn open_as_it_is(data: &Path) -> Result<Db, StoreError> {
     let folder = database_folder(data);
     match Db::open(&folder, Options::default(), false) {
         Err(StoreError::Partitions { found, .. }) => {
@@ -156,7 +178,7 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     let (api, observability) = (listeners.api_address()?, listeners.observability_address()?);
     let serving = listeners.serve(&engine, config, metrics)?;
     let (api_handle, observability_handle) = (serving.api.handle(), serving.observability.handle());
-    let last_answers = serving.last_answers;
+    let (last_answers, operations) = (serving.last_answers, serving.operations);
     let observed = actix_rt::spawn(serving.observability);
     let served = actix_rt::spawn(serving.api);
     while !engine.is_ready() {
@@ -172,6 +194,8 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     last_answers.begin();
     api_handle.pause().await;
     last_answers.told(Duration::from_secs(config.http.shutdown_timeout_s)).await;
+    // While the workers live: a rotation waits for them.
+    operations.stop().await;
     api_handle.stop(true).await;
     let _ = served.await;
     for task in upkeep {

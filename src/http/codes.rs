@@ -88,6 +88,8 @@ codes! {
     CursorTrimmed = "feed.cursor_trimmed", 410, Pointless, "What follows the cursor is not kept any more";
     TooManyStreams = "feed.too_many_streams", 429, Safe, "The organisation has as many streams open as it may have";
     FobTaken = "keys.fob_taken", 409, Pointless, "Another key has this fob";
+    OperationRunning = "operator.running", 409, Safe, "Another one is under way";
+    MasterKeyNotOurs = "operator.master_key_not_ours", 409, Pointless, "The server cannot change this master key";
     Busy = "server.busy", 503, Safe, "The server has more to do than it can finish in time";
     ReadOnly = "server.read_only", 503, Safe, "The server takes no changes at the moment";
     Stopping = "server.stopping", 503, Safe, "The server is being stopped";

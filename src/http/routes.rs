@@ -11,6 +11,7 @@ use super::{
 use crate::{
     boxes::api as boxes,
     feed::{audit, changes},
+    operations::api as operations,
     orgs::{
         Scope,
         api::{mails, organisations, people, tokens},
@@ -123,6 +124,13 @@ routes! {
     GET "/api/v1/events", AUDIT, Admin, "events.list", changes::list, changes::LIST;
     GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list, audit::LIST;
     GET "/api/v1/audit/refusals", AUDIT, Admin, "audit.refusals", audit::refusals, audit::REFUSALS;
+
+    POST "/api/v1/operator/backups", OPERATOR, Admin, "backups.create", operations::create;
+    GET "/api/v1/operator/backups", OPERATOR, Admin, "backups.list", operations::list;
+    GET "/api/v1/operator/backups/{name}", OPERATOR, Admin, "backups.show", operations::show;
+    DELETE "/api/v1/operator/backups/{name}", OPERATOR, Admin, "backups.remove", operations::remove;
+    POST "/api/v1/operator/master-key/rotation", OPERATOR, Admin, "master_key.rotate", operations::rotate;
+    GET "/api/v1/operator/master-key/rotation", OPERATOR, Admin, "master_key.rotation", operations::rotation;
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.

@@ -14,6 +14,7 @@ use crate::{
     engine::Engine,
     feed::Streams,
     metrics::{self, AdmissionMetrics, RouteMetrics},
+    operations::Operations,
 };
 use ::metrics::Counter;
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
@@ -44,6 +45,7 @@ pub(super) struct Worker {
     pub body_limits: body::Limits,
     /// Proxies whose word about the client's address counts.
     pub trusted_proxies: Vec<IpNet>,
+    pub operations: Operations,
     /// Answers end their connections from now on.
     pub stopping: Arc<AtomicBool>,
     /// Requests that this worker is working on.
@@ -79,6 +81,7 @@ impl Worker {
                 within: Duration::from_millis(config.http.client_timeout_ms),
             },
             trusted_proxies: config.http.trusted_proxies.clone(),
+            operations: shared.operations.clone(),
             stopping: Arc::clone(&shared.stopping),
             working: shared.add_worker(),
             request_prefix,
@@ -146,6 +149,7 @@ struct Shared {
     failures: Arc<FailureLimit>,
     refusals: Arc<Refusals>,
     streams: Arc<Streams>,
+    operations: Operations,
     stopping: Arc<AtomicBool>,
     /// A count each: one for all would wander between the cores.
     working: Arc<parking_lot::Mutex<Vec<Arc<AtomicUsize>>>>,
@@ -164,6 +168,7 @@ pub struct Serving {
     pub api: Server,
     pub observability: Server,
     pub last_answers: LastAnswers,
+    pub operations: Operations,
 }
 
 /// How the API comes to its end.
@@ -225,10 +230,12 @@ impl Listeners {
     /// Starts serving. The API's worker threads are the engine's: each attaches itself first.
     pub fn serve(self, engine: &Engine, config: &Config, metrics: Option<PrometheusHandle>) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
+        let operations = Operations::start(engine.clone(), config)?;
         let shared = Shared {
             failures: Arc::new(failures),
             refusals: Arc::default(),
             streams: Arc::new(Streams::new(&config.feed)),
+            operations: operations.clone(),
             stopping: Arc::default(),
             working: Arc::default(),
         };
@@ -270,7 +277,7 @@ impl Listeners {
         if let Some(certificate) = self.certificate {
             actix_web::rt::spawn(certificate.keep_fresh());
         }
-        Ok(Serving { api, observability, last_answers: LastAnswers(shared) })
+        Ok(Serving { api, observability, last_answers: LastAnswers(shared), operations })
     }
 }
 

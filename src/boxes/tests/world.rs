@@ -76,6 +76,8 @@ pub struct Site {
 
 pub struct World {
     pub now: UnixMillis,
+    /// Raised by a restore.
+    pub epoch: u32,
     pub sites: Vec<Site>,
     pub claims: HashMap<Vec<u8>, Address>,
     pub rows: HashMap<(u8, Vec<u8>), Vec<u8>>,
@@ -88,6 +90,7 @@ impl World {
     pub fn new(boxes: usize) -> Self {
         let mut world = Self {
             now: START,
+            epoch: 1,
             sites: Vec::new(),
             claims: HashMap::new(),
             rows: HashMap::new(),
@@ -152,7 +155,8 @@ impl World {
 
     /// Steps a command as the shell does, and checks what must always hold.
     pub fn run(&mut self, site: usize, command: Command) -> Result<Answer, No> {
-        let cx = Context { org: ORG, now: self.now, up_since: START, by: Principal::Server, from: None };
+        let cx =
+            Context { org: ORG, now: self.now, epoch: self.epoch, up_since: START, by: Principal::Server, from: None };
         let address = self.sites[site].state.id().at(ORG);
         let (mut events, mut claims, mut step) = (Vec::new(), Vec::new(), 0);
         loop {

@@ -53,6 +53,7 @@ impl World {
         let cx = Context {
             org: ORG,
             now: UnixMillis(self.now),
+            epoch: 1,
             up_since: UnixMillis(1_790_000_000_000),
             by: Principal::Token(Address { org: ORG, entity: HOME.into() }),
             from: None,
