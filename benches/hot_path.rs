@@ -119,6 +119,7 @@ fn sync(first_seq: u64, cursor: Option<Cursor>) -> Command {
         request: SyncRequest {
             cursor,
             head: first_seq + 9,
+            kept_from: None,
             more: false,
             entries: (0..10).map(entry).collect(),
             clock: NOW,

@@ -174,7 +174,8 @@ pub(super) fn restore(command: &Restore) -> Result<(), String> {
         Some(MasterKeySource::Environment(text.into()))
     };
     let master_key = command.master_key.clone().map(MasterKeySource::File).or_else(from_environment);
-    let order = restore::Order { from: &command.from, data_dir: &command.data_dir, master_key };
+    let order =
+        restore::Order { from: &command.from, data_dir: &command.data_dir, master_key, now: Clock::system().now() };
     let mut bar = Bar::new("restore");
     let restored = restore::restore(&order, |done, total| {
         bar.show(done, total, || format!("{} of {}", mib(done / 2), mib(total / 2)));

@@ -4,6 +4,7 @@
 use super::manifest::{self, DATABASE, MASTER_KEY, Manifest, ManifestError};
 use crate::{
     app::database_folder,
+    kernel::UnixMillis,
     store::{Db, MasterKeySource, MasterKeys, Options, StoreError, checkpoint::Seen, db},
 };
 use std::{
@@ -54,6 +55,7 @@ pub struct Order<'a> {
     pub data_dir: &'a Path,
     /// Instead of the one in the backup.
     pub master_key: Option<MasterKeySource>,
+    pub now: UnixMillis,
 }
 
 /// What was restored.
@@ -181,5 +183,5 @@ fn fill(
     }
     let partitions = u8::try_from(manifest.partitions.len()).unwrap_or(u8::MAX);
     let db = Db::open(&database, Options { partitions, ..Options::default() }, false)?;
-    Ok(db.raise_epochs()?)
+    Ok(db.raise_epochs(order.now)?)
 }

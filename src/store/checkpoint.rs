@@ -6,6 +6,7 @@ use super::{
     keys::{self, KeyKind},
     vault::{self, PEPPER},
 };
+use crate::kernel::UnixMillis;
 use rocksdb::{DBWithThreadMode, Direction, IteratorMode, SingleThreaded, WriteBatch, WriteOptions, checkpoint};
 use std::{collections::BTreeSet, path::Path};
 
@@ -63,13 +64,14 @@ impl Db {
         Ok(checkpoint::Checkpoint::new(self.raw())?.create_checkpoint(into)?)
     }
 
-    /// Begins a new epoch in every partition: what was told in the old one may never have happened here.
-    pub fn raise_epochs(&self) -> Result<Vec<u64>, StoreError> {
+    /// Begins a new epoch in every partition: what was told in the old one may never have happened here. Two restores of
+    /// one backup must not begin the same epoch, so it is named by the time.
+    pub fn raise_epochs(&self, now: UnixMillis) -> Result<Vec<u64>, StoreError> {
         let mut epochs = Vec::new();
         let mut write = WriteBatch::default();
         for partition in self.partitions().all() {
             let mut tail = Tail::stored(self, partition)?;
-            tail.epoch += 1;
+            tail.epoch = (tail.epoch + 1).max(now.0 / 1000);
             epochs.push(tail.epoch);
             write.put(keys::tail(partition), minicbor::to_vec(&tail).unwrap_or_default());
         }

@@ -86,8 +86,8 @@ impl MasterKeys {
             StoreError::MasterKey(format!("{of}: {what}; expected a version, a colon and 64 hexadecimal digits"))
         };
         let mut all = BTreeMap::new();
-        let lines = text.split(['\n', ',']).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        for line in lines {
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        for line in lines.flat_map(|line| line.split(',')).map(str::trim).filter(|line| !line.is_empty()) {
             let (version, digits) = match line.split_once(':') {
                 Some((version, digits)) => (version.trim().parse().ok().filter(|version| *version > 0), digits.trim()),
                 None => (Some(1), line),

@@ -8,6 +8,7 @@ mod golden;
 mod mirror;
 mod moves;
 mod properties;
+mod restored;
 mod rules;
 mod table;
 mod walk;

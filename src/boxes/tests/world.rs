@@ -227,7 +227,7 @@ impl World {
         if is_foreign(&event, &site.state) {
             site.foreign.push((stamp.revision, stamp.at));
         }
-        if let Event::Enrolled { .. } = event {
+        if let Event::Enrolled { .. } | Event::Restored { .. } = event {
             site.foreign = vec![(stamp.revision, stamp.at)];
         }
         site.state.evolve(&event, stamp);
@@ -280,6 +280,17 @@ impl World {
         }
     }
 
+    /// The server is restored from a backup: what it knows is what it knew then. The boxes are as they are.
+    pub fn restore(&mut self, backup: &Self) {
+        let then = backup.fork();
+        (self.claims, self.rows, self.outbox) = (then.claims, then.rows, then.outbox);
+        for (here, then) in self.sites.iter_mut().zip(then.sites) {
+            (here.state, here.events, here.foreign) = (then.state, then.events, then.foreign);
+            here.lost = true;
+        }
+        self.epoch += 1;
+    }
+
     /// From here on this box may come with any cursor: the exact rule of BOX-6 is not checked.
     pub fn never_mind_pending(&mut self, site: usize) {
         self.sites[site].lost = true;
@@ -295,6 +306,7 @@ impl World {
         SyncRequest {
             cursor: self.sites[site].cursor,
             head,
+            kept_from: None,
             more: false,
             entries: entries.into(),
             clock: self.now,
