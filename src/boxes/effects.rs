@@ -201,7 +201,7 @@ impl SmartBox {
                 self.server_row(*number, Clash::FobInTwoBoxes, Act::DropOff(*fob), *bin, found, cx.now)
             }
             Event::JournalGap { number, first, last } => {
-                let text = Some(format!("entries {first} to {last}").into());
+                let text = Some(format!("{first} to {last}").into());
                 Conflict {
                     number: *number,
                     kept_at: cx.now,

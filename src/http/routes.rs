@@ -125,12 +125,12 @@ routes! {
     GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list, audit::LIST;
     GET "/api/v1/audit/refusals", AUDIT, Admin, "audit.refusals", audit::refusals, audit::REFUSALS;
 
-    POST "/api/v1/operator/backups", OPERATOR, Admin, "backups.create", operations::create;
-    GET "/api/v1/operator/backups", OPERATOR, Admin, "backups.list", operations::list;
-    GET "/api/v1/operator/backups/{name}", OPERATOR, Admin, "backups.show", operations::show;
-    DELETE "/api/v1/operator/backups/{name}", OPERATOR, Admin, "backups.remove", operations::remove;
-    POST "/api/v1/operator/master-key/rotation", OPERATOR, Admin, "master_key.rotate", operations::rotate;
-    GET "/api/v1/operator/master-key/rotation", OPERATOR, Admin, "master_key.rotation", operations::rotation;
+    POST "/api/v1/operator/backups", OPERATOR, Admin, "backups.create", operations::create, operations::CREATE;
+    GET "/api/v1/operator/backups", OPERATOR, Admin, "backups.list", operations::list, operations::LIST;
+    GET "/api/v1/operator/backups/{name}", OPERATOR, Admin, "backups.show", operations::show, operations::SHOW;
+    DELETE "/api/v1/operator/backups/{name}", OPERATOR, Admin, "backups.remove", operations::remove, operations::REMOVE;
+    POST "/api/v1/operator/master-key/rotation", OPERATOR, Admin, "master_key.rotate", operations::rotate, operations::ROTATE;
+    GET "/api/v1/operator/master-key/rotation", OPERATOR, Admin, "master_key.rotation", operations::rotation, operations::ROTATION;
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.

@@ -7,14 +7,21 @@ use super::{
     rotation::RotationError,
 };
 use crate::{
-    http::{Ask, Code, Page, Problem, Reply},
+    http::{Ask, Code, Doc, Page, Problem, Reply},
+    kernel::schema::{Time, shapes, words},
     store::StoreError,
 };
 use serde::{Deserialize, Serialize};
 use std::{fs, io, sync::atomic::Ordering};
+use utoipa::ToSchema;
+
+shapes! {
+    RotationState, "How it stands", words(&["idle", "running", "done", "failed"]);
+}
 
 /// A backup that is there, is being made, or could not be made.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Backup)]
 #[serde(tag = "state", rename_all = "snake_case")]
 enum Shown {
     Running {
@@ -28,6 +35,7 @@ enum Shown {
     },
     Done {
         name: String,
+        #[schema(value_type = Time)]
         made_at: String,
         made_by: String,
         bytes: u64,
@@ -136,13 +144,22 @@ fn named(ask: &Ask) -> Result<BackupName, Problem> {
     ask.path::<BackupName>("name")
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = BackupWanted)]
 struct Create {
+    #[schema(value_type = BackupName)]
     name: String,
     #[serde(default)]
     with_master_key: bool,
 }
+
+pub(crate) const CREATE: Doc = Doc::new("Make a backup")
+    .details("It is made in the background: ask for it by its name until its state is `done` or `failed`.")
+    .takes::<Create>()
+    .answers::<Shown>()
+    .accepted()
+    .refuses(&[Code::AlreadyExists, Code::OperationRunning]);
 
 pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let Create { name, with_master_key } = ask.json()?;
@@ -155,11 +172,15 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     }
 }
 
+pub(crate) const LIST: Doc = Doc::new("List backups, the one that is being made last").pages::<Shown>();
+
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let mut items = looked(&ask, Operations::finished).await?;
     items.extend(ask.operations().unfinished());
     Reply::ok(&Page { items, next: None })
 }
+
+pub(crate) const SHOW: Doc = Doc::new("Show a backup, or how far it is").answers::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let name = named(&ask)?;
@@ -175,6 +196,8 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
         Err(error) => Err(failed(&error)),
     }
 }
+
+pub(crate) const REMOVE: Doc = Doc::new("Remove a backup").done().refuses(&[Code::OperationRunning]);
 
 pub(crate) async fn remove(ask: Ask) -> Result<Reply, Problem> {
     let name = named(&ask)?;
@@ -195,9 +218,10 @@ pub(crate) async fn remove(ask: Ask) -> Result<Reply, Problem> {
     if removed.await? { Ok(Reply::no_content()) } else { Err(Code::NotFound.into()) }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Rotation)]
 struct ShownRotation {
-    /// `idle`, `running`, `done` or `failed`.
+    #[schema(value_type = RotationState)]
     state: &'static str,
     /// Of the master key by which new secrets are wrapped.
     version: u32,
@@ -231,15 +255,26 @@ fn rotation_of(operations: &Operations) -> ShownRotation {
     }
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RotationWanted)]
+struct Rotate {}
+
+pub(crate) const ROTATE: Doc = Doc::new("Make a new version of the master key and seal everything by it")
+    .details("It goes on in the background, over restarts too. Backups made before need the version before.")
+    .takes::<Rotate>()
+    .answers::<ShownRotation>()
+    .accepted()
+    .refuses(&[Code::MasterKeyNotOurs, Code::OperationRunning]);
+
 pub(crate) async fn rotate(ask: Ask) -> Result<Reply, Problem> {
-    let empty: serde_json::Map<String, serde_json::Value> = ask.json()?;
-    if let Some(field) = empty.keys().next() {
-        return Err(Problem::field(format!("/{field}"), "unknown field"));
-    }
+    let Rotate {} = ask.json()?;
     let begun = looked(&ask, |operations| Ok(operations.rotate()));
     begun.await??;
     Reply::new(202, &rotation_of(ask.operations()))
 }
+
+pub(crate) const ROTATION: Doc = Doc::new("Show how far the rotation of the master key is").answers::<ShownRotation>();
 
 pub(crate) async fn rotation(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&rotation_of(ask.operations()))

@@ -36,6 +36,14 @@ impl FromStr for BackupName {
     }
 }
 
+impl utoipa::PartialSchema for BackupName {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        crate::kernel::schema::pattern("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$").into()
+    }
+}
+
+impl utoipa::ToSchema for BackupName {}
+
 /// How far it is.
 #[derive(Debug, Default)]
 pub struct Progress {

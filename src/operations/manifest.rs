@@ -36,7 +36,7 @@ pub struct Manifest {
 }
 
 /// Where the log of a partition ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PartitionEnd {
     pub epoch: u64,

@@ -74,6 +74,8 @@ struct Journal {
     /// The last sequence number that the box has ever written; none: 0.
     #[schema(value_type = Whole64)]
     head: u64,
+    /// The first sequence number that the box still has.
+    #[schema(value_type = Option<FromOne64>)]
     kept_from: Option<u64>,
     #[serde(default)]
     more: bool,

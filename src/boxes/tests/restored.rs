@@ -136,7 +136,7 @@ fn what_a_box_has_thrown_away_is_noted_flagged_and_waited_for_no_longer() {
     assert!(!story.is_suspended());
     let [number] = story.world.conflicts(0)[..] else { panic!("one conflict tells of the gap") };
     let conflict = story.world.conflict(0, number);
-    assert_eq!((conflict.outcome, &*conflict.box_says.text.unwrap()), (ignored(Clash::JournalGap), "entries 5 to 6"));
+    assert_eq!((conflict.outcome, &*conflict.box_says.text.unwrap()), (ignored(Clash::JournalGap), "5 to 6"));
     let inventory = story.world.sites[0].state.inventory();
     // A-1 was opened again since, and found as expected.
     let doubtful: Vec<_> = inventory.bins.iter().filter(|bin| !bin.confirmed).map(|bin| bin.bin).collect();

@@ -8,6 +8,7 @@ use crate::{
         routes::{Guard, Route},
     },
     kernel::{AccessId, BoxId, KeyId, MailId, OrgId, PersonId, TokenId, schema::Whole64},
+    operations::backup::BackupName,
 };
 use actix_web::http::Method;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,7 @@ const PARAMETERS: &[Named] = &[
     ("key", Schemas::request::<KeyId>, "The key"),
     ("access", Schemas::request::<AccessId>, "The access"),
     ("mail", Schemas::request::<MailId>, "The mail"),
+    ("name", Schemas::request::<BackupName>, "The backup"),
     ("seq", Schemas::request::<Whole64>, "The conflict's number at its box"),
 ];
 
