@@ -58,6 +58,9 @@ impl Seen {
     }
 }
 
+/// Epochs count seconds from 2025 on: nine digits, which is what a box's cursor has room for, last until 2056.
+const FIRST_EPOCH_S: u64 = 1_735_689_600;
+
 impl Db {
     /// Copies the database as it is now into a folder that must not exist. Commits go on meanwhile.
     pub fn checkpoint(&self, into: &Path) -> Result<(), StoreError> {
@@ -71,7 +74,7 @@ impl Db {
         let mut write = WriteBatch::default();
         for partition in self.partitions().all() {
             let mut tail = Tail::stored(self, partition)?;
-            tail.epoch = (tail.epoch + 1).max(now.0 / 1000);
+            tail.epoch = (tail.epoch + 1).max((now.0 / 1000).saturating_sub(FIRST_EPOCH_S));
             epochs.push(tail.epoch);
             write.put(keys::tail(partition), minicbor::to_vec(&tail).unwrap_or_default());
         }

@@ -5,6 +5,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod bad_input;
 mod boxes_enrol;
 mod boxes_move;
@@ -21,6 +22,7 @@ mod prometheus;
 mod past;
 mod privacy;
 mod rig;
+mod rotation;
 mod site;
 mod smart_box;
 mod tls;

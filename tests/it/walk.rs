@@ -47,6 +47,7 @@ fn things_of(org: &Org) -> Objects {
         ("access", access),
         ("seq", "1".to_owned()),
         ("mail", format!("mail_{NOTHING}")),
+        ("name", "no-backup".to_owned()),
     ])
 }
 
@@ -62,6 +63,7 @@ fn unknown_things() -> Objects {
         ("access", id("acc")),
         ("seq", "1".to_owned()),
         ("mail", id("mail")),
+        ("name", "no-backup".to_owned()),
     ])
 }
 
@@ -78,6 +80,8 @@ fn body_for(route: &Route, person: &str) -> Option<Value> {
         "boxes.change" => json!({"name": "Three"}),
         "mails.choose" => json!({"guarantee": true}),
         "mails.resend" => json!({}),
+        "backups.create" => json!({"name": "walked"}),
+        "master_key.rotate" => json!({}),
         _ => match (route.method.as_str(), route.path.rsplit('/').next().unwrap()) {
             ("POST", "enrolment") => json!({}),
             ("PATCH", "{bin}") => json!({"state": "protected"}),
