@@ -178,7 +178,7 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     let (api, observability) = (listeners.api_address()?, listeners.observability_address()?);
     let serving = listeners.serve(&engine, config, metrics)?;
     let (api_handle, observability_handle) = (serving.api.handle(), serving.observability.handle());
-    let (last_answers, operations) = (serving.last_answers, serving.operations);
+    let (last_answers, operations, farewell) = (serving.last_answers, serving.operations, serving.farewell);
     let observed = actix_rt::spawn(serving.observability);
     let served = actix_rt::spawn(serving.api);
     while !engine.is_ready() {
@@ -193,6 +193,7 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     tracing::info!("stopping: finishing what was admitted");
     last_answers.begin();
     api_handle.pause().await;
+    let farewell = farewell.begin()?;
     last_answers.told(Duration::from_secs(config.http.shutdown_timeout_s)).await;
     // While the workers live: a rotation waits for them.
     operations.stop().await;
@@ -206,8 +207,9 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     observability_handle.stop(true).await;
     let _ = observed.await;
     let db = engine.db().clone();
-    drop(engine);
+    drop((engine, last_answers));
     close(db).await;
+    farewell.end().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -7,6 +7,7 @@ pub mod body;
 mod client_address;
 mod codes;
 pub mod echo;
+mod farewell;
 mod idempotency;
 pub mod openapi;
 mod problem;

@@ -4,6 +4,7 @@ use super::{
     admission::{Admission, Class},
     auth::FailureLimit,
     body,
+    farewell::Farewell,
     refusals::Refusals,
     routes,
     routes::ROUTES,
@@ -169,7 +170,12 @@ pub struct Serving {
     pub observability: Server,
     pub last_answers: LastAnswers,
     pub operations: Operations,
+    pub farewell: Farewell,
 }
+
+/// So often in a row nobody may be working before the end.
+const QUIET_LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How the API comes to its end.
 pub struct LastAnswers(Shared);
@@ -181,12 +187,16 @@ impl LastAnswers {
         self.0.streams.end();
     }
 
-    /// Waits until no request is being worked on, at most so long. All workers must live until then, also one without
+    /// Waits until no request is being worked on, and none has come for a moment on a connection that was kept: it would
+    /// be cut off. At most so long. All workers must live until then, also one without
     /// a connection: what another's request asks for may live there.
     pub async fn told(&self, within: Duration) {
+        let works = || self.0.working.lock().iter().any(|working| working.load(Ordering::Relaxed) > 0);
         let idle = async {
-            while self.0.working.lock().iter().any(|working| working.load(Ordering::Relaxed) > 0) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+            let mut quiet = 0;
+            while quiet < QUIET_LOOKS {
+                quiet = if works() { 0 } else { quiet + 1 };
+                tokio::time::sleep(LOOK).await;
             }
         };
         // Who has not finished by then is cut off.
@@ -257,13 +267,14 @@ impl Listeners {
             .shutdown_timeout(config.http.shutdown_timeout_s)
             .max_connection_rate(config.http.tls_handshakes_max)
             .disable_signals();
+        let farewell = Farewell::of(&self.api, config.http.tls)?;
         let api = match self.certificate.as_ref().filter(|_| config.http.tls) {
             Some(certificate) => api.listen_rustls_0_23(self.api, certificate.server_config()?)?,
             None => api.listen(self.api)?,
         }
         .run();
         actix_web::rt::spawn(upkeep(metrics.clone(), Arc::clone(&shared.failures)));
-        let state = Observed { engine: engine.clone(), metrics };
+        let state = Observed { engine: engine.clone(), metrics, stopping: Arc::clone(&shared.stopping) };
         let observability =
             HttpServer::new(move || App::new().app_data(web::Data::new(state.clone())).configure(observe))
                 .workers(1)
@@ -277,7 +288,7 @@ impl Listeners {
         if let Some(certificate) = self.certificate {
             actix_web::rt::spawn(certificate.keep_fresh());
         }
-        Ok(Serving { api, observability, last_answers: LastAnswers(shared), operations })
+        Ok(Serving { api, observability, last_answers: LastAnswers(shared), operations, farewell })
     }
 }
 
@@ -299,6 +310,7 @@ fn somaxconn() -> Option<u32> {
 #[derive(Clone)]
 struct Observed {
     engine: Engine,
+    stopping: Arc<AtomicBool>,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -321,6 +333,9 @@ fn observe(app: &mut web::ServiceConfig) {
 }
 
 async fn ready(state: web::Data<Observed>) -> HttpResponse {
+    if state.stopping.load(Ordering::Relaxed) {
+        return HttpResponse::ServiceUnavailable().body("stopping\n");
+    }
     match (state.engine.is_ready(), state.engine.is_read_only()) {
         (false, _) => HttpResponse::ServiceUnavailable().body("starting\n"),
         (true, true) => HttpResponse::ServiceUnavailable().body("read-only: the disk is nearly full\n"),
