@@ -117,9 +117,11 @@ impl SmartBox {
         for event in events {
             news.note(event);
             match event {
-                Event::Created(_) | Event::Described { .. } | Event::PlanSet { .. } | Event::WentOffline => {
-                    rewrite = true
-                }
+                Event::Created(_)
+                | Event::Described { .. }
+                | Event::PlanSet { .. }
+                | Event::WentOffline
+                | Event::Restored { .. } => rewrite = true,
                 Event::Synced(synced) => rewrite |= synced.back || synced.settled,
                 Event::Confirmed { settled, .. } => rewrite |= settled,
                 Event::EnrolmentCodeMade { code_hash, .. } => {
@@ -197,6 +199,17 @@ impl SmartBox {
             Event::VisitorDoubled { number, fob, bin, .. } => {
                 let found = self.found(self.bin_index(bin), Some(*fob));
                 self.server_row(*number, Clash::FobInTwoBoxes, Act::DropOff(*fob), *bin, found, cx.now)
+            }
+            Event::JournalGap { number, first, last } => {
+                let text = Some(format!("{first} to {last}").into());
+                Conflict {
+                    number: *number,
+                    kept_at: cx.now,
+                    outcome: Outcome::Ignored(Clash::JournalGap),
+                    box_says: BoxVersion { at: cx.now, text, ..BoxVersion::default() },
+                    server_says: ServerVersion::default(),
+                    resolved: None,
+                }
             }
             Event::ConflictResolved { accept, .. } => {
                 let Command::ResolveConflict { conflict, .. } = command else { return false };

@@ -18,6 +18,7 @@ use crate::{
     engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
     feed::Streams,
     kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
+    operations::Operations,
 };
 use actix_web::{HttpRequest, http::header, web::Bytes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -283,6 +284,10 @@ impl Ask {
             )
         };
         self.worker.admission.enter(self.body.len(), class, || self.now(), urgency).await
+    }
+
+    pub fn operations(&self) -> &Operations {
+        &self.worker.operations
     }
 
     pub(super) fn header<'a>(request: &'a HttpRequest, name: &header::HeaderName) -> Option<&'a [u8]> {

@@ -93,6 +93,8 @@ codes! {
     WebhookLimitReached = "webhooks.limit_reached", 409, Pointless, "The organisation has as many webhooks as it may have";
     WebhookFeedTrimmed = "webhooks.feed_trimmed", 409, Pointless, "What the webhook would go on with is not kept any more";
     WebhookEventGone = "webhooks.event_gone", 409, Pointless, "The event of this delivery is not kept any more";
+    OperationRunning = "operator.running", 409, Safe, "Another one is under way";
+    MasterKeyNotOurs = "operator.master_key_not_ours", 409, Pointless, "The server cannot change this master key";
     Busy = "server.busy", 503, Safe, "The server has more to do than it can finish in time";
     ReadOnly = "server.read_only", 503, Safe, "The server takes no changes at the moment";
     Stopping = "server.stopping", 503, Safe, "The server is being stopped";

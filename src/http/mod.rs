@@ -8,6 +8,7 @@ mod client_address;
 mod codes;
 pub mod echo;
 mod etag;
+mod farewell;
 mod idempotency;
 pub mod openapi;
 mod problem;

@@ -12,6 +12,7 @@ use crate::{
     boxes::api as boxes,
     delivery::webhooks::api as webhooks,
     feed::{audit, changes},
+    operations::api as operations,
     orgs::{
         Scope,
         api::{mails, organisations, people, tokens},
@@ -146,6 +147,13 @@ routes! {
     POST "/api/v1/webhooks/{webhook}/test", ORG_ADMIN, Admin, "webhooks.test", webhooks::deliveries::test, webhooks::deliveries::TEST;
     GET "/api/v1/webhooks/{webhook}/deliveries", ORG_ADMIN, Admin, "webhooks.deliveries", webhooks::deliveries::list, webhooks::deliveries::LIST;
     POST "/api/v1/webhooks/{webhook}/deliveries/{delivery}/redelivery", ORG_ADMIN, Admin, "webhooks.redelivery", webhooks::deliveries::redeliver, webhooks::deliveries::REDELIVER;
+
+    POST "/api/v1/operator/backups", OPERATOR, Admin, "backups.create", operations::create, operations::CREATE;
+    GET "/api/v1/operator/backups", OPERATOR, Admin, "backups.list", operations::list, operations::LIST;
+    GET "/api/v1/operator/backups/{name}", OPERATOR, Admin, "backups.show", operations::show, operations::SHOW;
+    DELETE "/api/v1/operator/backups/{name}", OPERATOR, Admin, "backups.remove", operations::remove, operations::REMOVE;
+    POST "/api/v1/operator/master-key/rotation", OPERATOR, Admin, "master_key.rotate", operations::rotate, operations::ROTATE;
+    GET "/api/v1/operator/master-key/rotation", OPERATOR, Admin, "master_key.rotation", operations::rotation, operations::ROTATION;
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.

@@ -34,7 +34,7 @@ impl<M: Machine + Clone + PartialEq + std::fmt::Debug> Story<M> {
     /// Decides, evolves, and checks that events and snapshot survive their bytes.
     fn tell(&mut self, command: M::Command) -> Result<usize, M::Refusal> {
         let now = UnixMillis(1_790_000_000_000 + self.revision);
-        let cx = Context { org: ORG, now, up_since: UnixMillis(0), by: Principal::Server, from: None };
+        let cx = Context { org: ORG, now, epoch: 1, up_since: UnixMillis(0), by: Principal::Server, from: None };
         let mut events = Vec::new();
         self.state.decide(&command, 0, &cx, &mut events)?;
         self.claims.clear();

@@ -67,8 +67,13 @@ impl Tail {
     }
 
     pub fn stored(db: &Db, partition: u8) -> Result<Self, StoreError> {
-        match db.raw().get_pinned(keys::tail(partition))? {
-            Some(bytes) => minicbor::decode(&bytes)
+        Self::read(db.raw().get_pinned(keys::tail(partition))?.as_deref())
+    }
+
+    /// Of a partition in which nothing was written there is none.
+    pub(super) fn read(stored: Option<&[u8]>) -> Result<Self, StoreError> {
+        match stored {
+            Some(bytes) => minicbor::decode(bytes)
                 .map_err(|error| StoreError::Corrupt { what: "log tail", why: error.to_string() }),
             None => Ok(Self { position: 0, hash: vec![0; 16], batch_id: vec![0; 16], epoch: 1 }),
         }

@@ -54,6 +54,7 @@ fn things_of(org: &Org) -> Objects {
         ("mail", format!("mail_{NOTHING}")),
         ("webhook", webhook),
         ("delivery", "1".to_owned()),
+        ("name", "no-backup".to_owned()),
     ])
 }
 
@@ -71,6 +72,7 @@ fn unknown_things() -> Objects {
         ("mail", id("mail")),
         ("webhook", id("whk")),
         ("delivery", "1".to_owned()),
+        ("name", "no-backup".to_owned()),
     ])
 }
 

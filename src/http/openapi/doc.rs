@@ -116,6 +116,12 @@ impl Doc {
         self.changed()
     }
 
+    /// 202 with the answer: it has begun.
+    pub const fn accepted(mut self) -> Self {
+        self.status = 202;
+        self
+    }
+
     /// 204.
     pub const fn done(mut self) -> Self {
         self.status = 204;
