@@ -8,7 +8,6 @@ mod trimming;
 use super::*;
 use crate::{
     kernel::{
-        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Progress, TokenId,
         ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Principal, Progress, Recipient, TokenId,
         machine::Stamp as EventStamp,
     },
