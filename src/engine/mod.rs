@@ -409,6 +409,17 @@ impl Engine {
         self.with_db(move |db, _| db.rows_of_all(space, after.as_deref(), limit)).await
     }
 
+    /// Who holds a unique value.
+    pub async fn claim_holder(
+        &self,
+        space: ClaimSpace,
+        org: OrgId,
+        value: &[u8],
+    ) -> Result<Option<Address>, StoreError> {
+        let digest = self.shared.claim_digest(space, org, value);
+        self.with_db(move |db, _| db.claim_holder(space, org, &digest)).await
+    }
+
     pub async fn row(&self, space: RowSpace, org: OrgId, key: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
         self.with_db(move |db, _| db.get(&keys::row(db.partition_of(org), space, org, &key))).await
     }

@@ -63,6 +63,7 @@ codes! {
     TooLarge = "request.too_large", 413, Pointless, "The request is too large";
     UnsupportedType = "request.unsupported_type", 415, Pointless, "The body is not JSON";
     UnsupportedEncoding = "request.unsupported_encoding", 415, Pointless, "The content encoding is not known";
+    NotAcceptable = "request.not_acceptable", 406, Pointless, "There is no such form of the answer";
     RouteUnknown = "route.unknown", 404, Pointless, "There is nothing under this path";
     MethodNotAllowed = "route.method_not_allowed", 405, Pointless, "This path does not know the method";
     NotFound = "object.not_found", 404, Pointless, "There is no such object";

@@ -121,7 +121,7 @@ routes! {
     POST "/api/v1/boxes/{box}/keys", BOXES_WRITE, Admin, "keys.create", boxes::keys::create, boxes::keys::CREATE;
     PATCH "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.change", boxes::keys::change, boxes::keys::CHANGE;
     DELETE "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.remove", boxes::keys::remove, boxes::keys::REMOVE;
-    GET "/api/v1/keys", BOXES_READ, Admin, "keys.list", boxes::keys::list, boxes::keys::LIST;
+    GET "/api/v1/keys", BOXES_READ, Admin, "keys.list", boxes::list_keys, boxes::KEY_LIST;
     GET "/api/v1/keys/{key}", BOXES_READ, Admin, "keys.show", boxes::keys::show, boxes::keys::SHOW;
     POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant, boxes::accesses::GRANT;
     POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch, boxes::accesses::BATCH;

@@ -93,6 +93,11 @@ impl Doc {
         self.pages::<T>()
     }
 
+    /// The same, also as CSV and NDJSON.
+    pub const fn exports<T: ToSchema, After: ToSchema>(self) -> Self {
+        self.lists::<T, After>().also(&["text/csv", "application/x-ndjson"])
+    }
+
     /// 200 with one page of these; the query is named apart.
     pub const fn pages<T: ToSchema>(mut self) -> Self {
         self.answer = Some(Schemas::page::<T>);

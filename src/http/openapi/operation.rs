@@ -267,6 +267,9 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     if doc.body.is_some() && matches!(route.guard, Guard::Token(_)) || doc.after.is_some() || doc.query.is_some() {
         codes.extend([Code::Invalid, Code::Malformed]);
     }
+    if !doc.also.is_empty() {
+        codes.push(Code::NotAcceptable);
+    }
     if is_idempotent(route) {
         codes.extend([Code::OtherBody, Code::InProgress]);
     }
