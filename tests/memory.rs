@@ -67,7 +67,7 @@ async fn tell(engine: &Engine, at: usize, command: Command) {
 
 fn call<M: Machine>(engine: &Engine) -> Call<M> {
     let (by, permit) = (Principal::Server, Permit::internal());
-    Call { by, from: None, now: engine.clock().now(), permit, replay: None }
+    Call { by, from: None, now: engine.clock().now(), permit, only_if: None, replay: None }
 }
 
 /// Without a person who exists a box forgets its accesses.
