@@ -269,7 +269,7 @@ impl Shown {
     }
 }
 
-pub(crate) const SHOW: Doc = Doc::new("Show a webhook").answers::<Detailed>();
+pub(crate) const SHOW: Doc = Doc::new("Show a webhook").shows::<Detailed>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let address = named(&ask)?;
@@ -279,7 +279,7 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let head = ask.engine.row(RowSpace::WebhookDeliveries, ask.org(), webhook.to_bytes().to_vec()).await?;
     let head = head.map(|head| HeadRow::decode_from(&head)).transpose().map_err(corrupt)?;
     let shown = Shown::of(webhook, WebhookRow::of(&known), &sealed, head, ask.now());
-    Reply::ok(&Detailed { shown, revision })
+    Reply::object(known.changed, &Detailed { shown, revision })
 }
 
 async fn look(ask: &Ask, address: Address) -> Result<(Known, u64), Problem> {

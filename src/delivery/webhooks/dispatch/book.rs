@@ -63,7 +63,7 @@ impl Book {
             deliveries: 0,
             changed: false,
             moved: false,
-            kept_at: UnixMillis(0),
+            kept_at: dispatch.now(),
         })
     }
 
