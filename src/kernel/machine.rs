@@ -112,6 +112,9 @@ pub trait Machine: Sized + Send + Unpin + 'static {
     /// What else follows.
     fn effects(&self, command: &Self::Command, events: &[Self::Event], cx: &Context, effects: &mut Effects);
 
+    /// The list and index rows that this state stands for, whatever led to it: what `castellan verify` compares.
+    fn standing_rows(&self, _rows: &mut Effects) {}
+
     /// The next moment at which time alone changes this entity.
     fn next_deadline(&self) -> Option<UnixMillis> {
         None
