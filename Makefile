@@ -7,7 +7,7 @@ export CARGO_TERM_COLOR ?= auto
 # How long the demo's server goes on serving; empty: until Ctrl-C.
 export DEMO_SECONDS ?=
 
-.PHONY: help setup build test check fmt clippy deny demo bench fuzz
+.PHONY: help setup build test test-parts check fmt clippy deny demo bench fuzz
 
 help:
 	@printf '%s\n' \
@@ -15,6 +15,7 @@ help:
 	  '  make demo     see it: a server on loopback, 500 virtual SmartBoxes, an outage, and what became of them' \
 	  '                (DEMO_SECONDS=60 make demo ends by itself)' \
 	  '  make test     all tests: stories, HTTP on a real RocksDB, a seeded world with faults, kill -9, tidiness' \
+	  '  make test-parts  what needs a program beside it: schemathesis asks the server whatever its document allows' \
 	  '  make check    what a change must pass: format, clippy, licences, and the tests' \
 	  '  make build    the release binaries: target/release/castellan and castellan-load' \
 	  '  make bench    the criterion benchmarks (benches/README.md says how to compare)' \
@@ -32,6 +33,11 @@ build: setup
 # Everything in the dev profile, whose dependencies are optimised: one compilation serves all tests, kill -9 included.
 test: setup
 	cargo test --workspace --locked
+
+# The server against its own OpenAPI document: half a minute.
+test-parts: setup
+	cargo build --locked
+	"$$(.ci/python)" tests/parts/schemathesis/run
 
 check: fmt-check clippy deny test
 

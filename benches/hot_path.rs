@@ -8,7 +8,7 @@ use castellan::{
         Plan, Scope, SecretHash, SmartBox, SyncRequest,
     },
     config::Config,
-    engine::{Call, Engine, Permit},
+    engine::{Call, Engine},
     kernel::{
         AccessId, BoxId, Chance, Clock, Codec, Context, KeyId, Machine, OrgId, PersonId, Principal, Progress, Stamp,
         UnixMillis,
@@ -239,13 +239,7 @@ fn init(config: &Config) {
 
 async fn prepare(engine: &Engine) {
     for command in set_up() {
-        let call = Call {
-            by: Principal::Server,
-            from: None,
-            now: engine.clock().now(),
-            permit: Permit::internal(),
-            replay: None,
-        };
+        let call = Call::own(engine.clock().now());
         engine.ask::<SmartBox>(BOX.at(ORG), command, call).await.expect("set up");
     }
 }
@@ -268,7 +262,7 @@ fn actor(c: &mut Criterion) {
     c.bench_function("actor round trip: a sync of 10 entries, durable", |b| {
         b.iter(|| {
             let now = engine.clock().now();
-            let call = Call { by: Principal::Server, from: None, now, permit: Permit::internal(), replay: None };
+            let call = Call::own(now);
             let told = system.block_on(engine.ask::<SmartBox>(BOX.at(ORG), sync(seq, cursor), call)).expect("synced");
             if let Answer::Synced(answer) = told.answer {
                 cursor = answer.cursor;

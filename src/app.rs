@@ -3,10 +3,13 @@
 use crate::{
     boxes::{SmartBox, census},
     config::Config,
-    delivery::mail::{MailError, Mailer},
-    engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds, Permit},
+    delivery::{
+        mail::{MailError, Mailer},
+        webhooks::{self, DispatchConfig, Dispatcher, Reach, Schedule, Webhook},
+    },
+    engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds},
     http::server::Listeners,
-    kernel::{Chance, Clock, OrgId, Principal, TokenId},
+    kernel::{Chance, Clock, OrgId, TokenId},
     operations::restore,
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
     privacy,
@@ -40,7 +43,7 @@ pub enum StartError {
 
 /// Every kind of entity there is.
 pub fn kinds(workers: usize) -> Kinds {
-    Kinds::new(workers).with::<Organisation>().with::<Person>().with::<ApiToken>().with::<SmartBox>()
+    Kinds::new(workers).with::<Organisation>().with::<Person>().with::<ApiToken>().with::<SmartBox>().with::<Webhook>()
 }
 
 pub(crate) fn database_folder(data: &Path) -> PathBuf {
@@ -82,8 +85,7 @@ pub async fn init(config: &Config, chance: Chance) -> Result<String, StartError>
 async fn first_token(engine: &Engine) -> Result<String, StartError> {
     let (id, secret) = (TokenId(engine.chance().id()), engine.chance().bytes());
     let scopes = [Scope::Operator].into_iter().collect();
-    let call =
-        Call { by: Principal::Server, from: None, now: engine.clock().now(), permit: Permit::internal(), replay: None };
+    let call = Call::own(engine.clock().now());
     let command = tokens::issued(&secret, "first operator token", scopes, None);
     let told = engine.ask::<ApiToken>(id.at(OrgId::SYSTEM), command, call).await;
     told.map_err(|failure: Failure<token::Refusal>| StartError::FirstToken(format!("{failure:?}")))?;
@@ -174,9 +176,17 @@ fn end_the_process() {
 pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHandle>) -> Result<(), StartError> {
     // Before anybody can hear that the server is ready.
     let told_to_stop = Signals::listen()?;
+    // Another part may have chosen it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let listeners = Listeners::bind(config)?;
     let (api, observability) = (listeners.api_address()?, listeners.observability_address()?);
-    let serving = listeners.serve(&engine, config, metrics)?;
+    let dispatcher = Dispatcher::start(engine.clone(), dispatch_config(config))?;
+    let door = webhooks::Door {
+        dispatcher: dispatcher.handle(),
+        reach: Arc::new(reach(config)),
+        per_organisation_max: config.webhooks.per_organisation_max,
+    };
+    let serving = listeners.serve(&engine, config, door, metrics)?;
     let (api_handle, observability_handle) = (serving.api.handle(), serving.observability.handle());
     let (last_answers, operations, farewell) = (serving.last_answers, serving.operations, serving.farewell);
     let observed = actix_rt::spawn(serving.observability);
@@ -197,12 +207,15 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     last_answers.told(Duration::from_secs(config.http.shutdown_timeout_s)).await;
     // While the workers live: a rotation waits for them.
     operations.stop().await;
+    // Before the workers end: a tick that has gone out to one of them would wait for ever.
+    engine.end_own_work().await;
     api_handle.stop(true).await;
     let _ = served.await;
     for task in upkeep {
         task.abort();
         let _ = task.await;
     }
+    dispatcher.stop(LAST_WEBHOOKS).await;
     engine.stop().await;
     observability_handle.stop(true).await;
     let _ = observed.await;
@@ -212,6 +225,33 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     farewell.end().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long webhooks that are on their way are waited for: what is not taken by then is sent again after the start.
+const LAST_WEBHOOKS: Duration = Duration::from_secs(1);
+
+fn reach(config: &Config) -> Reach {
+    Reach { allow_http: config.webhooks.allow_http, allow_networks: config.webhooks.allow_networks.clone() }
+}
+
+fn dispatch_config(config: &Config) -> DispatchConfig {
+    let given = &config.webhooks;
+    DispatchConfig {
+        reach: reach(config),
+        timeout: Duration::from_millis(given.timeout_ms),
+        concurrency: given.concurrency,
+        concurrency_per_endpoint: given.concurrency_per_endpoint,
+        open_per_endpoint: given.open_per_endpoint,
+        open_total: given.open_total,
+        log_entries: given.log_entries,
+        schedule: Schedule {
+            first: Duration::from_millis(given.retry_first_ms),
+            longest: Duration::from_secs(given.retry_longest_s),
+            probe: Duration::from_secs(given.probe_longest_s),
+            dead_after: Duration::from_secs(given.dead_after_s),
+            attempts_max: given.attempts_max,
+        },
+    }
 }
 
 /// How long threads that are ending may keep the database open.

@@ -39,6 +39,7 @@ section! {
         limits: Limits = Limits::default(),
         feed: Feed = Feed::default(),
         retention: Retention = Retention::default(),
+        webhooks: Webhooks = Webhooks::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
         log: Log = Log::default(),
@@ -146,6 +147,25 @@ section! {
 }
 
 section! {
+    Webhooks {
+        allow_http: bool = false,
+        allow_networks: Vec<IpNet> = Vec::new(),
+        timeout_ms: u64 = 15_000,
+        concurrency: usize = 64,
+        concurrency_per_endpoint: usize = 8,
+        open_per_endpoint: usize = 1000,
+        open_total: usize = 50_000,
+        retry_first_ms: u64 = 1000,
+        retry_longest_s: u64 = 3600,
+        probe_longest_s: u64 = 30,
+        dead_after_s: u64 = 259_200,
+        attempts_max: u32 = 500,
+        log_entries: u64 = 1000,
+        per_organisation_max: usize = 20,
+    }
+}
+
+section! {
     Secrets {
         master_key_file: PathBuf = PathBuf::new(),
         master_key: Sensitive = Sensitive::default(),
@@ -234,6 +254,29 @@ pub enum ConfigError {
 
 pub const VARIABLE_PREFIX: &str = "CASTELLAN__";
 
+fn at_least(key: &'static str, value: u64, least: u64) -> Result<(), ConfigError> {
+    if value >= least {
+        return Ok(());
+    }
+    Err(ConfigError::Value { key, reason: format!("must be at least {least}, is {value}") })
+}
+
+impl Webhooks {
+    fn check(&self) -> Result<(), ConfigError> {
+        at_least("webhooks.timeout_ms", self.timeout_ms, 100)?;
+        at_least("webhooks.concurrency", self.concurrency as u64, 1)?;
+        at_least("webhooks.concurrency_per_endpoint", self.concurrency_per_endpoint as u64, 1)?;
+        at_least("webhooks.open_per_endpoint", self.open_per_endpoint as u64, 1)?;
+        at_least("webhooks.open_total", self.open_total as u64, 1)?;
+        at_least("webhooks.retry_first_ms", self.retry_first_ms, 1)?;
+        at_least("webhooks.retry_longest_s", self.retry_longest_s, 1)?;
+        at_least("webhooks.probe_longest_s", self.probe_longest_s, 1)?;
+        at_least("webhooks.dead_after_s", self.dead_after_s, 1)?;
+        at_least("webhooks.attempts_max", self.attempts_max.into(), 1)?;
+        at_least("webhooks.log_entries", self.log_entries, 1)
+    }
+}
+
 impl Config {
     /// Reads a file and the environment's overrides, and checks the whole.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
@@ -294,12 +337,6 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let at_least = |key: &'static str, value: u64, least: u64| {
-            if value >= least {
-                return Ok(());
-            }
-            Err(ConfigError::Value { key, reason: format!("must be at least {least}, is {value}") })
-        };
         at_least("http.backlog", self.http.backlog.into(), 1)?;
         at_least("http.max_connections", self.http.max_connections as u64, 1)?;
         at_least("http.body_limit_bytes", self.http.body_limit_bytes as u64, 64 << 10)?;
@@ -348,6 +385,7 @@ impl Config {
         at_least("retention.round_every_s", self.retention.round_every_s, 1)?;
         at_least("retention.entities_per_s", self.retention.entities_per_s.into(), 1)?;
         at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
+        self.webhooks.check()?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

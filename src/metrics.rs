@@ -2,6 +2,7 @@
 
 use crate::{
     boxes::{Outcome, Plan, SyncAnswer, census::Census},
+    delivery::webhooks::ErrorClass,
     engine::Engine,
     kernel::MailTrouble,
 };
@@ -125,6 +126,18 @@ table! {
         "Rows removed because their retention was over: conflicts, feed, idempotency, erased (of organisations).";
     OLDEST_RECORD = Gauge "castellan_retention_oldest_record_seconds", Seconds, [],
         "Unix time of the oldest record that is kept, as the last round found it.";
+    WEBHOOK_DELIVERED = Counter "castellan_webhook_delivered_total", Count, [],
+        "Events that webhooks have taken.";
+    WEBHOOK_FAILED = Counter "castellan_webhook_failed_total", Count, ["reason"],
+        "Attempts to deliver to webhooks that failed, by reason.";
+    WEBHOOK_ATTEMPT_SECONDS = Histogram "castellan_webhook_attempt_seconds", Seconds, [],
+        "How long attempts to deliver to webhooks took.";
+    WEBHOOK_LAG_SECONDS = Gauge "castellan_webhook_lag_seconds", Seconds, [],
+        "Age of the oldest event that an active webhook has not taken.";
+    WEBHOOKS = Gauge "castellan_webhooks", Count, ["state"],
+        "Webhooks, by whether they are active or paused.";
+    WEBHOOK_PAUSED = Counter "castellan_webhook_paused_total", Count, ["reason"],
+        "Webhooks that the server has paused, by reason.";
     INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
         "Invariants found broken in production. Must stay 0.";
 }
@@ -140,6 +153,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), RECORDS)?
         .install_recorder()?;
     describe();
+    for error in ErrorClass::ALL {
+        ::metrics::counter!(WEBHOOK_FAILED, "reason" => error.name()).absolute(0);
+    }
     for invariant in crate::kernel::invariants::ALL {
         ::metrics::counter!(INVARIANT_VIOLATIONS, "id" => invariant.id).absolute(0);
     }

@@ -16,7 +16,7 @@ use sha2::Sha256;
 
 impl Machine for SmartBox {
     const KIND: EntityKind = EntityKind::SmartBox;
-    const EVOLVE_VERSION: u16 = 3;
+    const EVOLVE_VERSION: u16 = 4;
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
@@ -89,6 +89,10 @@ impl Machine for SmartBox {
         self.answer_to(command, events, revision)
     }
 
+    fn tag(&self, command: &Command, _revision: u64) -> Option<u64> {
+        self.tag_of(command)
+    }
+
     fn effects(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
         self.what_follows(command, events, cx, effects);
     }
@@ -133,7 +137,9 @@ impl Machine for SmartBox {
     }
 
     fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
-        Self::decode_from(bytes)
+        let mut state = Self::decode_from(bytes)?;
+        state.tighten();
+        Ok(state)
     }
 }
 

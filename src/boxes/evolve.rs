@@ -37,6 +37,7 @@ impl SmartBox {
                 self.plan = created.plan;
                 self.location = created.location.clone();
                 self.zone = created.zone.clone();
+                self.described = stamp.revision;
                 let bin = |label: &_| Bin {
                     label: *label,
                     fob: None,
@@ -50,6 +51,7 @@ impl SmartBox {
                 self.name = name.clone();
                 self.location = location.clone();
                 self.zone = zone.clone();
+                self.described = stamp.revision;
             }
             Event::PlanSet { plan } => self.plan = *plan,
             Event::EnrolmentCodeMade { code_hash, expires } => {

@@ -24,6 +24,7 @@ mod messages;
 mod read;
 mod rows;
 mod state;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -1,6 +1,7 @@
 //! What can be seen of a SmartBox: pure functions for reads, and the history folded from events.
 
 use super::{
+    access::Access,
     command::{AccessRecord, Act, Scope},
     event::Event,
     state::{Place, SmartBox},
@@ -13,6 +14,7 @@ use crate::kernel::{BoxId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
 pub struct Overview {
     pub id: BoxId,
     pub revision: u64,
+    pub described: u64,
     pub name: Box<str>,
     pub model: Model,
     pub plan: Plan,
@@ -49,7 +51,7 @@ pub struct Inventory {
     pub revision: u64,
     pub bins: Vec<BinView>,
     pub keys: Vec<KeyView>,
-    pub accesses: Vec<AccessRecord>,
+    pub accesses: Vec<AccessView>,
     pub people: Vec<PersonId>,
 }
 
@@ -61,6 +63,8 @@ pub struct BinView {
     pub key: Option<KeyId>,
     pub confirmed: bool,
     pub expects_late_pick_up: bool,
+    /// Of its last change.
+    pub revision: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +75,15 @@ pub struct KeyView {
     pub roaming: bool,
     pub groups: Box<[GroupId]>,
     pub place: KeyPlace,
+    /// Of the last change of the key itself; its place is told by the bins.
+    pub revision: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AccessView {
+    pub record: AccessRecord,
+    /// Of its last change.
+    pub revision: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -147,6 +160,7 @@ impl SmartBox {
         Overview {
             id: self.id(),
             revision: self.revision,
+            described: self.described(),
             name: self.name.clone(),
             model: self.model,
             plan: self.plan,
@@ -181,6 +195,7 @@ impl SmartBox {
             key: bin.fob.as_ref().and_then(|fob| self.key_on(fob)).map(|key| key.id),
             confirmed: bin.confirmed,
             expects_late_pick_up: self.late.iter().any(|late| usize::from(late.bin) == index),
+            revision: bin.revision,
         });
         let keys = self.keys.iter().map(|key| KeyView {
             key: key.id,
@@ -193,12 +208,15 @@ impl SmartBox {
                 Place::Out(person) => KeyPlace::Person { person, since: key.since },
                 Place::Unknown => KeyPlace::Unknown { since: key.since },
             },
+            revision: key.revision,
         });
+        let accesses =
+            self.accesses.iter().map(|access| AccessView { record: access.record(), revision: access.revision() });
         Inventory {
             revision: self.revision,
             bins: bins.collect(),
             keys: keys.collect(),
-            accesses: self.accesses.iter().map(super::access::Access::record).collect(),
+            accesses: accesses.collect(),
             people: self.people.iter().map(|person| person.id).collect(),
         }
     }
@@ -218,10 +236,11 @@ impl SmartBox {
         let texts = self.name.len() + self.location.len() + self.zone.len();
         let keys: usize = self.keys.iter().map(|key| key.name.len() + size_of_val(&*key.groups)).sum();
         let badges: usize = self.people.iter().map(|person| size_of_val(&*person.badges)).sum();
+        let accesses: usize = self.accesses.iter().chain(&self.withdrawn).map(Access::heap_bytes).sum();
         let items = vec(&self.bins) + vec(&self.keys) + vec(&self.accesses) + vec(&self.withdrawn) + vec(&self.people);
         let rare = vec(&self.visitors) + vec(&self.late) + vec(&self.leaving) + vec(&self.conflicts.open);
         let rings = ring(&self.departed) + ring(&self.removals) + ring(&self.journal.contents);
-        size_of::<Self>() + texts + keys + badges + items + rare + rings + vec(&self.sync.missing)
+        size_of::<Self>() + texts + keys + badges + accesses + items + rare + rings + vec(&self.sync.missing)
     }
 
     /// Whether an access of this scope may be granted here.

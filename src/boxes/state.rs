@@ -96,6 +96,9 @@ pub struct SmartBox {
     /// Unknown fobs that have left, while their claims are still held.
     #[n(25)]
     pub(super) leaving: Vec<Fob>,
+    /// Of the last change of name, location or zone.
+    #[cbor(n(26), default)]
+    pub(super) described: u64,
 }
 
 #[derive(Debug, Clone, Encode, Decode)]
@@ -355,7 +358,29 @@ impl SmartBox {
             },
             conflicts: Conflicts::default(),
             leaving: Vec::new(),
+            described: 0,
         }
+    }
+
+    /// Gives back what decoding took in advance. Into new memory: an allocator leaves what it shrinks where it is.
+    pub(super) fn tighten(&mut self) {
+        fn list<T>(items: &mut Vec<T>) {
+            if items.capacity() > items.len() {
+                let mut exact = Vec::with_capacity(items.len());
+                exact.append(items);
+                *items = exact;
+            }
+        }
+        list(&mut self.bins);
+        list(&mut self.keys);
+        list(&mut self.accesses);
+        list(&mut self.withdrawn);
+        list(&mut self.people);
+        list(&mut self.visitors);
+        list(&mut self.late);
+        list(&mut self.leaving);
+        list(&mut self.sync.missing);
+        list(&mut self.conflicts.open);
     }
 
     pub fn exists(&self) -> bool {

@@ -136,6 +136,7 @@ impl FromStr for Cursor {
 impl utoipa::PartialSchema for Cursor {
     fn schema() -> RefOr<Schema> {
         pattern(r"^[0-9]{1,9}\.[0-9]{1,18}$")
+            .examples(["1.140"])
             .description(Some("`epoch.revision`: the state that a box has stored"))
             .into()
     }

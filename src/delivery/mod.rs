@@ -1,3 +1,5 @@
-//! What leaves the server for people: mails. The engine keeps order, retries and deadlines; here is how it is done.
+//! What leaves the server of its own accord: mails to people, whose order, retries and deadlines are the engine's; events to
+//! webhooks.
 
 pub mod mail;
+pub mod webhooks;

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     kernel::{
-        Address, ClaimOp, ClaimSpace, Codec, Context as Circumstances, Effects, Machine, Principal, Progress, Stamp,
-        UnixMillis, invariants,
+        Address, ClaimOp, ClaimSpace, Codec, Condition, Context as Circumstances, Effects, Machine, Principal,
+        Progress, Stamp, UnixMillis, invariants,
     },
     store::{Ops, StoredReplay, keys, ops::OpTag},
 };
@@ -89,8 +89,14 @@ impl<M: Machine> EntityActor<M> {
     }
 
     /// Decides and evolves. On a panic the state may be half changed: the actor must not be used again.
-    fn judge(&mut self, command: &M::Command, cx: &Circumstances, held: &mut Vec<ClaimKey>) -> Judgement<M> {
-        catch_unwind(AssertUnwindSafe(|| self.judge_unguarded(command, cx, held)))
+    fn judge(
+        &mut self,
+        command: &M::Command,
+        only_if: Option<&Condition>,
+        cx: &Circumstances,
+        held: &mut Vec<ClaimKey>,
+    ) -> Judgement<M> {
+        catch_unwind(AssertUnwindSafe(|| self.judge_unguarded(command, only_if, cx, held)))
             .unwrap_or_else(|_| {
                 tracing::error!(entity = %self.address.entity, "panic in decide or evolve: entity quarantined");
                 Err(Nothing::Panicked)
@@ -98,7 +104,20 @@ impl<M: Machine> EntityActor<M> {
             .inspect_err(|_| held.drain(..).for_each(|claim| self.shared.claims.settle(&claim)))
     }
 
-    fn judge_unguarded(&mut self, command: &M::Command, cx: &Circumstances, held: &mut Vec<ClaimKey>) -> Judgement<M> {
+    fn judge_unguarded(
+        &mut self,
+        command: &M::Command,
+        only_if: Option<&Condition>,
+        cx: &Circumstances,
+        held: &mut Vec<ClaimKey>,
+    ) -> Judgement<M> {
+        let stale = only_if.and_then(|condition| {
+            let tag = self.state.tag(command, self.revision);
+            (!condition.holds(tag)).then_some(tag.is_some())
+        });
+        if stale == Some(true) {
+            return Err(Nothing::Failed(Failure::Stale));
+        }
         let mut events = Vec::new();
         let mut claims = Vec::new();
         let mut step = 0;
@@ -112,6 +131,10 @@ impl<M: Machine> EntityActor<M> {
                     return Err(Nothing::Panicked);
                 }
             };
+            // What is not there is refused as such, if it is refused.
+            if stale.is_some() {
+                return Err(Nothing::Failed(Failure::Stale));
+            }
             if step == 0 {
                 self.state.claims(command, &events, &mut claims);
                 self.take_claims(&claims, held).map_err(Nothing::Failed)?;
@@ -216,11 +239,12 @@ impl<M: Machine> EntityActor<M> {
     }
 
     fn command(&mut self, work: CommandWork<M>, origin: u16, ctx: &mut Context<Self>) {
-        let CommandWork { command, by, from, now, replay, permit, answer } = work;
+        let CommandWork { command, by, from, now, only_if, replay, permit, answer } = work;
         let cx = self.context(by, from, now);
         let mut claims = Vec::new();
-        let judged =
-            self.hold_replay(replay.as_ref(), &mut claims).and_then(|()| self.judge(&command, &cx, &mut claims));
+        let judged = self
+            .hold_replay(replay.as_ref(), &mut claims)
+            .and_then(|()| self.judge(&command, only_if.as_deref(), &cx, &mut claims));
         let reply = |result| -> Option<Box<dyn Finish>> {
             Some(Box::new(Reply::<_, M::Refusal> { result, answer, permit: Some(permit) }))
         };
@@ -241,12 +265,14 @@ impl<M: Machine> EntityActor<M> {
             self.answer_now(Item { origin, finish, claims, ..Item::default() });
             return self.quarantine(ctx);
         }
+        let tag = self.state.tag(&command, self.revision);
+        let committed = Committed { answer: answered, revision: self.revision, tag };
         if let Some(ReplayWrite { key, body_hash, render }) = replay {
-            let (status, body) = render(&answered, self.revision);
+            let (status, body) = render(&committed);
             let stored = StoredReplay { at: cx.now, body_hash, status, body };
             ops.push(OpTag::Put, &keys::replay(self.partition(), &key), |bytes| stored.encode_into(bytes));
         }
-        let finish = reply(Ok(Committed { answer: answered, revision: self.revision }));
+        let finish = reply(Ok(committed));
         self.hand_over(ops, Some(&judged), Item { origin, finish, claims, ..Item::default() });
     }
 
@@ -266,7 +292,7 @@ impl<M: Machine> EntityActor<M> {
             let finish: Option<Box<dyn Finish>> = Some(Box::new(Done { delivered, done }));
             Item { origin: NO_WORKER, finish, claims, ..Item::default() }
         };
-        match self.judge(command, &cx, &mut claims) {
+        match self.judge(command, None, &cx, &mut claims) {
             Ok((judged, _)) => match self.write(&judged, &cx, &mut ops) {
                 Ok(()) => self.hand_over(ops, Some(&judged), item(Delivered::Done, claims)),
                 Err(error) => {

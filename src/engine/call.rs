@@ -1,13 +1,15 @@
 //! What a caller gives, and what comes back.
 
 use super::{Permit, ReplayWrite};
-use crate::kernel::{ClaimSpace, Machine, Principal, UnixMillis};
+use crate::kernel::{ClaimSpace, Condition, Machine, Principal, UnixMillis};
 use std::{convert::Infallible, net::IpAddr};
 
 /// Why there is no answer. Nothing has changed, unless the outcome is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure<R> {
     Refused(R),
+    /// The object is not as the caller's condition says.
+    Stale,
     /// Another entity holds this value.
     Taken(ClaimSpace),
     /// The entity's mailbox is full, or too many are awake.
@@ -36,6 +38,7 @@ impl Failure<Infallible> {
     pub fn widen<R>(self) -> Failure<R> {
         match self {
             Self::Refused(never) => match never {},
+            Self::Stale => Failure::Stale,
             Self::Taken(space) => Failure::Taken(space),
             Self::Busy => Failure::Busy,
             Self::Quarantined => Failure::Quarantined,
@@ -56,6 +59,8 @@ impl Failure<Infallible> {
 pub struct Committed<A> {
     pub answer: A,
     pub revision: u64,
+    /// See `Machine::tag`.
+    pub tag: Option<u64>,
 }
 
 /// Who calls, when, and with what room.
@@ -65,5 +70,13 @@ pub struct Call<M: Machine> {
     /// Read once, at the door.
     pub now: UnixMillis,
     pub permit: Permit,
+    pub only_if: Option<Box<Condition>>,
     pub replay: Option<ReplayWrite<M>>,
+}
+
+impl<M: Machine> Call<M> {
+    /// A call of the server's own: bounded elsewhere, without conditions.
+    pub fn own(now: UnixMillis) -> Self {
+        Self { by: Principal::Server, from: None, now, permit: Permit::internal(), only_if: None, replay: None }
+    }
 }

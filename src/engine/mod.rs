@@ -345,8 +345,8 @@ impl Engine {
             return Err(Failure::ReadOnly);
         }
         let (answer, answered) = oneshot::channel();
-        let Call { by, from, now, permit, replay } = call;
-        let work = Work::Command(CommandWork { command, by, from, now, replay, permit, answer });
+        let Call { by, from, now, permit, only_if, replay } = call;
+        let work = Work::Command(CommandWork { command, by, from, now, only_if, replay, permit, answer });
         let origin = inbox::current_worker(&self.shared);
         let _asked = Asked::count(&self.shared.asked);
         self.shared.route(Box::new(Envelope { to, origin, work }));
@@ -460,14 +460,21 @@ impl Engine {
         self.shared.queues.iter().map(CommitQueue::waiting)
     }
 
-    /// Writes what is admitted and ends the threads. Call it when no request comes in any more.
-    pub async fn stop(&self) {
+    /// Ends ticks, messages and post while the workers still live: what is under way ends on them.
+    pub async fn end_own_work(&self) {
         let shared = &self.shared;
-        let Threads { background, commit } = std::mem::take(&mut *shared.threads.lock());
         shared.stopping.store(true, Ordering::Release);
         shared.outbox_news.iter().for_each(Notify::notify_one);
         shared.post_news.notify_one();
+        let background = std::mem::take(&mut shared.threads.lock().background);
         join(background).await;
+    }
+
+    /// Writes what is admitted and ends the threads. Call it when no request comes in any more.
+    pub async fn stop(&self) {
+        let shared = &self.shared;
+        self.end_own_work().await;
+        let commit = std::mem::take(&mut shared.threads.lock().commit);
         while !shared.broken.load(Ordering::Acquire) && !shared.queues.iter().all(CommitQueue::is_drained) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

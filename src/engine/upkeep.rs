@@ -9,7 +9,7 @@ use super::{
     work::{Delivered, Done},
 };
 use crate::{
-    kernel::{Address, Codec, Machine, UnixMillis},
+    kernel::{Address, Codec, Machine, OrgId, RowOp, UnixMillis},
     store::{
         Db, Family, Ops, StoreError,
         keys::{self, KeyKind},
@@ -101,6 +101,24 @@ pub(super) async fn write(shared: &Arc<Shared>, partition: u8, ops: Ops) -> bool
 }
 
 impl Engine {
+    /// Writes rows of the server's own work, such as how far a webhook has come: nobody decided them, so no event tells
+    /// of them. They are durable when this is true. Not for whatever an entity answers for.
+    pub async fn keep_rows(&self, org: OrgId, rows: &[RowOp]) -> bool {
+        if self.is_closed(org) || self.is_read_only() {
+            return false;
+        }
+        let partition = self.shared.db.partition_of(org);
+        let mut ops = Ops::default();
+        for row in rows {
+            let key = keys::row(partition, row.space, row.org, &row.key);
+            match &row.value {
+                Some(value) => ops.put(&key, value),
+                None => ops.delete(&key),
+            }
+        }
+        write(&self.shared, partition, ops).await
+    }
+
     /// Entities of a partition that have records, in order behind `after`.
     pub async fn histories(
         &self,

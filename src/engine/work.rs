@@ -8,7 +8,7 @@ use super::{
     permit::Permit,
 };
 use crate::{
-    kernel::{Address, Machine, Principal, Stamp, UnixMillis},
+    kernel::{Address, Condition, Machine, Principal, Stamp, UnixMillis},
     store::record::HighWater,
 };
 use std::{
@@ -43,6 +43,7 @@ pub(super) struct CommandWork<M: Machine> {
     pub by: Principal,
     pub from: Option<IpAddr>,
     pub now: UnixMillis,
+    pub only_if: Option<Box<Condition>>,
     pub replay: Option<ReplayWrite<M>>,
     pub permit: Permit,
     pub answer: oneshot::Sender<Answered<M>>,
@@ -73,8 +74,8 @@ pub(super) struct NoticeWork<M: Machine> {
 pub struct ReplayWrite<M: Machine> {
     pub key: [u8; 32],
     pub body_hash: [u8; 32],
-    /// Makes status and body of the answer at this revision.
-    pub render: fn(&M::Answer, u64) -> (u16, Vec<u8>),
+    /// Makes status and body of the answer.
+    pub render: fn(&Committed<M::Answer>) -> (u16, Vec<u8>),
 }
 
 /// What became of a tick or a message.

@@ -54,7 +54,7 @@ const LOOKS_MAX: usize = 25;
 const RECORDS: usize = 200;
 
 shapes! {
-    FeedStart, "A cursor of the feed, or `now`", pattern("^([0-9]{1,19}-[0-9]{1,19}-[0-9]{1,9}(-[0-9]{1,9})?|now)$");
+    FeedStart, "A cursor of the feed, or `now`", pattern("^([0-9]{1,19}-[0-9]{1,19}-[0-9]{1,9}(-[0-9]{1,9})?|now)$").examples(["now"]);
 }
 
 pub(crate) const LIST: Doc = Doc::new("Everything that has happened since a cursor, oldest first")

@@ -3,6 +3,7 @@
 use super::query::{Doer, EntityName, EventType, KindName, WordOfOutcome};
 use crate::{
     boxes,
+    delivery::webhooks,
     kernel::{
         EntityKind, EventOutcome, EventView, FeedCursor, Principal, UnixMillis,
         schema::{FeedPlace, Time},
@@ -82,12 +83,14 @@ pub fn principal(by: Principal) -> String {
     }
 }
 
-fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
+/// The events of a record, in order.
+pub fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
     match record.of.entity.kind {
         EntityKind::Organisation => orgs::api::events::of_organisation(record),
         EntityKind::Person => orgs::api::events::of_person(record),
         EntityKind::Token => orgs::api::events::of_token(record),
         EntityKind::SmartBox => boxes::api::events::views(record),
+        EntityKind::Webhook => webhooks::api::events::views(record),
     }
 }
 

@@ -8,5 +8,5 @@ mod item;
 mod query;
 mod streams;
 
-pub use item::{Item, items};
+pub use item::{Item, items, principal, views};
 pub use streams::Streams;

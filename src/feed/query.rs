@@ -18,16 +18,16 @@ fn kinds() -> ObjectBuilder {
 
 fn entity() -> ObjectBuilder {
     let prefixes = EntityKind::ALL.map(EntityKind::prefix).join("|");
-    pattern(&format!("^({prefixes})_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"))
+    pattern(&format!("^({prefixes})_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")).examples(["box_0123456789abcdefghjkmnpqrs"])
 }
 
 shapes! {
     EntityName, "The id of an organisation, a person, a token, a box …", entity();
     KindName, "A kind of entity", kinds();
-    TypePrefix, "An event's type, or how it begins: boxes.key, boxes.key.picked_up", pattern("^[a-z._]{1,64}$");
-    EventType, "Dotted and stable, such as boxes.key.picked_up", pattern("^[a-z_]+([.][a-z_]+)+$");
+    TypePrefix, "An event's type, or how it begins: boxes.key, boxes.key.picked_up", pattern("^[a-z._]{1,64}$").examples(["boxes.key"]);
+    EventType, "Dotted and stable, such as boxes.key.picked_up", pattern("^[a-z_]+([.][a-z_]+)+$").examples(["boxes.key.picked_up"]);
     WordOfOutcome, "What became of it", words(&["applied", "flagged", "refused"]);
-    Doer, "The id of whoever did it, or `server`, or `anonymous`", pattern("^(server|anonymous|[a-z]+_[0-9a-z]{26})$");
+    Doer, "The id of whoever did it, or `server`, or `anonymous`", pattern("^(server|anonymous|[a-z]+_[0-9a-z]{26})$").examples(["tok_0123456789abcdefghjkmnpqrs"]);
 }
 
 /// Which events are wanted.

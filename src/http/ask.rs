@@ -5,6 +5,7 @@ use super::{
     auth::Caller,
     body,
     codes::Code,
+    etag::{Conditions, Shows},
     idempotency::Idempotency,
     problem::Problem,
     refusals::Refusals,
@@ -13,14 +14,15 @@ use super::{
     ticket::{self, Ticket},
 };
 use crate::{
+    delivery::webhooks,
     engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
     feed::Streams,
-    kernel::{Address, Machine, OrgId, Principal, UnixMillis},
+    kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
     operations::Operations,
 };
 use actix_web::{HttpRequest, http::header, web::Bytes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{net::IpAddr, rc::Rc, str::FromStr, sync::Arc};
+use std::{cell::Cell, net::IpAddr, rc::Rc, str::FromStr, sync::Arc};
 use utoipa::ToSchema;
 
 /// One authenticated request with its body read.
@@ -29,6 +31,10 @@ pub struct Ask {
     pub caller: Caller,
     pub from: Option<IpAddr>,
     pub(super) idempotency: Option<Idempotency>,
+    /// Of a change.
+    pub(super) conditions: Conditions,
+    /// The tag of what this request has changed; the answer shows it.
+    pub(super) changed: Option<Rc<Cell<Option<u64>>>>,
     pub(super) worker: Rc<Worker>,
     pub(super) class: Class,
     pub(super) request: HttpRequest,
@@ -42,6 +48,8 @@ pub struct Reply {
     pub json: Vec<u8>,
     /// Instead of `json`: what is sent as it comes.
     pub stream: Option<Stream>,
+    /// What the entity tag shows.
+    pub shows: Option<Shows>,
 }
 
 /// An answer that is sent piece by piece, until whoever makes it lets go of the other end.
@@ -54,7 +62,11 @@ pub struct Stream {
 impl Reply {
     pub fn new(status: u16, body: &impl Serialize) -> Result<Self, Problem> {
         let json = serde_json::to_vec(body).map_err(|error| Problem::detailed(Code::Internal, error.to_string()))?;
-        Ok(Self { status, json, stream: None })
+        Ok(Self::bytes(status, json))
+    }
+
+    pub fn bytes(status: u16, json: Vec<u8>) -> Self {
+        Self { status, json, stream: None, shows: None }
     }
 
     pub fn ok(body: &impl Serialize) -> Result<Self, Problem> {
@@ -66,11 +78,21 @@ impl Reply {
     }
 
     pub fn no_content() -> Self {
-        Self { status: 204, json: Vec::new(), stream: None }
+        Self::bytes(204, Vec::new())
     }
 
     pub fn stream(content_type: &'static str, pieces: tokio::sync::mpsc::Receiver<Vec<u8>>) -> Self {
-        Self { status: 200, json: Vec::new(), stream: Some(Stream { content_type, pieces }) }
+        Self { stream: Some(Stream { content_type, pieces }), ..Self::bytes(200, Vec::new()) }
+    }
+
+    /// One object, at the revision that `If-Match` of a change is compared with.
+    pub fn object(revision: u64, body: &impl Serialize) -> Result<Self, Problem> {
+        Ok(Self { shows: Some(Shows::Object(revision)), ..Self::ok(body)? })
+    }
+
+    /// What is shown of several things at once.
+    pub fn view(body: &impl Serialize) -> Result<Self, Problem> {
+        Ok(Self { shows: Some(Shows::View), ..Self::ok(body)? })
     }
 }
 
@@ -152,6 +174,10 @@ impl Ask {
         }
     }
 
+    pub fn webhooks(&self) -> &webhooks::Door {
+        &self.worker.webhooks
+    }
+
     pub fn principal(&self) -> Principal {
         self.caller.principal()
     }
@@ -202,7 +228,7 @@ impl Ask {
         command: M::Command,
         refused: fn(M::Refusal) -> Problem,
     ) -> Result<Committed<M::Answer>, Problem> {
-        let told = self.engine.ask::<M>(to, command, self.call(None).await?).await;
+        let told = self.engine.ask::<M>(to, command, self.call(None, None).await?).await;
         told.map_err(|failure| Problem::of(failure, refused))
     }
 
@@ -217,18 +243,31 @@ impl Ask {
         if let Some(revision) = self.done_before(to.org).await? {
             return Ok(revision);
         }
-        let told = self.engine.ask::<M>(to, command, self.call(self.to_replay()).await?).await;
-        match told {
-            Ok(committed) => Ok(committed.revision),
+        let call = self.call(self.conditions.for_change(), self.to_replay()).await?;
+        match self.engine.ask::<M>(to, command, call).await {
+            Ok(committed) => {
+                self.shows_change(committed.tag);
+                Ok(committed.revision)
+            }
             // Its twin came first by a moment.
             Err(Failure::Replayed) => self.done_before(to.org).await?.ok_or_else(|| Code::InProgress.into()),
             Err(failure) => Err(Problem::of(failure, refused)),
         }
     }
 
-    async fn call<M: Machine>(&self, replay: Option<ReplayWrite<M>>) -> Result<Call<M>, Problem> {
+    pub(super) fn shows_change(&self, tag: Option<u64>) {
+        if let Some(changed) = &self.changed {
+            changed.set(tag);
+        }
+    }
+
+    async fn call<M: Machine>(
+        &self,
+        only_if: Option<Box<Condition>>,
+        replay: Option<ReplayWrite<M>>,
+    ) -> Result<Call<M>, Problem> {
         let permit = self.permit().await?;
-        Ok(Call { by: self.principal(), from: self.from, now: self.now(), permit, replay })
+        Ok(Call { by: self.principal(), from: self.from, now: self.now(), permit, only_if, replay })
     }
 
     async fn permit(&self) -> Result<Permit, Problem> {

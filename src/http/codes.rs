@@ -67,6 +67,7 @@ codes! {
     MethodNotAllowed = "route.method_not_allowed", 405, Pointless, "This path does not know the method";
     NotFound = "object.not_found", 404, Pointless, "There is no such object";
     AlreadyExists = "object.already_exists", 409, Pointless, "The id is in use with other content";
+    PreconditionFailed = "precondition.failed", 412, Pointless, "The object is not as the request expects it";
     AuthMissing = "auth.missing", 401, Pointless, "No token was sent";
     AuthInvalid = "auth.invalid", 401, Pointless, "The token is not valid";
     Forbidden = "auth.forbidden", 403, Pointless, "The token does not allow this";
@@ -90,6 +91,10 @@ codes! {
     FobTaken = "keys.fob_taken", 409, Pointless, "Another key has this fob";
     OperationRunning = "operator.running", 409, Safe, "Another one is under way";
     MasterKeyNotOurs = "operator.master_key_not_ours", 409, Pointless, "The server cannot change this master key";
+    WebhookChangedMeanwhile = "webhooks.changed_meanwhile", 409, Safe, "The webhook was changed at the same moment";
+    WebhookLimitReached = "webhooks.limit_reached", 409, Pointless, "The organisation has as many webhooks as it may have";
+    WebhookFeedTrimmed = "webhooks.feed_trimmed", 409, Pointless, "What the webhook would go on with is not kept any more";
+    WebhookEventGone = "webhooks.event_gone", 409, Pointless, "The event of this delivery is not kept any more";
     Busy = "server.busy", 503, Safe, "The server has more to do than it can finish in time";
     ReadOnly = "server.read_only", 503, Safe, "The server takes no changes at the moment";
     Stopping = "server.stopping", 503, Safe, "The server is being stopped";

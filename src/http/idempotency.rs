@@ -2,7 +2,7 @@
 
 use super::{ask::Ask, codes::Code, problem::Problem};
 use crate::{
-    engine::ReplayWrite,
+    engine::{Committed, ReplayWrite},
     kernel::{KeyedHash, Machine, OrgId},
 };
 use sha2::{Digest, Sha256};
@@ -40,17 +40,19 @@ impl Ask {
         match self.engine.replay(org, idempotency.key).await? {
             None => Ok(None),
             Some(stored) if stored.body_hash != self.mark_of_body(idempotency) => Err(Code::OtherBody.into()),
-            Some(stored) => match <[u8; 8]>::try_from(&stored.body[..]) {
-                Ok(revision) => Ok(Some(u64::from_be_bytes(revision))),
-                Err(_) => Err(Code::Internal.into()),
-            },
+            Some(stored) => {
+                let (revision, tag) = stored.body.split_at_checked(8).ok_or(Code::Internal)?;
+                let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
+                self.shows_change(number(tag));
+                number(revision).map(Some).ok_or_else(|| Code::Internal.into())
+            }
         }
     }
 
     pub(super) fn to_replay<M: Machine>(&self) -> Option<ReplayWrite<M>> {
         let idempotency = self.idempotency.as_ref()?;
         let (key, body_hash) = (idempotency.key, self.mark_of_body(idempotency));
-        Some(ReplayWrite { key, body_hash, render: |_, revision| (200, revision.to_be_bytes().to_vec()) })
+        Some(ReplayWrite { key, body_hash, render: revision_and_tag })
     }
 
     /// What is stored of the body. A plain hash of a short one, such as an access code, could be guessed from the disk.
@@ -74,6 +76,13 @@ impl Ask {
             }
         }
     }
+}
+
+/// What is stored of an answer: all else in it follows from the request.
+fn revision_and_tag<A>(told: &Committed<A>) -> (u16, Vec<u8>) {
+    let mut bytes = told.revision.to_be_bytes().to_vec();
+    bytes.extend(told.tag.map(u64::to_be_bytes).into_iter().flatten());
+    (200, bytes)
 }
 
 #[cfg(test)]

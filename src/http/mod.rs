@@ -7,6 +7,7 @@ pub mod body;
 mod client_address;
 mod codes;
 pub mod echo;
+mod etag;
 mod farewell;
 mod idempotency;
 pub mod openapi;
@@ -24,5 +25,6 @@ pub(crate) mod testing;
 
 pub use ask::{Ask, Changed, Page, PageQuery, Reply, Stream, limit_of};
 pub use codes::{Code, Retry};
+pub use etag::Shows;
 pub use openapi::Doc;
 pub use problem::{FieldError, Problem};

@@ -167,6 +167,7 @@ impl Problem {
     pub fn of<R>(failure: Failure<R>, refused: impl FnOnce(R) -> Self) -> Self {
         match failure {
             Failure::Refused(refusal) => refused(refusal),
+            Failure::Stale => Code::PreconditionFailed.into(),
             Failure::Taken(space) => match space {
                 ClaimSpace::Fob => Code::FobTaken.into(),
                 ClaimSpace::Email => Code::EmailTaken.into(),

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     boxes::api as boxes,
+    delivery::webhooks::api as webhooks,
     feed::{audit, changes},
     operations::api as operations,
     orgs::{
@@ -42,6 +43,13 @@ pub struct Route {
     pub name: &'static str,
     pub doc: Doc,
     pub(super) handler: fn(Ask) -> Answer,
+}
+
+impl Route {
+    /// Whether what it works on is not there before.
+    pub(super) fn creates(&self) -> bool {
+        self.method == Method::POST && (!self.path.contains('{') || self.path.ends_with("/bulk"))
+    }
 }
 
 const OPERATOR: Guard = Guard::Token(&[Scope::Operator]);
@@ -97,6 +105,7 @@ routes! {
 
     POST "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.create", tokens::create, tokens::CREATE;
     GET "/api/v1/tokens", TOKEN_ADMIN, Admin, "tokens.list", tokens::list, tokens::LIST;
+    GET "/api/v1/tokens/{token_id}", TOKEN_ADMIN, Admin, "tokens.show", tokens::show, tokens::SHOW;
     DELETE "/api/v1/tokens/{token_id}", TOKEN_ADMIN, Admin, "tokens.revoke", tokens::revoke, tokens::REVOKE;
 
     POST "/api/v1/boxes", BOXES_WRITE, Admin, "boxes.create", boxes::create, boxes::CREATE;
@@ -105,6 +114,7 @@ routes! {
     PATCH "/api/v1/boxes/{box}", BOXES_WRITE, Admin, "boxes.change", boxes::change, boxes::CHANGE;
     GET "/api/v1/boxes/{box}/inventory", BOXES_READ, Admin, "boxes.inventory", boxes::inventory, boxes::INVENTORY;
     POST "/api/v1/boxes/{box}/enrolment", BOXES_WRITE, Admin, "boxes.enrolment", boxes::make_enrolment, boxes::MAKE_ENROLMENT;
+    GET "/api/v1/boxes/{box}/bins/{bin}", BOXES_READ, Admin, "bins.show", boxes::bins::show, boxes::bins::SHOW;
     PATCH "/api/v1/boxes/{box}/bins/{bin}", BOXES_WRITE, Admin, "bins.change", boxes::bins::change, boxes::bins::CHANGE;
     POST "/api/v1/boxes/{box}/bins/{bin}/correction", BOXES_WRITE, Admin, "bins.correct", boxes::bins::correct, boxes::bins::CORRECT;
     POST "/api/v1/boxes/{box}/bins/{bin}/confirmation", BOXES_WRITE, Admin, "bins.confirm", boxes::bins::confirm, boxes::bins::CONFIRM;
@@ -115,6 +125,7 @@ routes! {
     GET "/api/v1/keys/{key}", BOXES_READ, Admin, "keys.show", boxes::keys::show, boxes::keys::SHOW;
     POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant, boxes::accesses::GRANT;
     POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch, boxes::accesses::BATCH;
+    GET "/api/v1/boxes/{box}/accesses/{access}", BOXES_READ, Admin, "accesses.show", boxes::accesses::show, boxes::accesses::SHOW;
     DELETE "/api/v1/boxes/{box}/accesses/{access}", BOXES_WRITE, Admin, "accesses.revoke", boxes::accesses::revoke, boxes::accesses::REVOKE;
     GET "/api/v1/boxes/{box}/history", BOXES_READ, Admin, "boxes.history", boxes::history::list, boxes::history::LIST;
     GET "/api/v1/conflicts", BOXES_READ, Admin, "conflicts.list", boxes::conflicts::list, boxes::conflicts::LIST;
@@ -124,6 +135,18 @@ routes! {
     GET "/api/v1/events", AUDIT, Admin, "events.list", changes::list, changes::LIST;
     GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list, audit::LIST;
     GET "/api/v1/audit/refusals", AUDIT, Admin, "audit.refusals", audit::refusals, audit::REFUSALS;
+
+    POST "/api/v1/webhooks", ORG_ADMIN, Admin, "webhooks.create", webhooks::create, webhooks::CREATE;
+    GET "/api/v1/webhooks", ORG_ADMIN, Admin, "webhooks.list", webhooks::list, webhooks::LIST;
+    GET "/api/v1/webhooks/{webhook}", ORG_ADMIN, Admin, "webhooks.show", webhooks::show, webhooks::SHOW;
+    PATCH "/api/v1/webhooks/{webhook}", ORG_ADMIN, Admin, "webhooks.change", webhooks::change, webhooks::CHANGE;
+    DELETE "/api/v1/webhooks/{webhook}", ORG_ADMIN, Admin, "webhooks.delete", webhooks::delete, webhooks::DELETE;
+    POST "/api/v1/webhooks/{webhook}/secret", ORG_ADMIN, Admin, "webhooks.secret", webhooks::rotate, webhooks::ROTATE;
+    POST "/api/v1/webhooks/{webhook}/pause", ORG_ADMIN, Admin, "webhooks.pause", webhooks::pause, webhooks::PAUSE;
+    POST "/api/v1/webhooks/{webhook}/resume", ORG_ADMIN, Admin, "webhooks.resume", webhooks::resume, webhooks::RESUME;
+    POST "/api/v1/webhooks/{webhook}/test", ORG_ADMIN, Admin, "webhooks.test", webhooks::deliveries::test, webhooks::deliveries::TEST;
+    GET "/api/v1/webhooks/{webhook}/deliveries", ORG_ADMIN, Admin, "webhooks.deliveries", webhooks::deliveries::list, webhooks::deliveries::LIST;
+    POST "/api/v1/webhooks/{webhook}/deliveries/{delivery}/redelivery", ORG_ADMIN, Admin, "webhooks.redelivery", webhooks::deliveries::redeliver, webhooks::deliveries::REDELIVER;
 
     POST "/api/v1/operator/backups", OPERATOR, Admin, "backups.create", operations::create, operations::CREATE;
     GET "/api/v1/operator/backups", OPERATOR, Admin, "backups.list", operations::list, operations::LIST;

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    delivery::webhooks,
     engine::Engine,
     feed::Streams,
     metrics::{self, AdmissionMetrics, RouteMetrics},
@@ -37,6 +38,7 @@ use std::{
 /// What one worker thread needs to serve requests: looked up once.
 pub(super) struct Worker {
     pub engine: Engine,
+    pub webhooks: webhooks::Door,
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
     pub refusals: Arc<Refusals>,
@@ -70,6 +72,7 @@ impl Worker {
         hex(&random[..4], &mut request_prefix);
         Rc::new(Self {
             engine: engine.clone(),
+            webhooks: shared.webhooks.clone(),
             admission,
             failures: Arc::clone(&shared.failures),
             refusals: Arc::clone(&shared.refusals),
@@ -147,6 +150,7 @@ impl Drop for Working {
 /// What all workers share.
 #[derive(Clone)]
 struct Shared {
+    webhooks: webhooks::Door,
     failures: Arc<FailureLimit>,
     refusals: Arc<Refusals>,
     streams: Arc<Streams>,
@@ -238,10 +242,17 @@ impl Listeners {
     }
 
     /// Starts serving. The API's worker threads are the engine's: each attaches itself first.
-    pub fn serve(self, engine: &Engine, config: &Config, metrics: Option<PrometheusHandle>) -> io::Result<Serving> {
+    pub fn serve(
+        self,
+        engine: &Engine,
+        config: &Config,
+        webhooks: webhooks::Door,
+        metrics: Option<PrometheusHandle>,
+    ) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
         let operations = Operations::start(engine.clone(), config)?;
         let shared = Shared {
+            webhooks,
             failures: Arc::new(failures),
             refusals: Arc::default(),
             streams: Arc::new(Streams::new(&config.feed)),

@@ -6,6 +6,7 @@ use super::{
     body::{self, Encoding},
     client_address::client_address,
     codes::Code,
+    etag::{self, Conditions, Judged},
     idempotency::Idempotency,
     problem::Problem,
     routes::{Guard, Route},
@@ -23,13 +24,15 @@ use actix_web::{
     },
     web::{Bytes, Payload},
 };
-use std::{convert::Infallible, net::IpAddr, rc::Rc, sync::atomic::Ordering, time::Duration};
+use std::{cell::Cell, convert::Infallible, net::IpAddr, rc::Rc, sync::atomic::Ordering, time::Duration};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Tells a proxy to pass on what it gets at once.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Whoever keeps an answer asks again with its tag.
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// Longer requests are logged.
@@ -50,7 +53,7 @@ pub(super) async fn serve(
     let request_id = worker.request_id(request.headers().get(REQUEST_ID));
     let result = handle(route, &worker, request, payload).await;
     let (status, mut response) = match result {
-        Ok(reply) => (reply.status, success(reply, request_id.clone())),
+        Ok((reply, tag)) => (reply.status, success(reply, tag, request_id.clone())),
         Err(problem) => (problem.status(), failure(&problem, request_id.clone())),
     };
     if worker.stopping.load(Ordering::Relaxed) {
@@ -77,7 +80,7 @@ async fn handle(
     worker: &Rc<Worker>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<Reply, Problem> {
+) -> Result<(Reply, Option<String>), Problem> {
     let from = client_address(&request, &worker.trusted_proxies);
     let caller = match authenticate(route, worker, &request).await {
         Ok(caller) => caller,
@@ -94,17 +97,46 @@ async fn handle(
         }
         _ => None,
     };
+    let reads = route.method == Method::GET;
+    let (conditions, changed) = match route.guard {
+        Guard::Token(_) => (Conditions::of(request.headers())?, (!reads).then(Rc::<Cell<Option<u64>>>::default)),
+        Guard::Nobody | Guard::Box => Default::default(),
+    };
+    if conditions.wants_a_match() && route.creates() {
+        let detail = "what this request makes is not there yet, so that nothing matches";
+        return Err(Problem::detailed(Code::PreconditionFailed, detail));
+    }
+    let none = Conditions::default();
+    let (for_read, for_change) = if reads { (conditions, none) } else { (none, conditions) };
     let ask = Ask {
         engine: worker.engine.clone(),
         caller,
         from,
         idempotency,
+        conditions: for_change,
+        changed: changed.clone(),
         worker: Rc::clone(worker),
         class: route.class,
         request,
         body,
     };
-    (route.handler)(ask).await.map_err(|problem| refusal(route, worker, caller, from, problem))
+    let reply = (route.handler)(ask).await.map_err(|problem| refusal(route, worker, caller, from, problem))?;
+    match changed.and_then(|changed| changed.get()) {
+        Some(revision) => Ok((reply, Some(etag::of_change(revision)))),
+        None => shown(reply, &for_read),
+    }
+}
+
+/// Whoever has these bytes is not given them again.
+fn shown(mut reply: Reply, conditions: &Conditions) -> Result<(Reply, Option<String>), Problem> {
+    let Some(shows) = reply.shows else { return Ok((reply, None)) };
+    let tag = shows.tag(&reply.json);
+    match conditions.judge(shows, &tag) {
+        Judged::Show => {}
+        Judged::NotModified => reply = Reply { shows: Some(shows), ..Reply::bytes(304, Vec::new()) },
+        Judged::Failed => return Err(Code::PreconditionFailed.into()),
+    }
+    Ok((reply, Some(tag)))
 }
 
 async fn authenticate(route: &Route, worker: &Worker, request: &HttpRequest) -> Result<Caller, Problem> {
@@ -166,9 +198,15 @@ fn refused(request: &HttpRequest, problem: Problem) -> HttpResponse {
     failure(&problem, request_id)
 }
 
-fn success(reply: Reply, request_id: HeaderValue) -> HttpResponse {
+fn success(reply: Reply, tag: Option<String>, request_id: HeaderValue) -> HttpResponse {
     let mut response = HttpResponse::build(status(reply.status));
     response.insert_header((REQUEST_ID, request_id));
+    if let Some(tag) = tag {
+        response.insert_header((header::ETAG, tag));
+        if reply.shows.is_some() {
+            response.insert_header((header::CACHE_CONTROL, ASK_AGAIN));
+        }
+    }
     if let Some(stream) = reply.stream {
         return streamed(response, stream);
     }

@@ -30,6 +30,10 @@ pub enum RowSpace {
     EnrolmentCodes = 8,
     /// org, key → its long texts.
     KeyTexts = 9,
+    /// org, webhook → webhook list row.
+    Webhooks = 10,
+    /// org, webhook → how far it has come; org, webhook, number from the end → one delivery.
+    WebhookDeliveries = 11,
     /// org, dead mail → what it was and why it could not be brought.
     DeadLetters = 12,
     /// System organisation, organisation → since when it is being erased.
@@ -37,7 +41,7 @@ pub enum RowSpace {
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -47,6 +51,8 @@ impl RowSpace {
         Self::Conflicts,
         Self::EnrolmentCodes,
         Self::KeyTexts,
+        Self::Webhooks,
+        Self::WebhookDeliveries,
         Self::DeadLetters,
         Self::Erasures,
     ];
@@ -145,10 +151,12 @@ pub enum VaultField {
     Profile = 1,
     /// A person's access code and badges.
     Credentials = 2,
+    /// A webhook's address and its signing secrets.
+    WebhookSecret = 3,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 2] = [Self::Profile, Self::Credentials];
+    pub const ALL: [Self; 3] = [Self::Profile, Self::Credentials, Self::WebhookSecret];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|field| *field as u8 == number)

@@ -14,10 +14,11 @@ pub enum EntityKind {
     Person = 2,
     Token = 3,
     SmartBox = 4,
+    Webhook = 5,
 }
 
 impl EntityKind {
-    pub const ALL: [Self; 4] = [Self::Organisation, Self::Person, Self::Token, Self::SmartBox];
+    pub const ALL: [Self; 5] = [Self::Organisation, Self::Person, Self::Token, Self::SmartBox, Self::Webhook];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
@@ -29,6 +30,7 @@ impl EntityKind {
             Self::Person => "person",
             Self::Token => "token",
             Self::SmartBox => "box",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -39,6 +41,7 @@ impl EntityKind {
             Self::Person => PersonId::PREFIX,
             Self::Token => TokenId::PREFIX,
             Self::SmartBox => BoxId::PREFIX,
+            Self::Webhook => WebhookId::PREFIX,
         }
     }
 }
@@ -221,7 +224,8 @@ macro_rules! typed_id {
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
                 let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String);
-                text.pattern(Some(concat!("^", $prefix, "_[0-7][0-9a-hjkmnp-tv-z]{25}$"))).into()
+                let text = text.pattern(Some(concat!("^", $prefix, "_[0-7][0-9a-hjkmnp-tv-z]{25}$")));
+                text.examples([concat!($prefix, "_0123456789abcdefghjkmnpqrs")]).into()
             }
         }
 
@@ -270,6 +274,7 @@ entity_id!(
 entity_id!(PersonId, "per", Person);
 entity_id!(TokenId, "tok", Token);
 entity_id!(BoxId, "box", SmartBox);
+entity_id!(WebhookId, "whk", Webhook);
 typed_id!(
     /// A key on its fob. Lives inside the SmartBox that is its home.
     KeyId, "key");

@@ -3,6 +3,7 @@
 //! Pure: knows no context, no RocksDB, no HTTP.
 
 pub mod chance;
+pub mod condition;
 pub mod effects;
 pub mod feed;
 pub mod ids;
@@ -12,11 +13,14 @@ pub mod schema;
 pub mod time;
 
 pub use chance::Chance;
+pub use condition::{Condition, Named};
 pub use effects::{
     ClaimOp, ClaimSpace, Effects, MailCopy, MailName, MailRequest, MailTrouble, Message, MessageTarget, Recipient,
     RowOp, RowSpace, VaultField, VaultOp,
 };
 pub use feed::{EventOutcome, EventView, FeedCursor};
-pub use ids::{AccessId, Address, BoxId, EntityId, EntityKind, GroupId, KeyId, MailId, OrgId, PersonId, TokenId};
+pub use ids::{
+    AccessId, Address, BoxId, EntityId, EntityKind, GroupId, KeyId, MailId, OrgId, PersonId, TokenId, WebhookId,
+};
 pub use machine::{Codec, Context, Incoming, KeyedHash, Machine, Principal, Progress, Stamp};
 pub use time::{Clock, UnixMillis};

@@ -7,6 +7,9 @@ use utoipa::{
     openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type, schema::AdditionalProperties},
 };
 
+const SECRET_EXAMPLE: &str = "cas_0123456789abcdefghjkmnpqrs_0123456789abcdefghjkmnpqrs_\
+AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
@@ -35,6 +38,7 @@ pub fn line(characters_max: usize) -> ObjectBuilder {
     pattern(&format!("^[^{CONTROLS}{BLANKS}]([^{CONTROLS}]*[^{CONTROLS}{BLANKS}])?$"))
         .min_length(Some(1))
         .max_length(Some(characters_max))
+        .examples(["A-1"])
 }
 
 /// 1 to `N` characters on one line.
@@ -60,6 +64,7 @@ impl<const N: usize> PartialSchema for TextOrEmpty<N> {
     fn schema() -> RefOr<Schema> {
         pattern(&format!("^([^{CONTROLS}{BLANKS}]([^{CONTROLS}]*[^{CONTROLS}{BLANKS}])?)?$"))
             .max_length(Some(N))
+            .examples(["By the back door"])
             .description(Some(format!("At most {N} characters, no control characters, no blanks at the ends")))
             .into()
     }
@@ -98,13 +103,13 @@ fn whole(least: usize) -> ObjectBuilder {
 
 shapes! {
     Time, "RFC 3339 in UTC, with milliseconds",
-        known(KnownFormat::DateTime).pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"));
-    TimeGiven, "RFC 3339 with any offset, not before 1970", known(KnownFormat::DateTime);
+        known(KnownFormat::DateTime).pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")).examples(["2026-11-01T08:00:00.000Z"]);
+    TimeGiven, "RFC 3339 with any offset, not before 1970", known(KnownFormat::DateTime).examples(["2100-01-01T00:00:00Z"]);
     Zone, "The name of an IANA time zone, such as Europe/Rome",
-        pattern("^[A-Za-z0-9_+/-]+$").max_length(Some(64)).format(Some(SchemaFormat::Custom("iana-time-zone".into())));
+        pattern("^[A-Za-z0-9_+/-]+$").max_length(Some(64)).format(Some(SchemaFormat::Custom("iana-time-zone".into()))).examples(["Europe/Rome"]);
     Whole64, "A whole number of 64 bits", whole(0);
     FromOne64, "A whole number of 64 bits, from 1", whole(1);
-    FeedPlace, "A cursor of the feed", pattern("^[0-9]{1,19}-[0-9]{1,19}-[0-9]{1,9}(-[0-9]{1,9})?$");
+    FeedPlace, "A cursor of the feed", pattern("^[0-9]{1,19}-[0-9]{1,19}-[0-9]{1,9}(-[0-9]{1,9})?$").examples(["1-4711-3"]);
     Address, "A network address", text();
-    Secret, "A token, shown once", pattern("^c(as|bx)_[0-9a-z]{26}_[0-9a-z]{26}_[A-Za-z0-9_-]{43}$");
+    Secret, "A token, shown once", pattern("^c(as|bx)_[0-9a-z]{26}_[0-9a-z]{26}_[A-Za-z0-9_-]{43}$").examples([SECRET_EXAMPLE]);
 }

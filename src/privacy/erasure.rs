@@ -3,8 +3,8 @@
 
 use super::retention::{Settings, count, failed, pace};
 use crate::{
-    engine::{Call, Engine, Failure, Permit},
-    kernel::{OrgId, Principal},
+    engine::{Call, Engine, Failure},
+    kernel::OrgId,
     orgs::{Organisation, organisation::Command},
 };
 use std::convert::Infallible;
@@ -27,8 +27,7 @@ async fn erase(engine: &Engine, settings: &Settings, organisation: OrgId) -> Res
         count("erased", removed);
         pace(removed, settings.records_per_s).await;
     }
-    let call =
-        Call { by: Principal::Server, from: None, now: engine.clock().now(), permit: Permit::internal(), replay: None };
+    let call = Call::own(engine.clock().now());
     let done = Command::Erased { organisation };
     let told = engine.ask::<Organisation>(OrgId::SYSTEM.at(OrgId::SYSTEM), done, call).await;
     told.map_err(|failure| Failure::Store(format!("{failure:?}")))?;

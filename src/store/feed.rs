@@ -12,6 +12,7 @@ use super::{
 };
 use crate::kernel::{Address, EntityId, EntityKind, FeedCursor, OrgId, UnixMillis};
 use rocksdb::{Direction, IteratorMode, ReadOptions};
+use std::collections::HashSet;
 
 const EPOCH: usize = 8;
 const ENTRY: usize = Address::BYTES + 8;
@@ -306,6 +307,29 @@ impl Db {
             }
         }
         Ok(None)
+    }
+
+    /// The first place that an organisation's feed still has.
+    pub fn feed_begin(&self, org: OrgId) -> Result<FeedCursor, StoreError> {
+        Ok(self.feed_ends(org)?.1)
+    }
+
+    /// Organisations with a record at or behind the position `from`, before `end`, and how far was looked.
+    pub fn feed_orgs(&self, partition: u8, from: u64, end: u64) -> Result<(HashSet<OrgId>, u64), StoreError> {
+        let mut read = ReadOptions::default();
+        read.set_iterate_upper_bound(keys::feed(partition, end).to_vec());
+        let start = keys::feed(partition, from);
+        let (mut orgs, mut rows) = (HashSet::new(), 0);
+        for row in self.raw().iterator_opt(IteratorMode::From(&start, Direction::Forward), read) {
+            let (key, row) = row?;
+            if rows == ROWS_MAX {
+                return Ok((orgs, position(&key)?));
+            }
+            rows += 1;
+            let row = Entries::read(&row)?;
+            orgs.extend((0..row.len()).filter_map(|number| Some(row.get(number)?.0.org)));
+        }
+        Ok((orgs, end))
     }
 
     fn record_at(&self, of: Address, first_revision: u64) -> Result<Option<StoredRecord>, StoreError> {

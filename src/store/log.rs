@@ -97,7 +97,8 @@ impl RocksLog {
         Self { db }
     }
 
-    /// Batches of a partition behind `from`, as far back as the write-ahead log reaches. What a follower applies.
+    /// Batches of a partition behind `from`. What a follower applies. The write-ahead log is not kept for followers: a
+    /// position that it no longer reaches is refused.
     pub fn read(&self, partition: u8, from: u64) -> Result<Vec<(Tail, Vec<RawOp>)>, StoreError> {
         let tail_key = keys::tail(partition);
         let mut found = Vec::new();
@@ -108,6 +109,10 @@ impl RocksLog {
             if let Some(tail) = reader.tail.filter(|tail| tail.position > from) {
                 found.push((tail, reader.ops));
             }
+        }
+        let reached = found.first().map_or(self.tail(partition)?.position, |(tail, _)| tail.position - 1);
+        if reached > from {
+            return Err(StoreError::LogTrimmed { from, first: reached + 1 });
         }
         Ok(found)
     }

@@ -44,6 +44,8 @@ pub enum StoreError {
     WrongMasterKey,
     #[error("the server is being stopped")]
     Stopped,
+    #[error("the log is kept from position {first} on, not from {from}")]
+    LogTrimmed { from: u64, first: u64 },
     #[error("the store's readers are all busy")]
     Busy,
 }

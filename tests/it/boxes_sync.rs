@@ -70,7 +70,7 @@ fn a_cursor_that_was_never_given_gets_everything_and_proves_nothing() {
     org.client.patch(&format!("/boxes/{}/bins/A-1", smart_box.id), &json!({"state": "protected"})).ok();
     assert!(org.show(&smart_box.id)["pending_since"].is_string());
     let good = smart_box.cursor.clone();
-    for strange in [json!("9.9"), json!("1.18446744073709551615"), json!("0.0"), json!(foreign), Value::Null] {
+    for strange in [json!("9.9"), json!("1.999999999999999999"), json!("0.0"), json!(foreign), Value::Null] {
         let mut request = smart_box.request();
         request["cursor"] = strange.clone();
         let told = smart_box.send(&request).is(200);

@@ -63,6 +63,7 @@ impl Past {
             from: Some([192, 0, 2, 77].into()),
             now: self.clock.now(),
             permit: Permit::internal(),
+            only_if: None,
             replay: None,
         };
         self.engine.ask::<SmartBox>(id.at(org), command, call).await.map(|committed| committed.answer)

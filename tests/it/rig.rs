@@ -89,6 +89,11 @@ impl Rig {
         self.variables.push((format!("CASTELLAN__{key}"), value.to_owned()));
     }
 
+    /// Any variable of the environment, from the next start on.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -370,7 +375,9 @@ impl Client {
             Some(body) => self.agent.run(request.body(body)?)?,
             None => self.agent.run(request.body(())?)?,
         };
-        Ok(answer(response, &what))
+        let answer = answer(response, &what);
+        crate::documented::check(method, &format!("{prefix}{path}"), &answer);
+        Ok(answer)
     }
 
     /// All items of a list, by pages of `limit`.
@@ -469,10 +476,13 @@ impl Answer {
         }
     }
 
-    /// All that may be told of an object: status and body without the id of the request.
-    pub fn bare(&self) -> (u16, String) {
+    /// All that may be told of an object: status, headers and body, without the id of the request and the time.
+    pub fn bare(&self) -> (u16, Vec<String>, String) {
         let id = self.header("x-request-id").unwrap_or("-");
-        (self.status, self.told().replace(id, "-"))
+        let told = self.headers.iter().filter(|(name, _)| *name != "date" && *name != "x-request-id");
+        let mut headers: Vec<_> = told.map(|(name, value)| format!("{name}: {value:?}")).collect();
+        headers.sort();
+        (self.status, headers, self.told().replace(id, "-"))
     }
 }
 

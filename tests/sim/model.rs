@@ -114,7 +114,7 @@ impl ModelBox {
         assert_eq!(self.known_bins, bins, "bins of {:?}", self.id);
         let keys: BTreeMap<_, _> = inventory.keys.iter().map(|key| (key.key, key.fob)).collect();
         assert_eq!(self.known_keys, keys, "keys of {:?}", self.id);
-        let accesses: BTreeSet<_> = inventory.accesses.iter().map(|access| access.id).collect();
+        let accesses: BTreeSet<_> = inventory.accesses.iter().map(|access| access.record.id).collect();
         assert_eq!(self.known_accesses, accesses, "accesses of {:?}", self.id);
         let people: BTreeSet<_> = inventory.people.iter().copied().collect();
         assert_eq!(self.known_people, people, "people of {:?}", self.id);

@@ -3,8 +3,8 @@
 use crate::model::{Dice, ModelBox};
 use castellan::{
     boxes::{self, AccessRecord, Act, Command, Creation, Fob, KeyRecord, Label, SmartBox},
-    engine::{Call, Engine, EngineConfig, Failure, Kinds, Permit, verify},
-    kernel::{AccessId, Address, BoxId, Chance, Clock, Codec, GroupId, KeyId, OrgId, PersonId, Principal, UnixMillis},
+    engine::{Call, Engine, EngineConfig, Failure, Kinds, verify},
+    kernel::{AccessId, Address, BoxId, Chance, Clock, Codec, GroupId, KeyId, OrgId, PersonId, UnixMillis},
     orgs::{ApiToken, Organisation, Person, Role, person},
     store::{
         CommitLog, Db, Keyring, Options, RocksLog, StoredRecord,
@@ -159,7 +159,7 @@ impl World {
     }
 
     fn call<M: castellan::kernel::Machine>(&self) -> Call<M> {
-        Call { by: Principal::Server, from: None, now: self.clock.now(), permit: Permit::internal(), replay: None }
+        Call::own(self.clock.now())
     }
 
     fn address(&self, at: usize) -> Address {

@@ -3,7 +3,7 @@
 use crate::{File, files, hold};
 
 const LONGEST_FILE_LINES: usize = 500;
-const CONTEXTS: [&str; 2] = ["orgs", "boxes"];
+const CONTEXTS: [&str; 3] = ["orgs", "boxes", "delivery/webhooks"];
 
 /// The text with comments and the insides of literals blanked, so that only code is judged. Lines stay lines.
 fn code(text: &str) -> String {
@@ -105,10 +105,11 @@ fn rooms(file: &File) -> Vec<String> {
     complaints
 }
 
-/// All of a context but its `api` and its tests.
+/// All of a context but its `api`, its tests and its background work.
 fn is_pure(path: &str) -> bool {
     let inside = CONTEXTS.iter().find_map(|context| path.strip_prefix(&format!("src/{context}/")));
-    inside.is_some_and(|file| !file.starts_with("api") && !file.contains("tests"))
+    let shell = |file: &str| ["api", "dispatch"].iter().any(|room| file.starts_with(room));
+    inside.is_some_and(|file| !shell(file) && !file.contains("tests"))
 }
 
 fn pure_core(file: &File) -> Vec<String> {
@@ -157,6 +158,27 @@ fn unfinished(file: &File) -> Vec<String> {
         complaints.extend(lines.into_iter().map(|line| format!("{}:{line}: `{word}`: do it or delete it", file.path)));
     }
     complaints
+}
+
+/// Whose schema is written by hand: `Grant` and `FirstGrant`, and the two parameters of every list.
+const BY_HAND: [&str; 2] = ["NewAccess", "PageQuery"];
+
+/// What comes over the wire says so in the OpenAPI document too: whoever refuses unknown fields derives its schema.
+fn undocumented(file: &File) -> Vec<String> {
+    let lines: Vec<&str> = file.text.lines().collect();
+    let refuses = lines.iter().enumerate().filter(|(_, line)| line.trim().starts_with("#[serde(deny_unknown_fields"));
+    let of_an_item = |at: usize| {
+        let is_attribute = |line: &&&str| line.trim().starts_with('#');
+        let before = lines[..at].iter().rev().take_while(is_attribute);
+        let behind = lines[at..].iter().take_while(is_attribute);
+        before.chain(behind).any(|line| line.contains("ToSchema") || line.contains("IntoParams"))
+    };
+    let is_by_hand = |at: usize| {
+        let item = lines[at..].iter().find(|line| line.contains("struct ") || line.contains("enum "));
+        item.is_some_and(|item| BY_HAND.iter().any(|name| item.contains(name)))
+    };
+    let bad = refuses.filter(|(at, _)| !of_an_item(*at) && !is_by_hand(*at));
+    bad.map(|(at, _)| format!("{}:{}: derive ToSchema or IntoParams", file.path, at + 1)).collect()
 }
 
 fn everywhere(rule: impl Fn(&File) -> Vec<String>, folders: &[&str]) {
@@ -219,4 +241,13 @@ fn nothing_is_left_half_built() {
     let bad = format!("// {}: later\n#[ignore]\nfn f() {{ todo!() }}", concat!("FIX", "ME"));
     assert_eq!(unfinished(&sample("src/a.rs", &bad)).len(), 3);
     everywhere(unfinished, &["src", "tests", "loadtest", "benches"]);
+}
+
+#[test]
+fn every_type_of_the_wire_is_in_the_openapi_document() {
+    let of = |derives: &str| format!("#[derive({derives})]\n#[serde(deny_unknown_fields)]\nstruct Body {{}}");
+    assert_eq!(undocumented(&sample("src/orgs/api/people.rs", &of("Deserialize"))).len(), 1);
+    assert!(undocumented(&sample("src/orgs/api/people.rs", &of("Deserialize, ToSchema"))).is_empty());
+    let wire = |file: &&File| file.path != "src/config.rs" && !file.path.starts_with("src/http/body");
+    hold(files(&["src"], ".rs").iter().filter(wire).flat_map(undocumented).collect());
 }

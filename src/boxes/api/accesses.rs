@@ -1,8 +1,8 @@
 //! Accesses: who may pick up what, from when until when.
 
-use super::{change_box, look, named, schema::Grant};
+use super::{ShownAccess, change_box, look, named, refused, schema::Grant};
 use crate::{
-    boxes::{AccessRecord, Command, Scope},
+    boxes::{AccessRecord, Command, Refusal, Scope, SmartBox},
     http::{Ask, Changed, Code, Doc, Problem, Reply, body::objects},
     kernel::{AccessId, GroupId, KeyId, PersonId, RowSpace, UnixMillis},
     orgs::api::{Wrong, checked_zone},
@@ -169,6 +169,15 @@ pub(crate) async fn batch(ask: Ask) -> Result<Reply, Problem> {
     }
     let (accesses, revision) = granted(&ask, &accesses, "/accesses").await?;
     Reply::created(&GrantedAll { accesses, revision })
+}
+
+pub(crate) const SHOW: Doc = Doc::new("Show an access").shows::<ShownAccess>();
+
+pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
+    let id: AccessId = ask.path("access")?;
+    let find = move |state: &SmartBox| state.inventory().accesses.into_iter().find(|access| access.record.id == id);
+    let access = look(&ask, named(&ask)?, find).await?.ok_or_else(|| refused(Refusal::AccessNotFound))?;
+    Reply::object(access.revision, &ShownAccess::from(access))
 }
 
 pub(crate) const REVOKE: Doc = Doc::new("Withdraw an access").changed();

@@ -1,12 +1,21 @@
 //! Bins: their state, and what an administrator found in them.
 
-use super::change_box;
+use super::{ShownBin, change_box, look, named, refused};
 use crate::{
-    boxes::{BinState, Command, Fob},
+    boxes::{BinState, Command, Fob, Label, Refusal},
     http::{Ask, Changed, Code, Doc, Problem, Reply},
 };
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
+
+pub(crate) const SHOW: Doc = Doc::new("Show a bin").shows::<ShownBin>();
+
+pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
+    let label: Label = ask.path("bin")?;
+    let found = look(&ask, named(&ask)?, move |state| state.inventory().bins.into_iter().find(|bin| bin.bin == label));
+    let bin = found.await?.ok_or_else(|| refused(Refusal::BinNotFound))?;
+    Reply::object(bin.revision, &ShownBin::from(bin))
+}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

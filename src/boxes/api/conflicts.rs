@@ -25,7 +25,7 @@ struct Place(BoxId, u64);
 
 impl utoipa::PartialSchema for Place {
     fn schema() -> RefOr<Schema> {
-        pattern(r"^box_[0-7][0-9a-hjkmnp-tv-z]{25}\.[0-9]{1,18}$").into()
+        pattern(r"^box_[0-7][0-9a-hjkmnp-tv-z]{25}\.[0-9]{1,18}$").examples(["box_0123456789abcdefghjkmnpqrs.1"]).into()
     }
 }
 
@@ -158,11 +158,11 @@ async fn find(ask: &Ask) -> Result<(BoxId, Conflict), Problem> {
     Ok((id, stored(&bytes)?))
 }
 
-pub(crate) const SHOW: Doc = Doc::new("Show a conflict with both versions").answers::<Shown>();
+pub(crate) const SHOW: Doc = Doc::new("Show a conflict with both versions").shows::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (id, conflict) = find(&ask).await?;
-    Reply::ok(&Shown::of(id, conflict))
+    Reply::object(conflict.tag(), &Shown::of(id, conflict))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -74,7 +74,7 @@ struct Made {
 
 shapes! {
     EnrolmentCode, "16 characters in groups of four, for people to type; works once, for 24 hours",
-        pattern("^([0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4}$");
+        pattern("^([0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4}$").examples(["K7QD-3MXA-9FTR-WZ20"]);
 }
 
 pub(crate) const MAKE: Doc = Doc::new("Make a code with which a box enrols")

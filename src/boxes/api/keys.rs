@@ -205,9 +205,10 @@ struct Shown {
     description: Box<str>,
     notes: Box<str>,
     pick_up_note: Box<str>,
+    revision: u64,
 }
 
-pub(crate) const SHOW: Doc = Doc::new("Show a key, its home and where it is").answers::<Shown>();
+pub(crate) const SHOW: Doc = Doc::new("Show a key, its home and where it is").shows::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let key: KeyId = ask.path("key")?;
@@ -219,16 +220,20 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     // Moving to another box at this very moment.
     let found = found.await?.ok_or_else(unknown)?;
     let texts = texts_of(&ask, key).await?;
-    Reply::ok(&Shown {
-        key,
-        name: found.name,
-        fob: found.fob,
-        roaming: found.roaming,
-        groups: found.groups,
-        r#box: home,
-        place: found.place.into(),
-        description: texts.description,
-        notes: texts.notes,
-        pick_up_note: texts.pick_up_note,
-    })
+    Reply::object(
+        found.revision,
+        &Shown {
+            key,
+            name: found.name,
+            fob: found.fob,
+            roaming: found.roaming,
+            groups: found.groups,
+            r#box: home,
+            place: found.place.into(),
+            description: texts.description,
+            notes: texts.notes,
+            pick_up_note: texts.pick_up_note,
+            revision: found.revision,
+        },
+    )
 }

@@ -23,7 +23,7 @@ pub(crate) use setup::{CREATE, create};
 
 use super::{BinState, Command, Fob, Health, Inventory, KeyPlace, Label, Model, Overview, Plan, Refusal, SmartBox};
 use crate::{
-    boxes::{AccessRecord, BoxRow, Scope},
+    boxes::{AccessView, BinView, BoxRow, Scope},
     http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
     kernel::{
         AccessId, Address, BoxId, Codec, GroupId, KeyId, PersonId, RowSpace, Stamp, UnixMillis,
@@ -223,13 +223,14 @@ impl From<Health> for ShownHealth {
     }
 }
 
-pub(crate) const SHOW: Doc = Doc::new("Show a box with its health, cursor and lateness").answers::<ShownBox>();
+pub(crate) const SHOW: Doc = Doc::new("Show a box with its health, cursor and lateness").shows::<ShownBox>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (now, up_since) = (ask.now(), ask.engine.up_since());
     let Overview {
         id,
         revision,
+        described,
         name,
         model,
         plan,
@@ -254,33 +255,36 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
         open_conflicts,
         conflicts,
     } = look(&ask, named(&ask)?, move |state| state.overview(now, up_since)).await?;
-    Reply::ok(&ShownBox {
-        r#box: id,
-        revision,
-        name,
-        model,
-        plan,
-        location,
-        zone,
-        enrolled,
-        generation,
-        suspended,
-        offline,
-        reconciling,
-        last_contact: time(last_contact),
-        contact_due: time(contact_due),
-        cursor: confirmed.map(|cursor| cursor.to_string()),
-        journal_next,
-        clock_skew_ms: skew_ms,
-        health: health.into(),
-        pending_since: time(pending_since),
-        due_by: time(due_by),
-        late,
-        visitors_unresolved,
-        late_pick_ups,
-        open_conflicts,
-        conflicts,
-    })
+    Reply::object(
+        described,
+        &ShownBox {
+            r#box: id,
+            revision,
+            name,
+            model,
+            plan,
+            location,
+            zone,
+            enrolled,
+            generation,
+            suspended,
+            offline,
+            reconciling,
+            last_contact: time(last_contact),
+            contact_due: time(contact_due),
+            cursor: confirmed.map(|cursor| cursor.to_string()),
+            journal_next,
+            clock_skew_ms: skew_ms,
+            health: health.into(),
+            pending_since: time(pending_since),
+            due_by: time(due_by),
+            late,
+            visitors_unresolved,
+            late_pick_ups,
+            open_conflicts,
+            conflicts,
+        },
+    )
 }
 
 #[derive(Serialize, ToSchema)]
@@ -302,6 +306,14 @@ struct ShownBin {
     key: Option<KeyId>,
     confirmed: bool,
     expects_late_pick_up: bool,
+    revision: u64,
+}
+
+impl From<BinView> for ShownBin {
+    fn from(view: BinView) -> Self {
+        let BinView { bin, state, fob, key, confirmed, expects_late_pick_up, revision } = view;
+        Self { bin, state, fob, key, confirmed, expects_late_pick_up, revision }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -313,6 +325,7 @@ struct ShownKey {
     roaming: bool,
     groups: Box<[GroupId]>,
     place: ShownPlace,
+    revision: u64,
 }
 
 /// Where a key is.
@@ -357,6 +370,7 @@ struct ShownAccess {
     from: Option<String>,
     #[schema(value_type = Option<Time>)]
     until: Option<String>,
+    revision: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -368,30 +382,29 @@ enum ShownScope {
     Box(bool),
 }
 
-impl From<AccessRecord> for ShownAccess {
-    fn from(record: AccessRecord) -> Self {
+impl From<AccessView> for ShownAccess {
+    fn from(AccessView { record, revision }: AccessView) -> Self {
         let scope = match record.scope {
             Scope::Key(key) => ShownScope::Key(key),
             Scope::Group(group) => ShownScope::Group(group),
             Scope::Box => ShownScope::Box(true),
         };
-        Self { access: record.id, person: record.person, scope, from: time(record.from), until: time(record.until) }
+        Self {
+            access: record.id,
+            person: record.person,
+            scope,
+            from: time(record.from),
+            until: time(record.until),
+            revision,
+        }
     }
 }
 
 pub(crate) const INVENTORY: Doc =
-    Doc::new("Show what a box holds: bins, keys, accesses, people").answers::<ShownInventory>();
+    Doc::new("Show what a box holds: bins, keys, accesses, people").shows::<ShownInventory>();
 
 pub(crate) async fn inventory(ask: Ask) -> Result<Reply, Problem> {
     let Inventory { revision, bins, keys, accesses, people } = look(&ask, named(&ask)?, SmartBox::inventory).await?;
-    let bins = bins.into_iter().map(|bin| ShownBin {
-        bin: bin.bin,
-        state: bin.state,
-        fob: bin.fob,
-        key: bin.key,
-        confirmed: bin.confirmed,
-        expects_late_pick_up: bin.expects_late_pick_up,
-    });
     let keys = keys.into_iter().map(|key| ShownKey {
         key: key.key,
         name: key.name,
@@ -399,10 +412,11 @@ pub(crate) async fn inventory(ask: Ask) -> Result<Reply, Problem> {
         roaming: key.roaming,
         groups: key.groups,
         place: key.place.into(),
+        revision: key.revision,
     });
-    Reply::ok(&ShownInventory {
+    Reply::view(&ShownInventory {
         revision,
-        bins: bins.collect(),
+        bins: bins.into_iter().map(Into::into).collect(),
         keys: keys.collect(),
         accesses: accesses.into_iter().map(Into::into).collect(),
         people,

@@ -31,7 +31,7 @@ struct Held {
 pub(crate) fn at_box(state: &SmartBox, person: PersonId) -> Option<AtBox> {
     let inventory = state.inventory();
     let accesses: Vec<_> =
-        inventory.accesses.into_iter().filter(|access| access.person == person).map(ShownAccess::from).collect();
+        inventory.accesses.into_iter().filter(|access| access.record.person == person).map(ShownAccess::from).collect();
     let held = inventory.keys.into_iter().filter_map(|key| match key.place {
         KeyPlace::Person { person: Some(holder), since } if holder == person => {
             Some(Held { key: key.key, name: key.name, fob: key.fob, since: since.to_rfc3339() })

@@ -33,12 +33,13 @@ shapes! {
     HistoryKind, "What happened", words(&[
         "pick_up", "drop_off", "opened", "corrected", "moved_in", "moved_out", "unknown_fob", "unreadable",
     ]);
-    Hash16, "16 bytes in hexadecimal", pattern("^[0-9a-f]{32}$");
-    Hash32, "32 bytes in hexadecimal", pattern("^[0-9a-f]{64}$");
+    Hash16, "16 bytes in hexadecimal", pattern("^[0-9a-f]{32}$").examples(["00112233445566778899aabbccddeeff"]);
+    Hash32, "32 bytes in hexadecimal", pattern("^[0-9a-f]{64}$").examples(["00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]);
     FirmwareName, "At most 40 bytes without control characters",
-        pattern(r"^[^\u0000-\u001F\u007F-\u009F]*$").max_length(Some(40));
-    Ticket, "To be sent with the next sync, as `Castellan-Ticket`", pattern("^[A-Za-z0-9_-]+$");
-    RemovedId, "The id of a key, an access or a person", pattern("^(key|acc|per)_[0-7][0-9a-hjkmnp-tv-z]{25}$");
+        pattern(r"^[^\u0000-\u001F\u007F-\u009F]*$").max_length(Some(40)).examples(["5.1.2"]);
+    Ticket, "To be sent with the next sync, as `Castellan-Ticket`", pattern("^[A-Za-z0-9_-]+$").examples(["AAECAwQ"]);
+    RemovedId, "The id of a key, an access or a person",
+        pattern("^(key|acc|per)_[0-7][0-9a-hjkmnp-tv-z]{25}$").examples(["key_0123456789abcdefghjkmnpqrs"]);
 }
 
 /// A grant: exactly one of `key`, `group`, `box: true`.
@@ -113,5 +114,6 @@ shapes! {
         pattern(concat!(
             r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d",
             r"(:[0-5]\d(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4]):[0-5]\d)?$",
-        ));
+        ))
+        .examples(["2026-11-01T08:00"]);
 }

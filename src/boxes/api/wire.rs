@@ -53,7 +53,7 @@ pub(crate) async fn sync(ask: Ask) -> Result<Reply, Problem> {
     let due_by = answer.due_by.unwrap_or_else(|| now.plus(answer.plan.guarantee()));
     let ticket = Ticket { smart_box: token.smart_box, plan: answer.plan as u8, due_by };
     metrics::sync().count(&answer);
-    Ok(Reply { status: 200, json: answer::encode(&answer, now.0, &ticket.to_text(ask.engine.keys())), stream: None })
+    Ok(Reply::bytes(200, answer::encode(&answer, now.0, &ticket.to_text(ask.engine.keys()))))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -21,7 +21,7 @@ fn tried(world: &World, site: usize) -> usize {
 #[test]
 fn case_2_permission_revoked_a_minute_before_the_outage_opens_and_is_flagged() {
     let mut world = world();
-    let access = world.sites[0].state.inventory().accesses[0].id;
+    let access = world.sites[0].state.inventory().accesses[0].record.id;
     let before = world.pick(0, 1, "F1", "A-1", Some(ANNA));
     world.pass(Duration::from_secs(60));
     world.run(0, Command::Revoke { access }).unwrap();
@@ -112,7 +112,7 @@ fn case_5_wrong_clocks_are_accepted_and_marked() {
 #[test]
 fn case_7_a_drop_off_after_the_end_of_the_access_is_applied() {
     let mut world = world();
-    let access = world.sites[0].state.inventory().accesses[0].id;
+    let access = world.sites[0].state.inventory().accesses[0].record.id;
     world.run(0, Command::Revoke { access }).unwrap();
     let until = Some(world.now.plus(Duration::from_secs(60)));
     let record = AccessRecord { id: crate::kernel::AccessId(5), person: ANNA, scope: Scope::Box, from: None, until };

@@ -49,7 +49,10 @@ fn a_key_that_left_again_while_its_home_was_asked_arrives_with_its_holder() {
     assert_eq!(world.holder(1, key), Some(ANNA));
     assert_eq!(world.shows(1, "A-2"), (None, true, false));
     let accesses = world.sites[1].state.inventory().accesses;
-    assert!(accesses.iter().any(|access| access.person == BEN && access.scope == Scope::Key(key)), "they come along");
+    assert!(
+        accesses.iter().any(|access| access.record.person == BEN && access.record.scope == Scope::Key(key)),
+        "they come along"
+    );
     assert!(!world.sites[0].state.inventory().people.contains(&BEN), "and are gone there");
     world.sync(0, vec![]);
     world.sync(1, vec![]);

@@ -115,7 +115,8 @@ fn perform(world: &mut World, op: &Op) {
             drop(world.try_add_key(*site, key, serial(*what), None, what % 2 == 0));
         }
         Op::Revoke { site, nth } => {
-            if let Some(access) = world.sites[*site].state.inventory().accesses.get(*nth).map(|access| access.id) {
+            if let Some(access) = world.sites[*site].state.inventory().accesses.get(*nth).map(|access| access.record.id)
+            {
                 world.run(*site, Command::Revoke { access }).unwrap();
             }
         }

@@ -346,7 +346,7 @@ fn administration_refuses_what_cannot_be_and_takes_a_repetition() {
 #[test]
 fn a_group_covers_its_keys_and_no_other() {
     let mut world = world();
-    let access = world.sites[0].state.inventory().accesses[0].id;
+    let access = world.sites[0].state.inventory().accesses[0].record.id;
     world.run(0, Command::Revoke { access }).unwrap();
     world.pass(HOUR);
     let key = world.bin(0, "A-1").key.unwrap();

@@ -6,8 +6,8 @@ use crate::{
         Scope, SecretHash, SmartBox, SyncAnswer, SyncRequest, check_invariants, conflict_key,
     },
     kernel::{
-        AccessId, Address, BoxId, ClaimOp, Codec, Context, Effects, Incoming, KeyId, KeyedHash, Machine, Message,
-        MessageTarget, OrgId, PersonId, Principal, Progress, RowSpace, Stamp, UnixMillis,
+        AccessId, Address, BoxId, ClaimOp, Codec, Context, Effects, Incoming, KeyId, KeyedHash, Machine, MailRequest,
+        Message, MessageTarget, OrgId, PersonId, Principal, Progress, RowSpace, Stamp, UnixMillis,
     },
 };
 use std::{
@@ -82,6 +82,7 @@ pub struct World {
     pub claims: HashMap<Vec<u8>, Address>,
     pub rows: HashMap<(u8, Vec<u8>), Vec<u8>>,
     pub outbox: VecDeque<(Address, Message)>,
+    pub mails: Vec<MailRequest>,
     pub minted: u128,
 }
 
@@ -95,6 +96,7 @@ impl World {
             claims: HashMap::new(),
             rows: HashMap::new(),
             outbox: VecDeque::new(),
+            mails: Vec::new(),
             minted: 0,
         };
         for _ in 0..boxes {
@@ -213,6 +215,7 @@ impl World {
                     None => drop(self.rows.remove(&(row.space as u8, row.key))),
                 }
             }
+            self.mails.extend(effects.mails);
             self.outbox.extend(effects.messages.into_iter().map(|message| (address, message)));
         }
         self.check(site);
@@ -276,6 +279,7 @@ impl World {
             claims: self.claims.clone(),
             rows: self.rows.clone(),
             outbox: self.outbox.clone(),
+            mails: self.mails.clone(),
             ..*self
         }
     }

@@ -144,7 +144,7 @@ fn an_entity_without_any_record_left_stands_on_its_base_alone() {
             let report = is_clean(&rig.stop_and_keep().await);
             assert_eq!((report.entities, report.bases, report.records, report.claims), (1, 1, 0, 1));
             let rig = Rig::start(folder.path(), partitions, EngineConfig::default()).await;
-            assert_eq!(add(&rig, of, 5, 0).await.unwrap(), Committed { answer: 105, revision: 102 });
+            assert_eq!(add(&rig, of, 5, 0).await.unwrap(), Committed { answer: 105, revision: 102, tag: Some(102) });
             let kept = rig.engine.history(of, None, 10).await.unwrap();
             assert!(kept[0].at > at(100), "time does not run backwards behind a base");
             is_clean(&rig.stop_and_keep().await);

@@ -31,6 +31,7 @@ const TAGS: &[(&str, &str)] = &[
     ("keys", "Keys on their fobs"),
     ("accesses", "Who may pick up what, and when"),
     ("conflicts", "Journal entries that did not fit"),
+    ("webhooks", "Where events are sent, and how that goes"),
     ("events", "Everything that happens in an organisation, in order"),
     ("audit", "Who did what, when, from where; and what was refused"),
     ("box", "The box protocol: what a SmartBox itself says"),
@@ -39,6 +40,11 @@ const TAGS: &[(&str, &str)] = &[
 
 /// The whole document.
 pub fn document() -> OpenApi {
+    with_mistakes().0
+}
+
+/// The same, and what is wrong with it.
+pub(super) fn with_mistakes() -> (OpenApi, Vec<String>) {
     let mut schemas = Schemas::default();
     let mut paths = Paths::new();
     for route in ROUTES {
@@ -57,13 +63,15 @@ pub fn document() -> OpenApi {
     info.description = Some(ABOUT.into());
     info.license = Some(License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build());
     let tags = TAGS.iter().map(|(name, about)| TagBuilder::new().name(*name).description(Some(*about)).build());
-    OpenApiBuilder::new()
+    let mistakes = std::mem::take(&mut schemas.mistakes);
+    let document = OpenApiBuilder::new()
         .info(info)
         .servers(Some([Server::new("/")]))
         .tags(Some(tags))
         .paths(paths)
         .components(Some(components(schemas)))
-        .build()
+        .build();
+    (document, mistakes)
 }
 
 fn components(schemas: Schemas) -> Components {
@@ -83,7 +91,9 @@ fn components(schemas: Schemas) -> Components {
     let about = "The token of a SmartBox, from its enrolment.".to_owned();
     components.add_security_scheme(operation::BOX_TOKEN, token(about, "cbx_…"));
     components.headers = operation::headers();
-    components.parameters.insert(operation::IDEMPOTENCY_KEY.into(), operation::idempotency_key().into());
+    for (name, parameter) in operation::parameters() {
+        components.parameters.insert(name.into(), parameter.into());
+    }
     components
 }
 

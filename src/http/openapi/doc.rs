@@ -24,6 +24,8 @@ pub struct Doc {
     pub(super) after: Option<Put>,
     pub(super) status: u16,
     pub(super) answer: Option<Put>,
+    /// The answer shows an entity tag.
+    pub(super) tagged: bool,
     /// Headers of the request, each with a sentence.
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// Other media types of the answer, which `Accept` asks for.
@@ -42,6 +44,7 @@ impl Doc {
             after: None,
             status: 200,
             answer: None,
+            tagged: false,
             headers: &[],
             also: &[],
             refuses: &[],
@@ -76,6 +79,12 @@ impl Doc {
     pub const fn answers<T: ToSchema>(mut self) -> Self {
         self.answer = Some(Schemas::answer::<T>);
         self
+    }
+
+    /// 200 with one object or view, and its entity tag.
+    pub const fn shows<T: ToSchema>(mut self) -> Self {
+        self.tagged = true;
+        self.answers::<T>()
     }
 
     /// 200 with one page of these; the next page is asked for with an `After`.

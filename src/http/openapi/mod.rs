@@ -24,5 +24,5 @@ pub fn json() -> &'static str {
 pub(super) const DOCUMENT: Doc = Doc::new("This document").answers::<serde_json::Value>();
 
 pub(super) async fn document(_: Ask) -> Result<Reply, Problem> {
-    Ok(Reply { status: 200, json: json().into(), stream: None })
+    Ok(Reply::bytes(200, json().into()))
 }

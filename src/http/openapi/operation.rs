@@ -7,7 +7,7 @@ use crate::{
         Code, PageQuery,
         routes::{Guard, Route},
     },
-    kernel::{AccessId, BoxId, KeyId, MailId, OrgId, PersonId, TokenId, schema::Whole64},
+    kernel::{AccessId, BoxId, KeyId, MailId, OrgId, PersonId, TokenId, WebhookId, schema::Whole64},
     operations::backup::BackupName,
 };
 use actix_web::http::Method;
@@ -22,7 +22,7 @@ use utoipa::openapi::{
 
 pub(super) const TOKEN: &str = "token";
 pub(super) const BOX_TOKEN: &str = "box_token";
-pub(super) const IDEMPOTENCY_KEY: &str = "IdempotencyKey";
+const IDEMPOTENCY_KEY: &str = "IdempotencyKey";
 
 type Named = (&'static str, super::doc::Put, &'static str);
 
@@ -37,6 +37,8 @@ const PARAMETERS: &[Named] = &[
     ("access", Schemas::request::<AccessId>, "The access"),
     ("mail", Schemas::request::<MailId>, "The mail"),
     ("name", Schemas::request::<BackupName>, "The backup"),
+    ("webhook", Schemas::request::<WebhookId>, "The webhook"),
+    ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
     ("seq", Schemas::request::<Whole64>, "The conflict's number at its box"),
 ];
 
@@ -67,11 +69,18 @@ pub(super) fn of(route: &Route, schemas: &mut Schemas) -> Operation {
     if is_idempotent(route) {
         operation = operation.parameter_ref(Ref::new(format!("#/components/parameters/{IDEMPOTENCY_KEY}")));
     }
+    for name in conditions(route) {
+        operation = operation.parameter_ref(Ref::new(format!("#/components/parameters/{name}")));
+    }
     if let Some(put) = doc.body {
         let body = RequestBodyBuilder::new().content("application/json", Content::new(Some(put(schemas))));
         operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
     }
     operation = operation.response(doc.status.to_string(), success(route, schemas));
+    if doc.tagged {
+        let known = ResponseBuilder::new().description("`If-None-Match` names these bytes");
+        operation = operation.response("304", with_headers(known, &[REQUEST_ID, ETAG]));
+    }
     for (status, codes) in problems(route) {
         let name = codes.iter().map(|code| code.as_str()).collect::<Vec<_>>().join("-");
         let known = Ref::from_response_name(&name);
@@ -95,14 +104,12 @@ fn security(guard: Guard) -> Vec<SecurityRequirement> {
 
 fn path_parameter(name: &str, schemas: &mut Schemas) -> Parameter {
     let known = PARAMETERS.iter().find(|(known, ..)| *known == name);
-    let (_, put, about) = known.unwrap_or_else(|| panic!("PARAMETERS does not know {{{name}}}"));
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Path)
-        .required(Required::True)
-        .description(Some(*about))
-        .schema(Some(put(schemas)))
-        .build()
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+    let Some((_, put, about)) = known else {
+        schemas.mistakes.push(format!("PARAMETERS does not know {{{name}}}"));
+        return parameter.build();
+    };
+    parameter.description(Some(*about)).schema(Some(put(schemas))).build()
 }
 
 fn query(route: &Route, schemas: &mut Schemas) -> Vec<Parameter> {
@@ -152,7 +159,10 @@ fn success(route: &Route, schemas: &mut Schemas) -> Response {
         204 => "Done",
         _ => "As asked",
     };
-    let response = with_headers(ResponseBuilder::new().description(about), &[REQUEST_ID]);
+    // What is gone has no tag.
+    let tagged = route.doc.tagged || is_change(route) && route.method != Method::DELETE;
+    let headers: &[&str] = if tagged { &[REQUEST_ID, ETAG] } else { &[REQUEST_ID] };
+    let response = with_headers(ResponseBuilder::new().description(about), headers);
     let Some(put) = route.doc.answer else { return response.build() };
     let json = response.content("application/json", Content::new(Some(put(schemas))));
     let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
@@ -160,6 +170,7 @@ fn success(route: &Route, schemas: &mut Schemas) -> Response {
 }
 
 const REQUEST_ID: &str = "X-Request-Id";
+const ETAG: &str = "ETag";
 const RETRY_AFTER: &str = "Retry-After";
 const AUTHENTICATE: &str = "WWW-Authenticate";
 
@@ -180,12 +191,13 @@ pub(super) fn headers() -> BTreeMap<String, RefOr<Header>> {
     };
     BTreeMap::from([
         header(REQUEST_ID, text(), "The request's own id, or one that was made; it stands in the log"),
+        header(ETAG, text(), "The object's entity tag, if it is still there: for `If-Match` and `If-None-Match`"),
         header(RETRY_AFTER, seconds, "Come again after so many seconds, and add jitter"),
         header(AUTHENTICATE, text(), "Always `Bearer`"),
     ])
 }
 
-pub(super) fn idempotency_key() -> Parameter {
+fn idempotency_key() -> Parameter {
     let key = crate::kernel::schema::pattern("^[!-~]+$").min_length(Some(1)).max_length(Some(255));
     ParameterBuilder::new()
         .name("Idempotency-Key")
@@ -193,6 +205,39 @@ pub(super) fn idempotency_key() -> Parameter {
         .description(Some("The same key and body give the stored answer, another body is refused (422)"))
         .schema(Some(key))
         .build()
+}
+
+/// A change that a token may make.
+fn is_change(route: &Route) -> bool {
+    route.method != Method::GET && matches!(route.guard, Guard::Token(_))
+}
+
+/// Parameters for conditions that a route judges.
+fn conditions(route: &Route) -> &'static [&'static str] {
+    match is_change(route) {
+        true if route.creates() => &[],
+        true => &[IF_MATCH, IF_NONE_MATCH],
+        false if route.doc.tagged => &[IF_MATCH, IF_NONE_MATCH],
+        false => &[],
+    }
+}
+
+const IF_MATCH: &str = "IfMatch";
+const IF_NONE_MATCH: &str = "IfNoneMatch";
+
+/// Parameters that many routes share.
+pub(super) fn parameters() -> [(&'static str, Parameter); 3] {
+    let condition = |name: &str, about: &str| {
+        let tags = r#"^(\*|(W/)?"[!#-~]*"( ?, ?(W/)?"[!#-~]*")*)$"#;
+        let tags = crate::kernel::schema::pattern(tags).max_length(Some(1000));
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header);
+        parameter.description(Some(about)).schema(Some(tags)).build()
+    };
+    [
+        (IDEMPOTENCY_KEY, idempotency_key()),
+        (IF_MATCH, condition("If-Match", "Only if the object still has one of these entity tags, else 412")),
+        (IF_NONE_MATCH, condition("If-None-Match", "Only if it has none of these, else 304 to a GET, 412 to a change")),
+    ]
 }
 
 fn is_idempotent(route: &Route) -> bool {
@@ -224,6 +269,10 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     }
     if is_idempotent(route) {
         codes.extend([Code::OtherBody, Code::InProgress]);
+    }
+    // What makes something has nothing to match yet: a condition fails, and is not described further.
+    if is_change(route) || !conditions(route).is_empty() {
+        codes.extend([Code::PreconditionFailed, Code::Malformed]);
     }
     if route.path.contains('{') {
         codes.push(Code::NotFound);

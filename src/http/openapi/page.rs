@@ -31,6 +31,10 @@ async fn file(request: HttpRequest) -> HttpResponse {
     });
     let name = request.match_info().query("file").to_owned();
     match utoipa_swagger_ui::serve(&name, Arc::clone(&CONFIG)) {
+        Ok(Some(file)) if name.is_empty() => {
+            let page = String::from_utf8_lossy(&file.bytes).replace("Swagger UI", "Castellan: the HTTP API");
+            sent(&file.content_type, page.into_bytes())
+        }
         Ok(Some(file)) => sent(&file.content_type, file.bytes.into_owned()),
         _ => service::unknown(request).await,
     }

@@ -35,16 +35,16 @@ shapes! {
     WhyDead, "Why it was given up", words(&["no_driver", "unreachable", "login", "timeout", "broken", "deferred", "rejected", "no_address", "erased", "unrenderable", "too_late"]);
 }
 
-pub(crate) const CHOICE: Doc =
-    Doc::new("Show which mails the owner gets").answers::<Chosen>().refuses(&[Code::NotFound]);
+pub(crate) const CHOICE: Doc = Doc::new("Show which mails the owner gets").shows::<Chosen>().refuses(&[Code::NotFound]);
 
 pub(crate) async fn choice(ask: Ask) -> Result<Reply, Problem> {
     let of = ask.org();
     let read = |state: &Organisation, stamp: crate::kernel::Stamp| {
-        state.known.as_ref().map(|known| Chosen { choice: known.mails, revision: stamp.revision })
+        state.known.as_ref().map(|known| (known.changed, Chosen { choice: known.mails, revision: stamp.revision }))
     };
     let chosen = ask.engine.read(of.at(of), read).await?;
-    Reply::ok(&chosen.ok_or(Code::NotFound)?)
+    let (changed, chosen) = chosen.ok_or(Code::NotFound)?;
+    Reply::object(changed, &chosen)
 }
 
 pub(crate) const CHOOSE: Doc =

@@ -10,7 +10,7 @@ use crate::{
     boxes::Plan,
     http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply, auth::Caller, body::object},
     kernel::{
-        Codec, OrgId, PersonId, TokenId,
+        Codec, OrgId, PersonId, Stamp, TokenId,
         schema::{Secret, Text, Time, Zone},
     },
     orgs::{Language, Organisation, OrganisationRow, ProfilePlain, Role, Scope, Scopes, organisation::Command},
@@ -153,25 +153,28 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
 
 pub(crate) const SHOW: Doc = Doc::new("Show an organisation")
     .details("The operator sees all, a token of an organisation its own.")
-    .answers::<Shown>();
+    .shows::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let organisation: OrgId = ask.path("organisation")?;
     is_own(&ask, organisation)?;
-    let read = |state: &Organisation, stamp: crate::kernel::Stamp| (state.known.clone(), stamp.revision);
+    let read = |state: &Organisation, stamp: Stamp| (state.known.clone(), stamp.revision);
     let (known, revision) = ask.engine.read(organisation.at(organisation), read).await?;
     let known = known.ok_or(Code::NotFound)?;
-    Reply::ok(&Shown {
-        organisation,
-        name: &known.name,
-        plan: known.plan,
-        language: known.language,
-        zone: &known.zone,
-        owner: known.owner,
-        history_days: known.history_days,
-        created_at: known.created.to_rfc3339(),
-        revision: Some(revision),
-    })
+    Reply::object(
+        known.changed,
+        &Shown {
+            organisation,
+            name: &known.name,
+            plan: known.plan,
+            language: known.language,
+            zone: &known.zone,
+            owner: known.owner,
+            history_days: known.history_days,
+            created_at: known.created.to_rfc3339(),
+            revision: Some(revision),
+        },
+    )
 }
 
 pub(crate) const LIST: Doc = Doc::new("List organisations")

@@ -117,19 +117,22 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { person, revision })
 }
 
-pub(crate) const SHOW: Doc = Doc::new("Show a person").answers::<Shown>();
+pub(crate) const SHOW: Doc = Doc::new("Show a person").shows::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let person: PersonId = ask.path("person")?;
     let address = person.at(ask.org());
     let read = |state: &Person, stamp: crate::kernel::Stamp| {
-        state.known().map(|known| (known.role, known.created, known.access_code.is_some(), stamp.revision))
+        state
+            .known()
+            .map(|known| (known.role, known.created, known.access_code.is_some(), known.changed, stamp.revision))
     };
-    let (role, created, has_access_code, revision) = ask.engine.read(address, read).await?.ok_or(Code::NotFound)?;
+    let (role, created, has_access_code, changed, revision) =
+        ask.engine.read(address, read).await?.ok_or(Code::NotFound)?;
     let profile: ProfilePlain = open(&ask, address, VaultField::Profile).await?;
     let credentials: CredentialsPlain = open(&ask, address, VaultField::Credentials).await?;
     let listed = listed(person, profile, role, created);
-    Reply::ok(&Shown { listed, has_access_code, badges: credentials.badges, revision })
+    Reply::object(changed, &Shown { listed, has_access_code, badges: credentials.badges, revision })
 }
 
 fn listed(person: PersonId, profile: ProfilePlain, role: Role, created: UnixMillis) -> Listed {

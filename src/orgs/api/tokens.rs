@@ -9,7 +9,7 @@ use crate::{
     },
     orgs::{
         ApiToken, Scope, Scopes, TokenRow,
-        token::{Command, Issue, Refusal},
+        token::{self, Command, Issue, Refusal},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,22 @@ struct Shown {
     expires_at: Option<String>,
     #[schema(value_type = Time)]
     created_at: String,
+}
+
+impl Shown {
+    fn of(ask: &Ask, token_id: TokenId, bytes: &[u8]) -> Result<Self, Problem> {
+        let row = TokenRow::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))?;
+        let mut prefix = text(ask.org(), token_id, &[0; 32]);
+        prefix.truncate(auth::PUBLIC_TEXT);
+        Ok(Self {
+            token_id,
+            prefix,
+            label: row.label,
+            scopes: row.scopes.list(),
+            expires_at: row.expires_at.map(UnixMillis::to_rfc3339),
+            created_at: row.created.to_rfc3339(),
+        })
+    }
 }
 
 const LABEL_MAX: usize = 80;
@@ -95,23 +111,20 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let limit = query.limit()?;
     let after = query.after::<TokenId>()?.map(|after| after.to_bytes().to_vec());
     let rows = ask.engine.rows(RowSpace::Tokens, ask.org(), Vec::new(), after, limit).await?;
-    let shown = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
-        let token_id = TokenId::from_bytes(key).ok_or(Code::Internal)?;
-        let row = TokenRow::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))?;
-        let mut prefix = text(ask.org(), token_id, &[0; 32]);
-        prefix.truncate(auth::PUBLIC_TEXT);
-        Ok(Shown {
-            token_id,
-            prefix,
-            label: row.label,
-            scopes: row.scopes.list(),
-            expires_at: row.expires_at.map(UnixMillis::to_rfc3339),
-            created_at: row.created.to_rfc3339(),
-        })
-    };
+    let shown =
+        |(key, bytes): &(Vec<u8>, Vec<u8>)| Shown::of(&ask, TokenId::from_bytes(key).ok_or(Code::Internal)?, bytes);
     let items = rows.iter().map(shown).collect::<Result<Vec<_>, Problem>>()?;
     let next = items.last().filter(|_| items.len() == limit).map(|last| last.token_id.to_string());
     Reply::ok(&Page { items, next })
+}
+
+pub(crate) const SHOW: Doc = Doc::new("Show a token without its secret").shows::<Shown>();
+
+pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
+    let token_id: TokenId = ask.path("token_id")?;
+    let row = ask.engine.row(RowSpace::Tokens, ask.org(), token_id.to_bytes().to_vec()).await?;
+    let row = row.ok_or(Code::NotFound)?;
+    Reply::object(token::ISSUED, &Shown::of(&ask, token_id, &row)?)
 }
 
 pub(crate) const REVOKE: Doc = Doc::new("Revoke a token").details("It holds at once.").changed();

@@ -84,13 +84,15 @@ pub fn is_access_code(text: &str) -> bool {
 fn email() -> ObjectBuilder {
     let part = |but: &str| format!(r#"[^{CONTROLS}{BLANKS}<>,;"@{but}]"#);
     let (any, not_dot) = (part(""), part("."));
-    pattern(&format!(r"^{any}+@{not_dot}{any}*\.{any}*{not_dot}$")).max_length(Some(EMAIL_MAX))
+    pattern(&format!(r"^{any}+@{not_dot}{any}*\.{any}*{not_dot}$"))
+        .max_length(Some(EMAIL_MAX))
+        .examples(["anna@rossi.example"])
 }
 
 shapes! {
     Email, "An e-mail address: one `@`, no blanks, a domain with a dot", email();
-    Mobile, "A number as E.164 writes it, such as +390212345678", pattern(r"^\+[1-9][0-9]{7,14}$");
-    AccessCode, "6 to 12 digits", pattern("^[0-9]{6,12}$");
+    Mobile, "A number as E.164 writes it, such as +390212345678", pattern(r"^\+[1-9][0-9]{7,14}$").examples(["+390212345678"]);
+    AccessCode, "6 to 12 digits", pattern("^[0-9]{6,12}$").examples(["240117"]);
     AssignedRole, "Any role but `owner`: an organisation has exactly one, named when it is made",
         words(&["admin", "location_admin", "user", "viewer"]);
 }

@@ -53,6 +53,9 @@ pub struct Details {
     /// How long history is kept; `None`: as long as the server's configuration says.
     #[n(10)]
     pub history_days: Option<u32>,
+    /// Of the last change of these.
+    #[cbor(n(7), default)]
+    pub changed: u64,
 }
 
 /// How long history may be kept.
@@ -180,6 +183,26 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether it changes what is shown of an organisation.
+    fn is_description(&self) -> bool {
+        match self {
+            Self::Created { .. }
+            | Self::Renamed { .. }
+            | Self::PlanChanged { .. }
+            | Self::LanguageChanged { .. }
+            | Self::ZoneChanged { .. }
+            | Self::MailsChosen { .. }
+            | Self::HistoryDaysSet { .. } => true,
+            Self::MailDied { .. }
+            | Self::MailResent { .. }
+            | Self::MailGivenUp { .. }
+            | Self::ErasureBegun { .. }
+            | Self::ErasureDone { .. } => false,
+        }
+    }
+}
+
 /// In order of precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -190,7 +213,7 @@ pub enum Refusal {
 
 impl Machine for Organisation {
     const KIND: EntityKind = EntityKind::Organisation;
-    const EVOLVE_VERSION: u16 = 1;
+    const EVOLVE_VERSION: u16 = 2;
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
@@ -293,6 +316,7 @@ impl Machine for Organisation {
                     created: stamp.at,
                     mails: MailChoice::default(),
                     history_days: None,
+                    changed: stamp.revision,
                 });
             }
             (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
@@ -315,9 +339,16 @@ impl Machine for Organisation {
                 None,
             ) => {}
         }
+        if let Some(known) = self.known.as_mut().filter(|_| event.is_description()) {
+            known.changed = stamp.revision;
+        }
     }
 
     fn answer(&self, _: &Command, _: &[Event], _: u64, _: &Context) {}
+
+    fn tag(&self, _: &Command, _: u64) -> Option<u64> {
+        self.known.as_ref().map(|known| known.changed)
+    }
 
     fn effects(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
         effects::of_organisation(self, command, events, cx, effects);

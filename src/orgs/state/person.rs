@@ -272,6 +272,11 @@ impl Machine for Person {
 
     fn answer(&self, _: &Command, _: &[Event], _: u64, _: &Context) {}
 
+    /// Credentials given to boxes change nothing that a person sees.
+    fn tag(&self, _: &Command, _: u64) -> Option<u64> {
+        self.known().map(|known| known.changed)
+    }
+
     fn effects(&self, command: &Command, events: &[Event], _: &Context, effects: &mut Effects) {
         effects::of_person(self, command, events, effects);
     }

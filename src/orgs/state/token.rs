@@ -45,6 +45,9 @@ pub struct Issue {
     pub hash: [u8; 32],
 }
 
+/// What the tag of a valid token shows.
+pub const ISSUED: u64 = 1;
+
 /// What the door needs to know of a token.
 #[derive(Debug, Clone)]
 pub struct TokenView {
@@ -116,6 +119,11 @@ impl Machine for ApiToken {
     }
 
     fn answer(&self, _: &Command, _: &[Event], _: u64, _: &Context) {}
+
+    /// A token is issued and revoked; between the two nothing of it changes.
+    fn tag(&self, _: &Command, _: u64) -> Option<u64> {
+        matches!(self.standing, Standing::Valid { .. }).then_some(ISSUED)
+    }
 
     fn effects(&self, _: &Command, events: &[Event], _: &Context, effects: &mut Effects) {
         effects::of_token(self, events, effects);

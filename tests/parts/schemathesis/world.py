@@ -1,9 +1,10 @@
-"""What stands in the server while it is tested: an organisation with people, boxes, keys, accesses, tokens and a
-conflict, and a stranger. Things are made anew as the tests remove them."""
+"""What stands in the server while it is tested: an organisation with people, boxes, keys, accesses, tokens, a conflict
+and mails that cannot be brought. Things are made anew as the tests remove them."""
 
 import itertools
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -17,17 +18,19 @@ class World:
         self.base, self.operator = base, operator
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
-        made = self.ask(operator, "POST", "/api/v1/organisations", {
-            "name": "Rossi Auto", "plan": "premium", "language": "it", "zone": "Europe/Rome",
-            "owner": {"name": "Anna Rossi", "email": "anna@rossi.example"},
-        })
+        made = self.new_organisation()
         self.organisation, self.owner, self.token = made["organisation"], made["owner"], made["token"]
         self.token_id = self.ask(self.token, "GET", "/api/v1/tokens")["items"][0]["token_id"]
         self.person = self.new_person()
         self.box, self.enrolment_code = self.new_box()
         self.key = self.new_key()
         self.enrol()
-        self.conflict()
+        # A box that the tests never name, whose journal makes conflicts, and an owner who cannot be written to.
+        self.other_box, code = self.new_box()
+        self.other_token = self.ask(None, "POST", "/box/v1/enrol", {"code": code})["token"]
+        self.entries = 0
+        self.ask(self.token, "PATCH", f"/api/v1/people/{self.owner}", {"email": None})
+        self.conflict(self.box_token, 1)
 
     def ask(self, token, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -48,6 +51,12 @@ class World:
     def fob(self):
         return f"F{self.number():06X}"
 
+    def new_organisation(self):
+        return self.ask(self.operator, "POST", "/api/v1/organisations", {
+            "name": "Rossi Auto", "plan": "premium", "language": "it", "zone": "Europe/Rome",
+            "owner": {"name": "Anna Rossi", "email": "anna@rossi.example"},
+        })
+
     def new_person(self):
         return self.ask(self.token, "POST", "/api/v1/people", {"name": "Bruno"})["person"]
 
@@ -65,6 +74,14 @@ class World:
         body = {"name": "Van", "fob": self.fob()}
         return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/keys", body)["key"]
 
+    def new_webhook(self, tested=False):
+        """One that is sent no events; its log holds delivery 1 if it was tested."""
+        body = {"url": "https://hooks.invalid/", "types": ["none"]}
+        webhook = self.ask(self.token, "POST", "/api/v1/webhooks", body)["webhook"]
+        if tested:
+            self.ask(self.token, "POST", f"/api/v1/webhooks/{webhook}/test", {})
+        return webhook
+
     def new_access(self):
         body = {"person": self.person, "box": True}
         return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/accesses", body)["access"]
@@ -77,8 +94,29 @@ class World:
         self.box_token = self.ask(None, "POST", "/box/v1/enrol", {"code": self.new_code()})["token"]
         return self.box_token
 
-    def conflict(self):
+    def conflict(self, token, seq):
         """A pick-up of what is not in the bin."""
-        entry = {"seq": 1, "at_ms": 1, "kind": "pick_up", "bin": "A-2", "fob": self.fob(), "person": self.person}
-        body = {"journal": {"head": 1, "entries": [entry]}, "clock_ms": 1}
-        self.ask(self.box_token, "POST", "/box/v1/sync", body)
+        entry = {"seq": seq, "at_ms": 1, "kind": "pick_up", "bin": "A-2", "fob": self.fob(), "person": self.person}
+        self.ask(token, "POST", "/box/v1/sync", {"journal": {"head": seq, "entries": [entry]}, "clock_ms": 1})
+
+    def new_conflict(self):
+        self.entries += 1
+        self.conflict(self.other_token, self.entries)
+        return str(self.entries)
+
+    def cursor(self):
+        return self.ask(self.token, "GET", "/api/v1/events?limit=1")["next"]
+
+    def dead_mails(self):
+        return {mail["mail"] for mail in self.ask(self.token, "GET", "/api/v1/mails/dead?limit=200")["items"]}
+
+    def new_mail(self):
+        """A mail that cannot be brought: about a conflict, to an owner without an address."""
+        self.ask(self.token, "PATCH", "/api/v1/mails/settings", {"conflicts": True})
+        known = self.dead_mails()
+        self.new_conflict()
+        for _ in range(40):
+            for mail in self.dead_mails() - known:
+                return mail
+            time.sleep(0.05)
+        return next(iter(known), "mail_00000000000000000000000000")
