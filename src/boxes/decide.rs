@@ -128,6 +128,10 @@ impl Machine for SmartBox {
         Ok(Command::Heard { from, message })
     }
 
+    fn standing_rows(&self, rows: &mut Effects) {
+        self.rows_of_state(rows);
+    }
+
     fn to_snapshot(&self, bytes: &mut Vec<u8>) {
         self.encode_into(bytes);
     }

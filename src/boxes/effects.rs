@@ -140,15 +140,15 @@ impl SmartBox {
                 Event::AccessGranted(record) => wanted.push(record.person),
                 Event::AccessRevoked { person, .. } => self.unwant(*person, cx, effects),
                 Event::CredentialsAsked { person } => self.ask_person(*person, effects),
-                Event::KeyAdded { key, .. } => self.put_key(key.id, cx, effects),
-                Event::KeyChanged { key, .. } => self.put_key(*key, cx, effects),
+                Event::KeyAdded { key, .. } => self.put_key(key.id, effects),
+                Event::KeyChanged { key, .. } => self.put_key(*key, effects),
                 Event::KeyRemoved { key, .. } => {
                     let key = KeyId::to_bytes(*key);
                     effects.delete(RowSpace::Keys, cx.org, &key);
                     effects.delete(RowSpace::KeyTexts, cx.org, &key);
                 }
                 Event::KeyArrived(arrival) => {
-                    self.put_key(arrival.key.id, cx, effects);
+                    self.put_key(arrival.key.id, effects);
                     wanted.extend(arrival.accesses.iter().map(|access| access.person));
                 }
                 Event::KeyDeparted(departure) => {
@@ -259,6 +259,24 @@ impl SmartBox {
         Conflict { number, kept_at: at, outcome: Outcome::Ignored(clash), box_says, server_says, resolved: None }
     }
 
+    /// The rows that this box stands for. Conflicts and long texts stand in rows alone.
+    pub(super) fn rows_of_state(&self, effects: &mut Effects) {
+        if !self.exists() {
+            return;
+        }
+        let (org, id) = (self.address.org, self.id().to_bytes());
+        effects.put(RowSpace::Boxes, org, &id, self.row().to_bytes());
+        if let Some(code) = &self.enrolment {
+            effects.put(RowSpace::EnrolmentCodes, org, &code.hash.0, id.to_vec());
+        }
+        for key in &self.keys {
+            self.put_key(key.id, effects);
+        }
+        for person in &self.people {
+            effects.put(RowSpace::PersonBoxes, org, &person_box_key(person.id, self.id()), Vec::new());
+        }
+    }
+
     fn row(&self) -> BoxRow {
         BoxRow {
             name: self.name.clone(),
@@ -274,7 +292,7 @@ impl SmartBox {
         }
     }
 
-    fn put_key(&self, key: KeyId, cx: &Context, effects: &mut Effects) {
+    fn put_key(&self, key: KeyId, effects: &mut Effects) {
         if let Some(key) = self.key(key) {
             let row = KeyRow {
                 home: self.id(),
@@ -283,7 +301,7 @@ impl SmartBox {
                 roaming: key.roaming,
                 groups: key.groups.clone(),
             };
-            effects.put(RowSpace::Keys, cx.org, &key.id.to_bytes(), row.to_bytes());
+            effects.put(RowSpace::Keys, self.address.org, &key.id.to_bytes(), row.to_bytes());
         }
     }
 

@@ -195,7 +195,7 @@ fn verified(data: &std::path::Path) -> ExitCode {
         Ok(report) => {
             println!(
                 "{} entities, {} records, {} events, {} snapshots, {} timers, {} claims, {} outbox items, {} mails, \
-                 {} feed entries",
+                 {} feed entries, {} list rows",
                 report.entities,
                 report.records,
                 report.events,
@@ -204,7 +204,8 @@ fn verified(data: &std::path::Path) -> ExitCode {
                 report.claims,
                 report.outbox_items,
                 report.mails,
-                report.feed_entries
+                report.feed_entries,
+                report.rows
             );
             for finding in &report.findings {
                 println!("wrong: {finding}");

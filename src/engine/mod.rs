@@ -22,6 +22,7 @@ mod readers;
 mod upkeep;
 pub mod verify;
 mod verify_feed;
+mod verify_rows;
 mod work;
 mod write;
 

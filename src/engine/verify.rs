@@ -5,6 +5,7 @@ use super::{
     erasure::ClosedOrgs,
     load,
     verify_feed::{FeedIndex, Folded},
+    verify_rows::{self, Standing},
 };
 use crate::{
     kernel::{Address, EntityKind, Machine},
@@ -29,6 +30,9 @@ pub struct Report {
     pub outbox_items: u64,
     pub feed_entries: u64,
     pub mails: u64,
+    /// List and index rows that were compared with what they are made from.
+    pub rows: u64,
+    pub(super) standing: Standing,
     pub findings: Vec<String>,
 }
 
@@ -96,13 +100,13 @@ fn check_history<M: Machine>(
     if !compared {
         report.find(format!("{}: its snapshot is ahead of its events", of.entity));
     }
-    Ok(())
+    verify_rows::check_state(db, of, &state, report)
 }
 
 const PAGE: usize = 4_096;
 
 /// Hands every row of a kind to `each`.
-fn each_row(
+pub(super) fn each_row(
     db: &Db,
     prefix: &[u8],
     mut each: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
@@ -165,6 +169,7 @@ pub fn verify(db: &Db, kinds: &Kinds, mut progress: impl FnMut(&Report)) -> Resu
             }
             Ok(())
         })?;
+        verify_rows::check_rest(db, partition, &closed, &mut report)?;
     }
     Ok(report)
 }

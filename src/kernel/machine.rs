@@ -112,6 +112,9 @@ pub trait Machine: Sized + Send + Unpin + 'static {
     /// What else follows.
     fn effects(&self, command: &Self::Command, events: &[Self::Event], cx: &Context, effects: &mut Effects);
 
+    /// The list and index rows that this state stands for, whatever led to it: what `castellan verify` compares.
+    fn standing_rows(&self, _rows: &mut Effects) {}
+
     /// The revision that the entity tag of what this command changes shows, such as that of one key of a box; `None` if
     /// it is not there. Of a command that adds something: of what holds it, and once it is there, of the new thing.
     fn tag(&self, _command: &Self::Command, revision: u64) -> Option<u64> {

@@ -33,7 +33,22 @@ pub fn of_organisation(
             _ => {}
         }
     }
-    let Some(known) = state.known.as_ref().filter(|_| !events.is_empty()) else { return };
+    if events.is_empty() || state.known.is_none() {
+        return;
+    }
+    organisation_row(state, effects);
+    for event in events {
+        if let organisation::Event::PlanChanged { plan } = event {
+            let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
+            effects.send(boxes, &BoxMessage::PlanChanged { plan: *plan });
+        }
+        mails::follow(state.address.org, command, event, cx.now, effects);
+    }
+}
+
+/// The list row of an organisation that is known.
+pub fn organisation_row(state: &Organisation, effects: &mut Effects) {
+    let Some(known) = &state.known else { return };
     let row = OrganisationRow {
         name: known.name.clone(),
         plan: known.plan,
@@ -45,29 +60,34 @@ pub fn of_organisation(
         history_days: known.history_days,
     };
     effects.put(RowSpace::Organisations, state.address.org, &[], row.to_bytes());
-    for event in events {
-        if let organisation::Event::PlanChanged { plan } = event {
-            let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
-            effects.send(boxes, &BoxMessage::PlanChanged { plan: *plan });
-        }
-        mails::follow(state.address.org, command, event, cx.now, effects);
-    }
 }
 
 pub fn of_token(state: &ApiToken, events: &[token::Event], effects: &mut Effects) {
-    let (org, key) = (state.address.org, state.address.entity.raw.to_be_bytes());
+    if events.is_empty() {
+        return;
+    }
     match &state.standing {
-        Standing::Valid { issue, created } if !events.is_empty() => {
-            let row = TokenRow {
-                label: issue.label.clone(),
-                scopes: issue.scopes,
-                expires_at: issue.expires_at,
-                created: *created,
-            };
-            effects.put(RowSpace::Tokens, org, &key, row.to_bytes());
+        Standing::Valid { .. } => token_row(state, effects),
+        Standing::Revoked { .. } => {
+            effects.delete(RowSpace::Tokens, state.address.org, &state.address.entity.raw.to_be_bytes());
         }
-        Standing::Revoked { .. } if !events.is_empty() => effects.delete(RowSpace::Tokens, org, &key),
-        Standing::Unknown | Standing::Valid { .. } | Standing::Revoked { .. } => {}
+        Standing::Unknown => {}
+    }
+}
+
+/// The list row of a token that is valid.
+pub fn token_row(state: &ApiToken, effects: &mut Effects) {
+    let Standing::Valid { issue, created } = &state.standing else { return };
+    let row =
+        TokenRow { label: issue.label.clone(), scopes: issue.scopes, expires_at: issue.expires_at, created: *created };
+    effects.put(RowSpace::Tokens, state.address.org, &state.address.entity.raw.to_be_bytes(), row.to_bytes());
+}
+
+/// The list row of a person who is known.
+pub fn person_row(state: &Person, effects: &mut Effects) {
+    if let Some(known) = state.known() {
+        let row = PersonRow { role: known.role, created: known.created };
+        effects.put(RowSpace::People, state.address.org, &state.address.entity.raw.to_be_bytes(), row.to_bytes());
     }
 }
 
@@ -82,12 +102,7 @@ pub fn of_person(state: &Person, command: &Command, events: &[person::Event], ef
     };
     for event in events {
         match event {
-            Event::Created { .. } | Event::RoleChanged { .. } => {
-                if let Some(known) = state.known() {
-                    let row = PersonRow { role: known.role, created: known.created };
-                    effects.put(RowSpace::People, org, &id.to_bytes(), row.to_bytes());
-                }
-            }
+            Event::Created { .. } | Event::RoleChanged { .. } => person_row(state, effects),
             Event::ProfileSealed { .. } => {
                 if let Command::Create { profile, .. } | Command::Change { profile: Some(profile), .. } = command {
                     effects.seal(VaultField::Profile, profile.plain.to_vec());

@@ -142,7 +142,7 @@ fn a_box_that_kept_nothing_is_flagged_and_goes_on() {
     assert_eq!(smart_box.sync()["resume_at"], 5);
     let mut request = smart_box.request_of(9, 10);
     request["journal"]["kept_from"] = json!(10);
-    smart_box.send(&request).problem(400, "request.invalid");
+    smart_box.send(&request).problem(400, "request.malformed");
     request["journal"]["kept_from"] = json!(9);
     let told = smart_box.send(&request).is(200);
     assert_eq!((outcomes_of(&told).len(), &told["resume_at"]), (2, &json!(11)));

@@ -35,7 +35,7 @@ pub fn decode_sync(body: &[u8]) -> Result<SyncRequest, Problem> {
         let whole = (1..=journal.head.saturating_add(1)).contains(&kept_from) && kept_from <= first;
         if !whole {
             let why = "expected a number from 1 on, not behind the first entry nor far behind `head`";
-            return Err(Problem::field("/journal/kept_from", why));
+            return Err(Problem::malformed("/journal/kept_from".to_owned(), why.to_owned()));
         }
     }
     Ok(SyncRequest {

@@ -55,6 +55,12 @@ fn what_is_not_the_protocol_is_refused_with_a_pointer() {
     let at = |body: &str| pointer(body).1;
     assert_eq!(at(r#"{"clock_ms": 1}"#), "");
     assert_eq!(at(r#"{"journal": {"head": -1}, "clock_ms": 1}"#), "/journal/head");
+    for kept_from in ["0", "3", "-1", "null1"] {
+        let body = format!(r#"{{"journal": {{"head": 1, "kept_from": {kept_from}}}, "clock_ms": 1}}"#);
+        assert!(decode_sync(body.as_bytes()).is_err(), "{kept_from}");
+    }
+    assert_eq!(at(r#"{"journal": {"head": 1, "kept_from": 3}, "clock_ms": 1}"#), "/journal/kept_from");
+    assert_eq!(decode_sync(br#"{"journal": {"head": 1, "kept_from": 2}, "clock_ms": 1}"#).unwrap().kept_from, Some(2));
     assert_eq!(at(r#"{"journal": {"head": 1, "tail": 1}, "clock_ms": 1}"#), "/journal/tail");
     assert_eq!(at(r#"{"cursor": "1", "journal": {"head": 1}, "clock_ms": 1}"#), "/cursor");
     assert_eq!(at(r#"{"journal": {"head": 1}, "clock_ms": 1e400}"#), "/clock_ms");

@@ -363,6 +363,10 @@ impl Machine for Organisation {
         self.known.clone()
     }
 
+    fn standing_rows(&self, rows: &mut Effects) {
+        effects::organisation_row(self, rows);
+    }
+
     fn to_snapshot(&self, bytes: &mut Vec<u8>) {
         self.encode_into(bytes);
     }

@@ -287,6 +287,10 @@ impl Machine for Person {
         }
     }
 
+    fn standing_rows(&self, rows: &mut Effects) {
+        effects::person_row(self, rows);
+    }
+
     fn to_snapshot(&self, bytes: &mut Vec<u8>) {
         self.encode_into(bytes);
     }

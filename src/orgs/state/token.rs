@@ -138,6 +138,10 @@ impl Machine for ApiToken {
         Some(TokenView { revoked, scopes: issue.scopes, expires_at: issue.expires_at, hash: issue.hash })
     }
 
+    fn standing_rows(&self, rows: &mut Effects) {
+        effects::token_row(self, rows);
+    }
+
     fn to_snapshot(&self, bytes: &mut Vec<u8>) {
         self.encode_into(bytes);
     }

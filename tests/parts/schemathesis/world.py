@@ -82,6 +82,19 @@ class World:
             self.ask(self.token, "POST", f"/api/v1/webhooks/{webhook}/test", {})
         return webhook
 
+    def new_backup(self):
+        """One that is finished; there is one at a time."""
+        name = f"backup-{self.number()}"
+        for _ in range(200):
+            try:
+                self.ask(self.operator, "POST", "/api/v1/operator/backups", {"name": name})
+                break
+            except Refused:
+                time.sleep(0.05)
+        while self.ask(self.operator, "GET", f"/api/v1/operator/backups/{name}")["state"] == "running":
+            time.sleep(0.02)
+        return name
+
     def new_access(self):
         body = {"person": self.person, "box": True}
         return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/accesses", body)["access"]
