@@ -182,6 +182,8 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     last_answers.begin();
     api_handle.pause().await;
     last_answers.told(Duration::from_secs(config.http.shutdown_timeout_s)).await;
+    // Before the workers end: a tick that has gone out to one of them would wait for ever.
+    engine.end_own_work().await;
     api_handle.stop(true).await;
     let _ = served.await;
     for task in upkeep {

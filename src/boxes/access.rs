@@ -1,4 +1,4 @@
-//! One grant, in two thirds of the memory of its record: most of what a box holds are grants.
+//! One grant, in half the memory of its record: most of what a box holds are grants, and most of them are for ever.
 
 use super::command::{AccessRecord, Scope};
 use crate::kernel::{AccessId, GroupId, KeyId, PersonId, UnixMillis};
@@ -11,83 +11,102 @@ pub(super) struct Access {
     pub id: AccessId,
     pub person: PersonId,
     covers: u128,
+    /// None: from always, for ever.
+    window: Option<Box<Window>>,
+    /// The revision of the last change, and in the two highest bits what is covered: no box has 2^62 events.
+    revision_and_kind: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Window {
     /// 0: always.
     from: UnixMillis,
     /// The last moment of time: for ever.
     until: UnixMillis,
-    pub revision: u64,
-    kind: Kind,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Key,
-    Group,
-    Box,
-}
+const ALWAYS: Window = Window { from: UnixMillis(0), until: UnixMillis(u64::MAX) };
 
-const FOR_EVER: UnixMillis = UnixMillis(u64::MAX);
+const KIND_SHIFT: u32 = 62;
+const KEY: u64 = 0;
+const GROUP: u64 = 1;
+const BOX: u64 = 2;
 
 impl Access {
     pub fn new(record: &AccessRecord, revision: u64) -> Self {
         let (kind, covers) = match record.scope {
-            Scope::Key(key) => (Kind::Key, key.0),
-            Scope::Group(group) => (Kind::Group, group.0),
-            Scope::Box => (Kind::Box, 0),
+            Scope::Key(key) => (KEY, key.0),
+            Scope::Group(group) => (GROUP, group.0),
+            Scope::Box => (BOX, 0),
         };
+        let window = Window { from: record.from.unwrap_or(ALWAYS.from), until: record.until.unwrap_or(ALWAYS.until) };
         Self {
             id: record.id,
             person: record.person,
             covers,
-            from: record.from.unwrap_or_default(),
-            until: record.until.unwrap_or(FOR_EVER),
-            revision,
-            kind,
+            window: (window != ALWAYS).then(|| Box::new(window)),
+            revision_and_kind: kind << KIND_SHIFT | revision & !(3 << KIND_SHIFT),
         }
+    }
+
+    pub fn revision(&self) -> u64 {
+        self.revision_and_kind & !(3 << KIND_SHIFT)
     }
 
     pub fn scope(&self) -> Scope {
-        match self.kind {
-            Kind::Key => Scope::Key(KeyId(self.covers)),
-            Kind::Group => Scope::Group(GroupId(self.covers)),
-            Kind::Box => Scope::Box,
+        match self.revision_and_kind >> KIND_SHIFT {
+            KEY => Scope::Key(KeyId(self.covers)),
+            GROUP => Scope::Group(GroupId(self.covers)),
+            _ => Scope::Box,
         }
     }
 
+    fn window(&self) -> Window {
+        self.window.as_deref().copied().unwrap_or(ALWAYS)
+    }
+
     pub fn record(&self) -> AccessRecord {
+        let Window { from, until } = self.window();
         AccessRecord {
             id: self.id,
             person: self.person,
             scope: self.scope(),
-            from: (self.from != UnixMillis(0)).then_some(self.from),
-            until: (self.until != FOR_EVER).then_some(self.until),
+            from: (from != ALWAYS.from).then_some(from),
+            until: (until != ALWAYS.until).then_some(until),
         }
     }
 
     pub fn end(&mut self, at: UnixMillis) {
-        self.until = self.until.min(at);
+        let Window { from, until } = self.window();
+        self.window = Some(Box::new(Window { from, until: until.min(at) }));
     }
 
     /// Whether it has an end, and that not longer ago.
     pub fn ended_within(&self, span: Duration, now: UnixMillis) -> bool {
-        self.until != FOR_EVER && self.until.plus(span) >= now
+        let until = self.window().until;
+        until != ALWAYS.until && until.plus(span) >= now
     }
 
     /// Whether it lets this person pick a key, of these groups, up at that time.
     pub fn permits(&self, person: PersonId, key: Option<(KeyId, &[GroupId])>, at: UnixMillis) -> bool {
         self.person == person
-            && (self.from..self.until).contains(&at)
-            && match self.kind {
-                Kind::Box => true,
-                Kind::Key => key.is_some_and(|(key, _)| key.0 == self.covers),
-                Kind::Group => key.is_some_and(|(_, groups)| groups.contains(&GroupId(self.covers))),
+            && self.window.as_deref().is_none_or(|window| (window.from..window.until).contains(&at))
+            && match self.scope() {
+                Scope::Box => true,
+                Scope::Key(covered) => key.is_some_and(|(key, _)| key == covered),
+                Scope::Group(covered) => key.is_some_and(|(_, groups)| groups.contains(&covered)),
             }
+    }
+
+    /// Heap memory beside its own.
+    pub fn heap_bytes(&self) -> usize {
+        self.window.as_deref().map_or(0, size_of_val)
     }
 }
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} of revision {}", self.record(), self.revision)
+        write!(f, "{:?} of revision {}", self.record(), self.revision())
     }
 }
 
@@ -97,7 +116,7 @@ impl<C> Encode<C> for Access {
         e: &mut Encoder<W>,
         ctx: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.array(2)?.encode_with(self.record(), ctx)?.u64(self.revision)?.ok()
+        e.array(2)?.encode_with(self.record(), ctx)?.u64(self.revision())?.ok()
     }
 }
 
@@ -105,5 +124,43 @@ impl<'b, C> Decode<'b, C> for Access {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
         let (record, revision) = d.decode_with::<C, (AccessRecord, u64)>(ctx)?;
         Ok(Self::new(&record, revision))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_small_and_says_what_its_record_says() {
+        assert_eq!(size_of::<Access>(), 64);
+        let scopes = [Scope::Key(KeyId(u128::MAX)), Scope::Group(GroupId(0)), Scope::Box];
+        let moments = [None, Some(UnixMillis(5)), Some(UnixMillis(u64::MAX - 1))];
+        for (scope, from, until) in scopes
+            .into_iter()
+            .flat_map(|scope| moments.map(|from| (scope, from)))
+            .flat_map(|(scope, from)| moments.map(|until| (scope, from, until)))
+        {
+            let record = AccessRecord { id: AccessId(1), person: PersonId(2), scope, from, until };
+            let access = Access::new(&record, (1 << 62) - 1);
+            assert_eq!((access.record(), access.revision()), (record, (1 << 62) - 1));
+            let bytes = minicbor::to_vec(&access).unwrap();
+            let read: Access = minicbor::decode(&bytes).unwrap();
+            assert_eq!((read.record(), read.revision()), (record, access.revision()));
+        }
+    }
+
+    #[test]
+    fn an_end_is_moved_earlier_only_and_the_end_itself_is_outside() {
+        let record = AccessRecord { id: AccessId(1), person: PersonId(2), scope: Scope::Box, from: None, until: None };
+        let mut access = Access::new(&record, 1);
+        let permits = |access: &Access, at| access.permits(PersonId(2), None, UnixMillis(at));
+        assert!(permits(&access, u64::MAX - 1) && !access.ended_within(Duration::from_secs(1), UnixMillis(0)));
+        access.end(UnixMillis(100));
+        access.end(UnixMillis(200));
+        assert!(permits(&access, 99) && !permits(&access, 100));
+        assert!(access.ended_within(Duration::from_millis(50), UnixMillis(150)));
+        assert!(!access.ended_within(Duration::from_millis(50), UnixMillis(151)));
+        assert!(!access.permits(PersonId(3), None, UnixMillis(1)));
     }
 }

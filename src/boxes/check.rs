@@ -55,7 +55,7 @@ fn delta_complete(state: &SmartBox) -> bool {
         .iter()
         .map(|bin| bin.revision)
         .chain(state.keys.iter().map(|key| key.revision))
-        .chain(state.accesses.iter().map(|access| access.revision))
+        .chain(state.accesses.iter().map(|access| access.revision()))
         .chain(state.people.iter().map(|person| person.revision))
         .chain(state.removals.iter().map(|removal| removal.revision));
     let people = state.accesses.iter().all(|access| state.person(access.person).is_some())

@@ -133,7 +133,9 @@ impl Machine for SmartBox {
     }
 
     fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
-        Self::decode_from(bytes)
+        let mut state = Self::decode_from(bytes)?;
+        state.tighten();
+        Ok(state)
     }
 }
 

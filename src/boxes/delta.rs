@@ -13,7 +13,7 @@ impl SmartBox {
         let (accesses, people) = if told { (&*self.accesses, &*self.people) } else { (&[][..], &[][..]) };
         let changed = self.bins.iter().filter(|bin| bin.revision > revision).count()
             + self.keys.iter().filter(|key| key.revision > revision).count()
-            + accesses.iter().filter(|access| access.revision > revision).count()
+            + accesses.iter().filter(|access| access.revision() > revision).count()
             + people.iter().filter(|person| person.revision > revision).count()
             + self.removals.iter().filter(|removal| removal.revision > revision).count();
         let all = self.bins.len() + self.keys.len() + accesses.len() + people.len();
@@ -34,7 +34,7 @@ impl SmartBox {
             roaming: key.roaming,
             groups: key.groups.clone(),
         }));
-        let accesses = accesses.iter().filter(|access| access.revision > since);
+        let accesses = accesses.iter().filter(|access| access.revision() > since);
         changes.accesses.extend(accesses.map(Access::record));
         let people = people.iter().filter(|person| person.revision > since);
         changes.people.extend(people.map(|person| PersonChange {

@@ -1,6 +1,7 @@
 //! What can be seen of a SmartBox: pure functions for reads, and the history folded from events.
 
 use super::{
+    access::Access,
     command::{AccessRecord, Act, Scope},
     event::Event,
     state::{Place, SmartBox},
@@ -210,7 +211,7 @@ impl SmartBox {
             revision: key.revision,
         });
         let accesses =
-            self.accesses.iter().map(|access| AccessView { record: access.record(), revision: access.revision });
+            self.accesses.iter().map(|access| AccessView { record: access.record(), revision: access.revision() });
         Inventory {
             revision: self.revision,
             bins: bins.collect(),
@@ -235,10 +236,11 @@ impl SmartBox {
         let texts = self.name.len() + self.location.len() + self.zone.len();
         let keys: usize = self.keys.iter().map(|key| key.name.len() + size_of_val(&*key.groups)).sum();
         let badges: usize = self.people.iter().map(|person| size_of_val(&*person.badges)).sum();
+        let accesses: usize = self.accesses.iter().chain(&self.withdrawn).map(Access::heap_bytes).sum();
         let items = vec(&self.bins) + vec(&self.keys) + vec(&self.accesses) + vec(&self.withdrawn) + vec(&self.people);
         let rare = vec(&self.visitors) + vec(&self.late) + vec(&self.leaving) + vec(&self.conflicts.open);
         let rings = ring(&self.departed) + ring(&self.removals) + ring(&self.journal.contents);
-        size_of::<Self>() + texts + keys + badges + items + rare + rings + vec(&self.sync.missing)
+        size_of::<Self>() + texts + keys + badges + accesses + items + rare + rings + vec(&self.sync.missing)
     }
 
     /// Whether an access of this scope may be granted here.

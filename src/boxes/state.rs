@@ -362,6 +362,27 @@ impl SmartBox {
         }
     }
 
+    /// Gives back what decoding took in advance. Into new memory: an allocator leaves what it shrinks where it is.
+    pub(super) fn tighten(&mut self) {
+        fn list<T>(items: &mut Vec<T>) {
+            if items.capacity() > items.len() {
+                let mut exact = Vec::with_capacity(items.len());
+                exact.append(items);
+                *items = exact;
+            }
+        }
+        list(&mut self.bins);
+        list(&mut self.keys);
+        list(&mut self.accesses);
+        list(&mut self.withdrawn);
+        list(&mut self.people);
+        list(&mut self.visitors);
+        list(&mut self.late);
+        list(&mut self.leaving);
+        list(&mut self.sync.missing);
+        list(&mut self.conflicts.open);
+    }
+
     pub fn exists(&self) -> bool {
         self.revision > 0
     }

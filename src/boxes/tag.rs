@@ -25,7 +25,7 @@ impl SmartBox {
     }
 
     fn access_tag(&self, id: AccessId) -> Option<u64> {
-        self.accesses.iter().find(|access| access.id == id).map(|access| access.revision)
+        self.accesses.iter().find(|access| access.id == id).map(|access| access.revision())
     }
 
     pub(super) fn tag_of(&self, command: &Command) -> Option<u64> {

@@ -9,7 +9,7 @@ use crate::{
     kernel::{Address, ClaimSpace, OrgId, RowSpace},
     store::{
         Db, Family, OutboxItem, StoreError,
-        keys::{self, KeyKind},
+        keys::{self, Channel, KeyKind},
     },
 };
 use parking_lot::RwLock;
@@ -132,6 +132,7 @@ impl Engine {
         let of = |kind| keys::of_organisation(partition, kind, org);
         let mut prefixes = vec![of(KeyKind::SubjectKey), of(KeyKind::Vault)];
         prefixes.extend(RowSpace::ALL.map(|space| keys::row(partition, space, org, &[])));
+        prefixes.push(keys::posts_of(partition, Channel::Mail, org));
         prefixes.extend(ClaimSpace::STORED.map(|space| keys::claims_of(partition, space, org)));
         for prefix in prefixes {
             if let removed @ 1.. = self.remove_under(partition, Family::Default, prefix).await? {

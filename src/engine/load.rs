@@ -82,7 +82,7 @@ fn head(bytes: &[u8], what: &'static str) -> Result<(SnapshotHead, usize), Store
 }
 
 fn base_row(db: &Db, of: Address) -> Result<Option<(SnapshotHead, Vec<u8>)>, StoreError> {
-    let Some(mut bytes) = db.get(&keys::base(db.partition_of(of.org), of))? else { return Ok(None) };
+    let Some(mut bytes) = db.get_once(&keys::base(db.partition_of(of.org), of))? else { return Ok(None) };
     let (head, end) = head(&bytes, "base")?;
     bytes.drain(..end);
     Ok(Some((head, bytes)))
@@ -101,13 +101,13 @@ pub(super) fn start<M: Machine>(db: &Db, of: Address) -> Result<Folded<M>, Store
 
 /// The head of the snapshot, whichever version made it.
 pub(super) fn snapshot_head(db: &Db, of: Address) -> Result<Option<SnapshotHead>, StoreError> {
-    let row = db.get(&keys::snapshot(db.partition_of(of.org), of))?;
+    let row = db.get_once(&keys::snapshot(db.partition_of(of.org), of))?;
     row.map(|bytes| head(&bytes, "snapshot").map(|(head, _)| head)).transpose()
 }
 
 /// The snapshot, if there is one that this program's `evolve` made and that reaches at least to `from`.
 pub(super) fn snapshot<M: Machine>(db: &Db, of: Address, from: u64) -> Result<Option<Folded<M>>, StoreError> {
-    let Some(bytes) = db.get(&keys::snapshot(db.partition_of(of.org), of))? else { return Ok(None) };
+    let Some(bytes) = db.get_once(&keys::snapshot(db.partition_of(of.org), of))? else { return Ok(None) };
     let (head, end) = head(&bytes, "snapshot")?;
     if head.evolve_version != M::EVOLVE_VERSION || head.revision < from {
         return Ok(None);

@@ -454,14 +454,21 @@ impl Engine {
         self.shared.queues.iter().map(CommitQueue::waiting)
     }
 
-    /// Writes what is admitted and ends the threads. Call it when no request comes in any more.
-    pub async fn stop(&self) {
+    /// Ends ticks, messages and post while the workers still live: what is under way ends on them.
+    pub async fn end_own_work(&self) {
         let shared = &self.shared;
-        let Threads { background, commit } = std::mem::take(&mut *shared.threads.lock());
         shared.stopping.store(true, Ordering::Release);
         shared.outbox_news.iter().for_each(Notify::notify_one);
         shared.post_news.notify_one();
+        let background = std::mem::take(&mut shared.threads.lock().background);
         join(background).await;
+    }
+
+    /// Writes what is admitted and ends the threads. Call it when no request comes in any more.
+    pub async fn stop(&self) {
+        let shared = &self.shared;
+        self.end_own_work().await;
+        let commit = std::mem::take(&mut shared.threads.lock().commit);
         while !shared.broken.load(Ordering::Acquire) && !shared.queues.iter().all(CommitQueue::is_drained) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

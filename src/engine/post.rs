@@ -184,7 +184,7 @@ async fn round(office: &Rc<Office>) -> Seen {
             if !office.is_due(&lane, &item) {
                 continue;
             }
-            let Ok(permit) = Arc::clone(&office.room).acquire_owned().await else { return seen };
+            let Some(permit) = office.permit().await else { return seen };
             // The mail server may have failed while this lane waited for its turn.
             if office.is_due(&lane, &item) {
                 office.busy.borrow_mut().insert(lane.clone());
@@ -214,8 +214,20 @@ async fn run_lane(office: Rc<Office>, lane: Lane, permit: OwnedSemaphorePermit) 
 }
 
 impl Office {
+    /// Room for one more lane; `None` when the server is over before there is any.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        while !is_over(&self.shared) {
+            let room = Arc::clone(&self.room).acquire_owned();
+            if let Ok(permit) = tokio::time::timeout(ROUND_PACE, room).await {
+                return permit.ok();
+            }
+        }
+        None
+    }
+
     fn is_due(&self, lane: &Lane, item: &MailItem) -> bool {
-        if self.busy.borrow().contains(lane) {
+        // An organisation that is being erased sends nothing any more: its rows go with it.
+        if self.busy.borrow().contains(lane) || self.shared.closed_orgs.has(org_of(item)) {
             return false;
         }
         if item.deadline <= self.shared.clock.now() {

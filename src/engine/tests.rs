@@ -2,12 +2,13 @@
 
 mod counter;
 mod feed;
+mod post;
 mod trimming;
 
 use super::*;
 use crate::{
     kernel::{
-        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Progress, TokenId,
+        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Principal, Progress, Recipient, TokenId,
         machine::Stamp as EventStamp,
     },
     store::{
@@ -38,6 +39,16 @@ impl Rig {
         config: EngineConfig,
         faults: Option<(Faults, u64)>,
     ) -> Self {
+        Self::start_kinds(folder, partitions, config, faults, kinds()).await
+    }
+
+    async fn start_kinds(
+        folder: &std::path::Path,
+        partitions: u8,
+        config: EngineConfig,
+        faults: Option<(Faults, u64)>,
+        kinds: Kinds,
+    ) -> Self {
         let options = Options { partitions, ..Options::default() };
         let is_new = !folder.join("CURRENT").exists();
         let db = Db::open(folder, options, true).unwrap();
@@ -49,7 +60,7 @@ impl Rig {
             Some((faults, seed)) => Arc::new(FaultyLog::new(log, faults, seed)),
             None => Arc::new(log),
         };
-        let engine = Engine::start(config, kinds(), db, log, keys, Clock::system(), chance).unwrap();
+        let engine = Engine::start(config, kinds, db, log, keys, Clock::system(), chance).unwrap();
         let arbiters: Vec<_> = (0..2).map(|_| actix::Arbiter::new()).collect();
         for arbiter in &arbiters {
             let engine = engine.clone();

@@ -177,6 +177,11 @@ impl Db {
         Ok(self.raw.get(key)?)
     }
 
+    /// The same of a value that is not asked for again soon: it leaves the cache to others.
+    pub fn get_once(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.raw.get_opt(key, &passing_by())?)
+    }
+
     /// A value that belongs to the whole folder and is written once, by `init`.
     pub fn put_global(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
         let mut durable = rocksdb::WriteOptions::default();
@@ -348,7 +353,7 @@ impl Db {
         mut each: impl FnMut(StoredRecord) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let partition = self.partition_of(of.org);
-        let mut read = ReadOptions::default();
+        let mut read = passing_by();
         if let Some(end) = behind(&keys::event(partition, of, 0)[..=Address::BYTES]) {
             read.set_iterate_upper_bound(end);
         }
@@ -399,6 +404,13 @@ impl Db {
         }
         Ok(records)
     }
+}
+
+/// For entities on their way into memory: there they are read from then on.
+fn passing_by() -> ReadOptions {
+    let mut read = ReadOptions::default();
+    read.fill_cache(false);
+    read
 }
 
 /// Snapshots, rows and timers are a small part of what is written.

@@ -160,6 +160,11 @@ pub fn post_lane(partition: u8, channel: Channel, org: OrgId, to: Recipient) -> 
     key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &person])
 }
 
+/// The prefix of all that an organisation sends over one channel.
+pub fn posts_of(partition: u8, channel: Channel, org: OrgId) -> Vec<u8> {
+    key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes()])
+}
+
 pub const POST_LANE: usize = 2 + 1 + 16 + 1 + 16;
 
 pub fn post(lane: &[u8], position: u64, index: u32) -> Vec<u8> {

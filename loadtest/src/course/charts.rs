@@ -1,6 +1,6 @@
 //! The pictures that every scenario gets.
 
-use super::{Course, Lane, Look};
+use super::{Course, Lane, Look, Moment};
 use crate::{
     html::{Chart, Scale},
     prometheus::{AGES, Buckets, QUEUES, Scraped},
@@ -11,6 +11,8 @@ impl Course {
     pub(super) fn charts(&self) -> Vec<Chart> {
         let (lanes, looks) = (self.0.lanes.borrow(), self.0.looks.borrow());
         let marks = self.0.marks.borrow();
+        let mut lanes: Vec<&Lane> = lanes.iter().collect();
+        lanes.sort_by_key(|lane| std::cmp::Reverse(lane.all.len()));
         let mut charts: Vec<Chart> = lanes.iter().map(|lane| latency(lane).marks(&marks)).collect();
         charts.push(percentiles(&lanes));
         charts.push(throughput(&lanes).marks(&marks));
@@ -24,7 +26,9 @@ impl Course {
 }
 
 fn latency(lane: &Lane) -> Chart {
-    let moments: Vec<_> = lane.moments.iter().filter(|moment| moment.per_s > 0.0).collect();
+    // Where a quarter of a second had no answer the line is broken, not drawn across.
+    let silent = |m: &Moment| Moment { quantiles_ms: [f64::NAN; 4], ..*m };
+    let moments: Vec<Moment> = lane.moments.iter().map(|m| if m.per_s > 0.0 { *m } else { silent(m) }).collect();
     let between = |low: usize, high: usize| -> Vec<(f64, f64, f64)> {
         moments.iter().map(|m| (m.at_s, m.quantiles_ms[low], m.quantiles_ms[high])).collect()
     };
@@ -39,7 +43,7 @@ fn latency(lane: &Lane) -> Chart {
 }
 
 /// Along ever rarer requests, as HdrHistogram plots it.
-fn percentiles(lanes: &[Lane]) -> Chart {
+fn percentiles(lanes: &[&Lane]) -> Chart {
     let chart = Chart::new("Latency by percentile", "percentile", "ms").scales(Scale::Nines, Scale::Log);
     lanes.iter().filter(|lane| !lane.all.is_empty()).fold(chart, |chart, lane| {
         let rarest = (lane.all.len() as f64).log10().max(0.3);
@@ -51,7 +55,7 @@ fn percentiles(lanes: &[Lane]) -> Chart {
     })
 }
 
-fn throughput(lanes: &[Lane]) -> Chart {
+fn throughput(lanes: &[&Lane]) -> Chart {
     let mut chart = Chart::over_time("Answers a second", "1/s");
     for lane in lanes {
         let points: Vec<(f64, f64)> = lane.moments.iter().map(|moment| (moment.at_s, moment.per_s)).collect();

@@ -99,7 +99,8 @@ fn tiles(body: &mut String, report: &Report) {
     body.push_str("<section class=tiles>");
     // What must be nothing, and is, stands in the table of targets.
     for (name, value) in report.figures().into_iter().filter(|(_, value)| value != "0") {
-        let _ = write!(body, "<div class=tile><b>{}</b><span>{}</span></div>", escaped(&value), escaped(name));
+        let long = if value.len() > 14 { " class=long" } else { "" };
+        let _ = write!(body, "<div class=tile><b{long}>{}</b><span>{}</span></div>", escaped(&value), escaped(name));
     }
     body.push_str("</section>");
 }

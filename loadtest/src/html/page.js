@@ -62,6 +62,7 @@
     }
     if (!isFinite(x0)) { x0 = 1; x1 = 2; }
     if (!isFinite(y0)) { y0 = logY ? 0.1 : 0; y1 = 1; }
+    if (!logY && y1 <= 0) y1 = 1;
     for (const limit of chart.limits) if (limit.at < y1 * (logY ? 5 : 1.6)) { y1 = Math.max(y1, limit.at); y0 = Math.min(y0, limit.at); }
     if (!logX && chart.x.label === 'seconds') x0 = Math.min(x0, 0);
     if (logY) { y0 = Math.min(y0 * 0.9, y1 / 10); y1 *= 1.15; } else { y0 = Math.min(0, y0); y1 = y1 + (y1 - y0 || 1) * 0.06; }

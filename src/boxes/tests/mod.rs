@@ -5,6 +5,7 @@ mod brief;
 mod demanding;
 mod events;
 mod golden;
+mod mails;
 mod mirror;
 mod moves;
 mod properties;

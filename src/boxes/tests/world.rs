@@ -6,8 +6,8 @@ use crate::{
         Scope, SecretHash, SmartBox, SyncAnswer, SyncRequest, check_invariants, conflict_key,
     },
     kernel::{
-        AccessId, Address, BoxId, ClaimOp, Codec, Context, Effects, Incoming, KeyId, KeyedHash, Machine, Message,
-        MessageTarget, OrgId, PersonId, Principal, Progress, RowSpace, Stamp, UnixMillis,
+        AccessId, Address, BoxId, ClaimOp, Codec, Context, Effects, Incoming, KeyId, KeyedHash, Machine, MailRequest,
+        Message, MessageTarget, OrgId, PersonId, Principal, Progress, RowSpace, Stamp, UnixMillis,
     },
 };
 use std::{
@@ -80,6 +80,7 @@ pub struct World {
     pub claims: HashMap<Vec<u8>, Address>,
     pub rows: HashMap<(u8, Vec<u8>), Vec<u8>>,
     pub outbox: VecDeque<(Address, Message)>,
+    pub mails: Vec<MailRequest>,
     pub minted: u128,
 }
 
@@ -92,6 +93,7 @@ impl World {
             claims: HashMap::new(),
             rows: HashMap::new(),
             outbox: VecDeque::new(),
+            mails: Vec::new(),
             minted: 0,
         };
         for _ in 0..boxes {
@@ -209,6 +211,7 @@ impl World {
                     None => drop(self.rows.remove(&(row.space as u8, row.key))),
                 }
             }
+            self.mails.extend(effects.mails);
             self.outbox.extend(effects.messages.into_iter().map(|message| (address, message)));
         }
         self.check(site);
@@ -272,6 +275,7 @@ impl World {
             claims: self.claims.clone(),
             rows: self.rows.clone(),
             outbox: self.outbox.clone(),
+            mails: self.mails.clone(),
             ..*self
         }
     }

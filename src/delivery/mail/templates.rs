@@ -140,7 +140,7 @@ fn replacements(folder: &Path) -> Result<Vec<(String, String)>, MailError> {
 }
 
 /// `{{ at_ms | time(zone) }}`: local time with the zone's name, in the manner of the mail's language.
-fn local_time(state: &State<'_, '_>, at_ms: i64, zone: &str) -> Result<String, minijinja::Error> {
+fn local_time(state: &State<'_, '_>, at_ms: i64, zone: &str) -> Result<minijinja::Value, minijinja::Error> {
     let wrong = |what: &str| minijinja::Error::new(ErrorKind::InvalidOperation, format!("{what} cannot be read"));
     let at = Timestamp::from_millisecond(at_ms).map_err(|_| wrong("a time"))?;
     let at = at.to_zoned(TimeZone::get(zone).map_err(|_| wrong("a time zone"))?);
@@ -150,5 +150,6 @@ fn local_time(state: &State<'_, '_>, at_ms: i64, zone: &str) -> Result<String, m
         Some("de") => "%d.%m.%Y, %H:%M:%S",
         _ => "%d %b %Y, %H:%M:%S",
     };
-    Ok(format!("{} ({zone})", at.strftime(form)))
+    // A zone that is known has no character that HTML would have to escape.
+    Ok(minijinja::Value::from_safe_string(format!("{} ({zone})", at.strftime(form))))
 }

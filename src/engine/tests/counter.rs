@@ -23,6 +23,8 @@ pub enum Ask {
     Panic,
     Tell(Address, u64),
     TellHolder(Vec<u8>, u64),
+    /// Mails this recipient a number, until the deadline.
+    Mail(Recipient, u64, UnixMillis),
     Take(Vec<u8>),
     Release(Vec<u8>),
     WakeAt(UnixMillis),
@@ -67,7 +69,9 @@ impl Machine for Counter {
             }
             Ask::Refuse => return Err("no"),
             Ask::Panic => panic!("as asked"),
-            Ask::Tell(..) | Ask::TellHolder(..) | Ask::Take(_) | Ask::Release(_) => events.push(Event::Noted),
+            Ask::Tell(..) | Ask::TellHolder(..) | Ask::Mail(..) | Ask::Take(_) | Ask::Release(_) => {
+                events.push(Event::Noted)
+            }
             Ask::WakeAt(at) => events.push(Event::WakeAt(*at)),
             Ask::Tick if self.wake_at.is_some_and(|at| at <= cx.now) => events.push(Event::Ticked),
             Ask::Tick | Ask::Unclaimed => {}
@@ -107,6 +111,7 @@ impl Machine for Counter {
             Ask::TellHolder(value, n) => {
                 effects.send(MessageTarget::ClaimHolder { space: ClaimSpace::Fob, value: value.clone() }, n);
             }
+            Ask::Mail(to, n, deadline) => effects.mail("number", *to, n, *deadline),
             _ => {}
         }
     }

@@ -196,7 +196,7 @@ pub(super) fn headers() -> BTreeMap<String, RefOr<Header>> {
 }
 
 fn idempotency_key() -> Parameter {
-    let key = crate::kernel::schema::pattern("^[!-~]+$").min_length(Some(1)).max_length(Some(255));
+    let key = crate::kernel::schema::pattern("^[!-~]([ -~]*[!-~])?$").min_length(Some(1)).max_length(Some(255));
     ParameterBuilder::new()
         .name("Idempotency-Key")
         .parameter_in(ParameterIn::Header)
@@ -249,6 +249,8 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     match route.guard {
         Guard::Nobody => {}
         Guard::Token(scopes) => {
+            // A condition that cannot be read.
+            codes.push(Code::Malformed);
             codes.extend([Code::AuthMissing, Code::AuthInvalid, Code::TooManyFailures]);
             codes.extend((!scopes.is_empty()).then_some(Code::Forbidden));
         }
