@@ -227,7 +227,7 @@ const IF_NONE_MATCH: &str = "IfNoneMatch";
 pub(super) fn parameters() -> [(&'static str, Parameter); 3] {
     let condition = |name: &str, about: &str| {
         let tags = r#"^(\*|(W/)?"[!#-~]*"( ?, ?(W/)?"[!#-~]*")*)$"#;
-        let tags = crate::kernel::schema::pattern(tags).max_length(Some(1000));
+        let tags = crate::kernel::schema::pattern(tags).examples(["\"12\""]);
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header);
         parameter.description(Some(about)).schema(Some(tags)).build()
     };
