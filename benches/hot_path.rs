@@ -78,7 +78,7 @@ fn set_up() -> Vec<Command> {
 }
 
 fn context() -> Context {
-    Context { org: ORG, now: NOW, up_since: NOW, by: Principal::Server, from: None }
+    Context { org: ORG, now: NOW, epoch: 1, up_since: NOW, by: Principal::Server, from: None }
 }
 
 /// Decides and evolves a whole command; gives back its events.
@@ -119,6 +119,7 @@ fn sync(first_seq: u64, cursor: Option<Cursor>) -> Command {
         request: SyncRequest {
             cursor,
             head: first_seq + 9,
+            kept_from: None,
             more: false,
             entries: (0..10).map(entry).collect(),
             clock: NOW,

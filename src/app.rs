@@ -10,9 +10,10 @@ use crate::{
     engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds},
     http::server::Listeners,
     kernel::{Chance, Clock, OrgId, TokenId},
+    operations::restore,
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
     privacy,
-    store::{CommitLog, Db, Keyring, Options, RocksLog, StoreError},
+    store::{CommitLog, Db, Keyring, MasterKeySource, MasterKeys, Options, RocksLog, StoreError},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{
@@ -34,6 +35,8 @@ pub enum StartError {
     NotEmpty { folder: PathBuf },
     #[error("{0}")]
     Mail(#[from] MailError),
+    #[error("{0}")]
+    Restore(#[from] restore::RestoreError),
     #[error("the first token could not be written: {0}")]
     FirstToken(String),
 }
@@ -43,7 +46,7 @@ pub fn kinds(workers: usize) -> Kinds {
     Kinds::new(workers).with::<Organisation>().with::<Person>().with::<ApiToken>().with::<SmartBox>().with::<Webhook>()
 }
 
-fn database_folder(data: &Path) -> PathBuf {
+pub(crate) fn database_folder(data: &Path) -> PathBuf {
     data.join("db")
 }
 
@@ -63,12 +66,13 @@ pub async fn init(config: &Config, chance: Chance) -> Result<String, StartError>
         return Err(StartError::NotEmpty { folder: data.clone() });
     }
     std::fs::create_dir_all(data)?;
-    let key_file = config.master_key_file();
-    if !key_file.exists() {
-        Keyring::create_master_key(&key_file, &chance)?;
+    if let MasterKeySource::File(file) = config.master_key()
+        && !file.exists()
+    {
+        MasterKeys::first(&chance).create(&file)?;
     }
     let db = Db::open(&database_folder(data), options(config), true)?;
-    let keys = Keyring::init(&db, Keyring::read_master_key(&key_file)?, chance.clone())?;
+    let keys = Keyring::init(&db, config.master_key().read()?, chance.clone())?;
     let one_worker = EngineConfig { workers: 1, ..engine_config(config, || {}) };
     let log = Arc::new(RocksLog::new(db.clone()));
     let engine = Engine::start(one_worker, kinds(1), db, log, Arc::new(keys), Clock::system(), chance)?;
@@ -104,6 +108,7 @@ fn engine_config(config: &Config, on_broken_log: fn()) -> EngineConfig {
 
 /// Opens a data folder and starts the engine on it.
 pub fn open(config: &Config, clock: Clock, chance: Chance) -> Result<Engine, StartError> {
+    restore::refuse_unfinished(&config.store.data_dir)?;
     let db = Db::open(&database_folder(&config.store.data_dir), options(config), false)?;
     let log = Arc::new(RocksLog::new(db.clone()));
     open_with_log(config, db, log, clock, chance)
@@ -117,8 +122,7 @@ pub fn open_with_log(
     clock: Clock,
     chance: Chance,
 ) -> Result<Engine, StartError> {
-    let master = Keyring::read_master_key(&config.master_key_file())?;
-    let keys = Keyring::open(&db, master, chance.clone())?;
+    let keys = Keyring::open(&db, config.master_key().read()?, chance.clone())?;
     let mailer = Mailer::new(config)?;
     if !mailer.sends() {
         tracing::warn!(driver = ?config.mail.driver, "no mail leaves this server: see [mail] driver");
@@ -129,8 +133,26 @@ pub fn open_with_log(
     Ok(Engine::start(config, kinds(workers), db, log, Arc::new(keys), clock, chance)?)
 }
 
+/// Opens a data folder that nobody serves, for work on it: the calling thread is its one worker.
+pub fn open_alone(config: &Config, clock: Clock, chance: Chance) -> Result<Engine, StartError> {
+    let data = &config.store.data_dir;
+    restore::refuse_unfinished(data)?;
+    let db = open_as_it_is(data)?;
+    let keys = Keyring::open(&db, config.master_key().read()?, chance.clone())?;
+    let one_worker = EngineConfig { workers: 1, ..engine_config(config, end_the_process) };
+    let log = Arc::new(RocksLog::new(db.clone()));
+    let engine = Engine::start(one_worker, kinds(1), db, log, Arc::new(keys), clock, chance)?;
+    engine.attach_worker();
+    Ok(engine)
+}
+
 /// Looks at a data folder as it is, whatever number of partitions it was made with.
-pub fn open_to_verify(data: &Path) -> Result<Db, StoreError> {
+pub fn open_to_verify(data: &Path) -> Result<Db, StartError> {
+    restore::refuse_unfinished(data)?;
+    Ok(open_as_it_is(data)?)
+}
+
+fn open_as_it_is(data: &Path) -> Result<Db, StoreError> {
     let folder = database_folder(data);
     match Db::open(&folder, Options::default(), false) {
         Err(StoreError::Partitions { found, .. }) => {
@@ -166,7 +188,7 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     };
     let serving = listeners.serve(&engine, config, door, metrics)?;
     let (api_handle, observability_handle) = (serving.api.handle(), serving.observability.handle());
-    let last_answers = serving.last_answers;
+    let (last_answers, operations, farewell) = (serving.last_answers, serving.operations, serving.farewell);
     let observed = actix_rt::spawn(serving.observability);
     let served = actix_rt::spawn(serving.api);
     while !engine.is_ready() {
@@ -181,8 +203,10 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     tracing::info!("stopping: finishing what was admitted");
     last_answers.begin();
     api_handle.pause().await;
+    let farewell = farewell.begin()?;
     last_answers.told(Duration::from_secs(config.http.shutdown_timeout_s)).await;
-    // Before the workers end: a tick that has gone out to one of them would wait for ever.
+    // Both while the workers live: a rotation, or a tick that has gone out to one of them, would wait for ever.
+    operations.stop().await;
     engine.end_own_work().await;
     api_handle.stop(true).await;
     let _ = served.await;
@@ -195,8 +219,9 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     observability_handle.stop(true).await;
     let _ = observed.await;
     let db = engine.db().clone();
-    drop(engine);
+    drop((engine, last_answers));
     close(db).await;
+    farewell.end().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The configuration: typed, read once, checked once. `config/castellan.toml` shows every key with its default.
 
+use crate::store::MasterKeySource;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -32,6 +33,7 @@ section! {
         tls: Tls = Tls::default(),
         observability: Observability = Observability::default(),
         store: Store = Store::default(),
+        backup: Backup = Backup::default(),
         engine: Engine = Engine::default(),
         admission: Admission = Admission::default(),
         limits: Limits = Limits::default(),
@@ -91,6 +93,12 @@ section! {
         block_cache_mib: usize = 256,
         write_buffer_mib: usize = 128,
         disk_low_watermark_mib: u64 = 512,
+    }
+}
+
+section! {
+    Backup {
+        dir: PathBuf = PathBuf::new(),
     }
 }
 
@@ -160,6 +168,18 @@ section! {
 section! {
     Secrets {
         master_key_file: PathBuf = PathBuf::new(),
+        master_key: Sensitive = Sensitive::default(),
+    }
+}
+
+/// A text that is shown nowhere.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sensitive(pub String);
+
+impl std::fmt::Debug for Sensitive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sensitive")
     }
 }
 
@@ -275,6 +295,10 @@ impl Config {
         let toml_error = |reason| ConfigError::Toml { path: path.to_owned(), reason };
         // Typed first: only then do errors know their line.
         let mut config: Self = toml::from_str(text).map_err(toml_error)?;
+        if !config.secrets.master_key.0.is_empty() {
+            let reason = "comes from the environment alone: CASTELLAN__SECRETS__MASTER_KEY, or use master_key_file";
+            return Err(ConfigError::Value { key: "secrets.master_key", reason: reason.to_owned() });
+        }
         for (variable, value) in variables {
             config = config.overridden(&variable, &value)?;
         }
@@ -393,6 +417,31 @@ impl Config {
         self.mail.file_dir.clone()
     }
 
+    /// Where the master key comes from: the environment if it is there, else the file.
+    pub fn master_key(&self) -> MasterKeySource {
+        match &self.secrets.master_key.0 {
+            text if text.is_empty() => MasterKeySource::File(self.master_key_file()),
+            text => MasterKeySource::Environment(text.clone().into()),
+        }
+    }
+
+    /// Where backups are made; beside the database if not set.
+    pub fn backup_dir(&self) -> PathBuf {
+        if self.backup.dir.as_os_str().is_empty() {
+            return self.store.data_dir.join("backups");
+        }
+        self.backup.dir.clone()
+    }
+
+    /// As it may be shown.
+    pub fn shown(&self) -> Self {
+        let mut shown = self.clone();
+        if !shown.secrets.master_key.0.is_empty() {
+            shown.secrets.master_key.0 = "(set)".to_owned();
+        }
+        shown
+    }
+
     /// Worker threads: as configured, or one a core.
     pub fn workers(&self) -> usize {
         match self.http.workers {
@@ -463,6 +512,18 @@ mod tests {
             let error = read("", &[(name, value)]).unwrap_err().to_string();
             assert!(error.starts_with(name), "{error}");
         }
+    }
+
+    #[test]
+    fn the_master_key_comes_from_the_environment_alone_and_is_never_shown() {
+        let error = read("[secrets]\nmaster_key = \"0011\"\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("environment") && !error.contains("0011"), "{error}");
+        // An override behind it must not lose it.
+        let config =
+            read("", &[("CASTELLAN__SECRETS__MASTER_KEY", "0011"), ("CASTELLAN__LOG__LEVEL", "warn")]).unwrap();
+        assert!(matches!(config.master_key(), MasterKeySource::Environment(text) if *text == "0011"));
+        assert!(!format!("{config:?}").contains("0011"));
+        assert!(!toml::to_string(&config.shown()).unwrap().contains("0011"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod feed;
 pub mod http;
 pub mod kernel;
 pub mod metrics;
+pub mod operations;
 pub mod orgs;
 pub mod privacy;
 pub mod store;

@@ -120,7 +120,7 @@ pub async fn run(args: &CrashArgs, common: &Common, seed: u64) -> Result<Report,
     Ok(report)
 }
 
-fn patient(target: &Target, fleet: &Fleet, chance: &Chance) -> Vec<Api> {
+pub(crate) fn patient(target: &Target, fleet: &Fleet, chance: &Chance) -> Vec<Api> {
     let mut apis = apis(target, fleet, chance);
     apis.iter_mut().for_each(|api| api.patience = PATIENCE);
     apis
@@ -156,7 +156,7 @@ async fn kill_again_and_again(
 }
 
 /// A box that is used and syncs, through every restart, and at the end until nothing is unsent.
-async fn box_life(
+pub(crate) async fn box_life(
     watched: &mut Watched,
     target: &Target,
     entries: usize,
@@ -210,7 +210,7 @@ async fn box_life(
     }
 }
 
-async fn administrator(
+pub(crate) async fn administrator(
     number: usize,
     mut apis: Vec<Api>,
     mut mine: Vec<(usize, Desk)>,

@@ -48,6 +48,8 @@ pub mod storm;
 
 pub mod crash;
 
+pub mod restore;
+
 pub mod versus;
 
 pub mod herd;

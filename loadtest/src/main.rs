@@ -5,6 +5,7 @@ use castellan_load::{
     html::{self, Circumstances},
     ramp, replay,
     report::{LoadError, Report},
+    restore,
     site::Common,
     soak, storm, versus,
 };
@@ -29,6 +30,8 @@ Examples:
       Open load in rising steps: how many syncs a second with a p99 of 50 ms, of 250 ms.
   castellan-load soak --seconds 600 --html k.html
       Syncs, administrators, lists, enrolments at half the knee: memory flat, no queue that grows.
+  castellan-load restore --boxes 300 --json t.json
+      A backup under load, more load, kill -9, restored elsewhere: every box comes back, nothing it still has is lost.
   castellan-load demo --seconds 60
       Three organisations and 500 boxes through an outage, then a server to look at.
   castellan-load storm --boxes 500 --url http://127.0.0.1:8080 --token cas_… --observability-url http://127.0.0.1:9090
@@ -67,6 +70,8 @@ enum Scenario {
     Ramp(ramp::RampArgs),
     /// Everything that a day brings, at half the knee, for long: nothing may grow.
     Soak(soak::SoakArgs),
+    /// A backup under load, then the server is lost: restored elsewhere, the boxes send again what they still have.
+    Restore(restore::RestoreArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
     Demo(demo::DemoArgs),
 }
@@ -115,6 +120,7 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Census(args) => census::run(args, &cli.common, seed).await,
         Scenario::Ramp(args) => ramp::run(args, &cli.common, seed).await,
         Scenario::Soak(args) => soak::run(args, &cli.common, seed).await,
+        Scenario::Restore(args) => restore::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
     }
 }

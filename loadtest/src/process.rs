@@ -94,6 +94,8 @@ impl Drop for TempFolder {
 pub struct ServerProcess {
     binary: PathBuf,
     folder: Folder,
+    /// The store that is served.
+    data: PathBuf,
     /// Listeners and store, as the configuration has them.
     config: String,
     child: Option<Child>,
@@ -138,6 +140,7 @@ impl ServerProcess {
         let mut server = Self {
             binary: binary.to_owned(),
             folder,
+            data,
             config,
             child: None,
             target: Target::local(port),
@@ -155,7 +158,8 @@ impl ServerProcess {
         fs::write(&chain, certificate.certificate_pem()).map_err(io_error("certificate.pem"))?;
         write_secret(&key, &certificate.key_pem()).map_err(io_error("key.pem"))?;
         let (chain, key) = (chain.display().to_string(), key.display().to_string());
-        let config = format!("{}\n[tls]\ncertificate_file = {chain:?}\nkey_file = {key:?}\n", self.config);
+        let config = self.config.replacen("[http]\n", "[http]\ntls = true\n", 1);
+        let config = format!("{config}\n[tls]\ncertificate_file = {chain:?}\nkey_file = {key:?}\n");
         fs::write(self.folder.path().join("castellan.toml"), config).map_err(io_error("castellan.toml"))
     }
 
@@ -193,7 +197,26 @@ impl ServerProcess {
     }
 
     pub fn data_folder(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
+    }
+
+    /// Makes a store of its own out of a backup, with the master key of the store before, and serves that from the next
+    /// start on; how long it took.
+    pub async fn restore(&mut self, backup: &Path) -> Result<Duration, ProcessError> {
+        let (began, elsewhere) = (Instant::now(), self.folder.path().join("restored"));
+        let mut command = tokio::process::Command::new(&self.binary);
+        command.arg("restore").arg("--from").arg(backup).arg("--data-dir").arg(&elsewhere);
+        command.arg("--master-key").arg(self.data.join("master.key"));
+        let output = command.output().await.map_err(io_error("castellan restore"))?;
+        if !output.status.success() {
+            let words = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(ProcessError::Failed(format!("castellan restore: {}", output.status), words));
+        }
+        let shown = |path: &Path| format!("{:?}", path.display().to_string());
+        self.config = self.config.replace(&shown(&self.data), &shown(&elsewhere));
+        fs::write(self.folder.path().join("castellan.toml"), &self.config).map_err(io_error("castellan.toml"))?;
+        self.data = elsewhere;
+        Ok(began.elapsed())
     }
 
     /// kill -9, and waits until it is gone.

@@ -235,8 +235,11 @@ pub async fn one_sync(
     let before = watched.fleet_box.vbox.state().cursor.clone();
     let synced = sync_once(connection, target, &mut watched.fleet_box.vbox).await?;
     let took = began.elapsed();
-    if let Synced::Applied(_) = &synced {
+    if let Synced::Applied(applied) = &synced {
         let vbox = &watched.fleet_box.vbox;
+        if applied.restored {
+            watched.receipts.restored(vbox.resume_at(), vbox.kept_from());
+        }
         let cursor = vbox.state().cursor.as_deref();
         watched.receipts.note_position(vbox.resume_at(), before.as_deref(), cursor);
         // A lost confirmation loses nothing, the next sync says the same.
@@ -337,6 +340,9 @@ pub async fn conclude(
     report.acknowledged_lost = Some(findings.acknowledged_lost);
     report.conflicts = Some(findings.conflicts);
     report.flagged = Some(findings.flagged);
+    if findings.gone > 0 {
+        report.detail("gone", findings.gone);
+    }
     report.must_be_zero("errors", tally.errors.get());
     report.must_be_zero("lost", findings.lost);
     report.must_be_zero("doubled", findings.doubled);

@@ -17,6 +17,10 @@ pub struct Receipts {
     pub by_seq: BTreeMap<u64, (Entry, Receipt)>,
     /// The server asked again for something that it had receipted, or went back to an older state.
     pub taken_back: Vec<String>,
+    /// What a restored server had lost and the box had thrown away: nobody has it any more.
+    pub gone: std::ops::Range<u64>,
+    /// How many entries a restored server has asked for again; `None`: it never was.
+    pub asked_again: Option<u64>,
 }
 
 impl Receipts {
@@ -35,6 +39,13 @@ impl Receipts {
                 }
             }
         }
+    }
+
+    /// The server was restored from a backup and asks for everything from `resume_at` on: what it said of that is void.
+    pub fn restored(&mut self, resume_at: u64, kept_from: u64) {
+        let void = self.by_seq.split_off(&resume_at);
+        self.asked_again = Some(void.len() as u64);
+        self.gone = resume_at..kept_from.max(resume_at);
     }
 
     /// Notes where the server wants to go on, and the state that it speaks of.
@@ -63,6 +74,8 @@ pub struct Findings {
     pub acknowledged_lost: u64,
     pub conflicts: u64,
     pub flagged: u64,
+    /// Entries that nobody has any more.
+    pub gone: u64,
     /// The first ones, in words.
     pub words: Vec<String>,
     /// How often each reason was given.
@@ -77,6 +90,7 @@ impl Findings {
         self.acknowledged_lost += other.acknowledged_lost;
         self.conflicts += other.conflicts;
         self.flagged += other.flagged;
+        self.gone += other.gone;
         self.words.extend(other.words);
         for (reason, count) in other.reasons {
             *self.reasons.entry(reason).or_default() += count;
@@ -101,7 +115,7 @@ pub async fn check_box(
     check_acknowledged(id, &inventory, noted, &mut findings);
     let only_applied =
         receipts.by_seq.values().all(|(_, receipt)| !matches!(receipt.outcome, Outcome::Ignored | Outcome::Rejected));
-    if only_applied && !fleet_box.by_hand && noted.corrected == 0 {
+    if only_applied && !fleet_box.by_hand && noted.corrected == 0 && receipts.gone.is_empty() {
         for (bin, fob) in fleet_box.vbox.physical() {
             let item = list(&inventory, "bins").iter().find(|item| item["bin"] == bin);
             let listed = item.and_then(|item| item["fob"].as_str());
@@ -126,6 +140,10 @@ fn check_history(fleet_box: &FleetBox, receipts: &Receipts, history: &[Value]) -
     for seq in 1..=fleet_box.vbox.head() {
         let found = judged.remove(&seq).unwrap_or_default();
         let told = receipts.by_seq.get(&seq);
+        if found.is_empty() && receipts.gone.contains(&seq) {
+            findings.gone += 1;
+            continue;
+        }
         let Some(item) = found.first() else {
             findings.lost += 1;
             findings.acknowledged_lost += u64::from(told.is_some());

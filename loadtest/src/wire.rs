@@ -41,6 +41,8 @@ pub struct Entry {
 #[derive(Debug, Serialize)]
 pub struct JournalPart<'a> {
     pub head: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_from: Option<u64>,
     pub more: bool,
     pub entries: Vec<&'a Entry>,
 }

@@ -181,6 +181,8 @@ pub struct SyncRequest {
     pub cursor: Option<Cursor>,
     /// The last sequence number that the box has ever written.
     pub head: u64,
+    /// The first sequence number that the box still has. Said when it is asked for one that it has no more.
+    pub kept_from: Option<u64>,
     /// There are further unsent entries.
     pub more: bool,
     pub entries: Box<[Entry]>,

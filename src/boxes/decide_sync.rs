@@ -69,8 +69,16 @@ impl SmartBox {
     }
 
     fn open_sync(&self, request: &SyncRequest, cx: &Context, events: &mut Vec<Event>) -> Progress {
-        let Some(mut doubt) = self.doubt(request, self.journal.next) else {
+        if cx.epoch > self.epoch {
+            events.push(Event::Restored { epoch: cx.epoch });
+        }
+        let gap = self.gap(request);
+        let Some(mut doubt) = self.doubt(request, gap.unwrap_or(self.journal.next)) else {
             events.reserve(request.entries.len() + 1);
+            if let Some(next) = gap {
+                let number = self.server_conflict(0);
+                events.push(Event::JournalGap { number, first: self.journal.next, last: next - 1 });
+            }
             return Progress::More;
         };
         if self.journal.adopting {
@@ -96,6 +104,14 @@ impl SmartBox {
         let number = entry.as_ref().map(|_| self.server_conflict(0));
         events.push(Event::Suspended { why, entry, number });
         Progress::Done
+    }
+
+    /// Where the journal goes on, if the entries before it are nowhere any more: a restored server asks for what it has
+    /// lost, and the box may have thrown it away after its receipt. Neither may wait for it for ever.
+    fn gap(&self, request: &SyncRequest) -> Option<u64> {
+        let kept_from = request.kept_from.filter(|kept_from| *kept_from > self.journal.next)?;
+        let honest = kept_from - 1 <= request.head && request.entries.iter().all(|entry| entry.seq() >= kept_from);
+        honest.then_some(kept_from)
     }
 
     /// Whether two boxes seem to use this identity: a number with another content than was receipted (or than stands

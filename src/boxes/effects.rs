@@ -13,7 +13,8 @@ use crate::kernel::{
     BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PersonId, RowSpace, UnixMillis,
 };
 
-fn fob_claim(fob: &Fob) -> (ClaimSpace, Vec<u8>) {
+/// What says which box answers for a fob.
+pub fn fob_claim(fob: &Fob) -> (ClaimSpace, Vec<u8>) {
     (ClaimSpace::Fob, fob.as_bytes().to_vec())
 }
 
@@ -117,9 +118,11 @@ impl SmartBox {
         for event in events {
             news.note(event);
             match event {
-                Event::Created(_) | Event::Described { .. } | Event::PlanSet { .. } | Event::WentOffline => {
-                    rewrite = true
-                }
+                Event::Created(_)
+                | Event::Described { .. }
+                | Event::PlanSet { .. }
+                | Event::WentOffline
+                | Event::Restored { .. } => rewrite = true,
                 Event::Synced(synced) => rewrite |= synced.back || synced.settled,
                 Event::Confirmed { settled, .. } => rewrite |= settled,
                 Event::EnrolmentCodeMade { code_hash, .. } => {
@@ -198,6 +201,17 @@ impl SmartBox {
                 let found = self.found(self.bin_index(bin), Some(*fob));
                 self.server_row(*number, Clash::FobInTwoBoxes, Act::DropOff(*fob), *bin, found, cx.now)
             }
+            Event::JournalGap { number, first, last } => {
+                let text = Some(format!("{first} to {last}").into());
+                Conflict {
+                    number: *number,
+                    kept_at: cx.now,
+                    outcome: Outcome::Ignored(Clash::JournalGap),
+                    box_says: BoxVersion { at: cx.now, text, ..BoxVersion::default() },
+                    server_says: ServerVersion::default(),
+                    resolved: None,
+                }
+            }
             Event::ConflictResolved { accept, .. } => {
                 let Command::ResolveConflict { conflict, .. } = command else { return false };
                 let resolved = Some(Resolution { at: cx.now, accept: *accept });
@@ -262,7 +276,13 @@ impl SmartBox {
 
     fn put_key(&self, key: KeyId, cx: &Context, effects: &mut Effects) {
         if let Some(key) = self.key(key) {
-            let row = KeyRow { home: self.id(), name: key.name.clone(), fob: key.fob, roaming: key.roaming };
+            let row = KeyRow {
+                home: self.id(),
+                name: key.name.clone(),
+                fob: key.fob,
+                roaming: key.roaming,
+                groups: key.groups.clone(),
+            };
             effects.put(RowSpace::Keys, cx.org, &key.id.to_bytes(), row.to_bytes());
         }
     }

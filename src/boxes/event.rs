@@ -256,6 +256,22 @@ pub enum Event {
         #[n(3)]
         badges: Box<[Verifier]>,
     },
+    /// The server was restored from a backup since this box was heard last: whatever it holds came from elsewhere.
+    #[n(40)]
+    Restored {
+        #[n(0)]
+        epoch: u32,
+    },
+    /// The box has thrown these entries away, and the server does not have them (any more): they are lost.
+    #[n(41)]
+    JournalGap {
+        #[n(0)]
+        number: u64,
+        #[n(1)]
+        first: u64,
+        #[n(2)]
+        last: u64,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]

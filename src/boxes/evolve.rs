@@ -92,6 +92,23 @@ impl SmartBox {
                 self.journal.line = self.journal.line.saturating_add(1);
                 self.journal.adopting = false;
             }
+            Event::Restored { epoch } => {
+                self.epoch = *epoch;
+                self.sync.confirmed = 0;
+                self.sync.offered = 0;
+                if self.token_hash.is_some() {
+                    self.sync.missing = vec![Missing { since: stamp.at, revision: stamp.revision }];
+                }
+            }
+            Event::JournalGap { number, last, .. } => {
+                self.journal.next = last.saturating_add(1);
+                self.journal.contents.clear();
+                // Nobody knows what was done at which bin.
+                for index in 0..self.bins.len() {
+                    self.doubt_bin(index, stamp);
+                }
+                self.keep_conflict(Some(*number));
+            }
             Event::EntryJudged(judged) => self.apply_entry(judged, stamp),
             Event::LatePickUpMissing { number, bin, fob, .. } => {
                 let index = self.bin_index(bin);

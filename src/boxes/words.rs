@@ -106,7 +106,7 @@ impl<'b, C, const N: usize> Decode<'b, C> for Short<N> {
 /// The state a box has stored and decides by. Written `epoch.revision`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Cursor {
-    /// Raised by a restore from backup.
+    /// Raised by a restore from backup, to the second of the restore.
     #[n(0)]
     pub epoch: u32,
     #[n(1)]
@@ -302,6 +302,9 @@ pub enum Clash {
     /// Never in a receipt: an unknown fob is said to be in two boxes.
     #[n(4)]
     FobInTwoBoxes,
+    /// Never in a receipt: entries that the box has thrown away never came, or were lost with the server.
+    #[n(5)]
+    JournalGap,
 }
 
 /// Why an entry cannot be taken at all.
@@ -361,6 +364,7 @@ impl Outcome {
             Self::Ignored(Clash::KeyNotInBin) => "key_not_in_bin",
             Self::Ignored(Clash::LatePickUpMissing) => "late_pick_up_missing",
             Self::Ignored(Clash::FobInTwoBoxes) => "fob_in_two_boxes",
+            Self::Ignored(Clash::JournalGap) => "journal_gap",
             Self::Rejected(Fault::Unreadable) => "unreadable",
             Self::Rejected(Fault::UnknownBin) => "unknown_bin",
             Self::Rejected(Fault::SequenceReused) => "sequence_reused",

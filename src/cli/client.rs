@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 pub(super) struct Server {
     /// Where the server is
     #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    url: String,
+    pub(super) url: String,
     /// The token to use
     #[arg(long, env = "CASTELLAN_TOKEN", hide_env_values = true)]
-    token: String,
+    pub(super) token: String,
 }
 
 #[derive(Subcommand)]
@@ -111,7 +111,7 @@ fn show(answer: &Value) -> Result<(), String> {
 }
 
 impl Server {
-    fn send(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value, String> {
+    pub(super) fn send(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value, String> {
         let url = format!("{}/api/v1{path}", self.url.trim_end_matches('/'));
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let request = ureq::http::Request::builder()

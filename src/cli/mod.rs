@@ -1,17 +1,20 @@
 //! The command line.
 
+mod bar;
 mod client;
+mod operate;
 
 use crate::{
     app,
     config::Config,
     delivery::mail::Mailer,
+    engine::verify::{self, Report},
     http::{echo, openapi, tls::Certificate},
     kernel::{Chance, Clock},
     metrics,
 };
 use clap::{Args, Parser, Subcommand};
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,6 +64,18 @@ enum Command {
     /// Tokens of the organisation whose token is used
     #[command(subcommand)]
     Token(client::Token),
+    /// Make a backup, while the server runs or on its folder when it does not
+    ///
+    /// The master key is not in it unless asked for: without the key, which is to be kept apart, nothing personal in the
+    /// backup can be read, nor can it be restored.
+    Backup(operate::Backup),
+    /// Make a data folder out of a backup
+    ///
+    /// Everything is checked before anything is written. Boxes notice that the server is another one and send again what
+    /// they still have.
+    Restore(operate::Restore),
+    /// Make a new version of the master key and seal everything by it, while the server runs or when it does not
+    RotateMasterKey(operate::Rotate),
     /// Fold every entity's events against its snapshot and check what must agree; exit 1 if something does not
     ///
     /// The server must not be running on this folder.
@@ -96,11 +111,14 @@ pub fn run() -> ExitCode {
         Command::CheckConfig(WithConfig { config }) => check_config(&config),
         Command::Org(command) => client::org(&command),
         Command::Token(command) => client::token(&command),
-        Command::Verify { data } => return verify(&data),
         Command::Openapi => {
             println!("{}", openapi::json());
             Ok(())
         }
+        Command::Backup(command) => operate::backup(&command),
+        Command::Restore(command) => operate::restore(&command),
+        Command::RotateMasterKey(command) => operate::rotate(&command),
+        Command::Verify { data } => return verified(&data),
         Command::Echo { listen, workers } => echo::run(listen, workers).map_err(|error| error.to_string()),
     };
     match done {
@@ -144,7 +162,9 @@ fn start_log(config: &Config) -> Result<(), String> {
     // What a stranger sends that is no HTTP is answered, and no error of the server's.
     let filter: tracing_subscriber::EnvFilter =
         format!("actix_http=off,{}", config.log.level).parse().map_err(|error| format!("log.level: {error}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people: in a file they are rubbish.
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let started = match config.log.format {
         LogFormat::Human => log.try_init(),
         LogFormat::Json => log.json().try_init(),
@@ -159,12 +179,18 @@ fn check_config(file: &std::path::Path) -> Result<(), String> {
     }
     Mailer::new(&config).map_err(|error| error.to_string())?;
     println!("{} is right. With the environment's overrides it says:\n", file.display());
-    print!("{}", toml::to_string(&config).map_err(|error| error.to_string())?);
+    print!("{}", toml::to_string(&config.shown()).map_err(|error| error.to_string())?);
     Ok(())
 }
 
-fn verify(data: &std::path::Path) -> ExitCode {
-    let verified = app::open_to_verify(data).and_then(|db| crate::engine::verify::verify(&db, &app::kinds(1), |_| {}));
+fn verified(data: &std::path::Path) -> ExitCode {
+    let mut bar = bar::Bar::new("verify");
+    let verified = app::open_to_verify(data).and_then(|db| {
+        let told =
+            |report: &Report| bar.show(0, 0, || format!("{} entities, {} events", report.entities, report.events));
+        Ok(verify::verify(&db, &app::kinds(1), told)?)
+    });
+    drop(bar);
     match verified {
         Ok(report) => {
             println!(

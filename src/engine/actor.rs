@@ -83,7 +83,9 @@ impl<M: Machine> EntityActor<M> {
     }
 
     fn context(&self, by: Principal, from: Option<std::net::IpAddr>, now: UnixMillis) -> Circumstances {
-        Circumstances { org: self.address.org, now: now.max(self.last_at), up_since: self.shared.up_since, by, from }
+        let epoch = self.shared.epochs[usize::from(self.partition())];
+        let now = now.max(self.last_at);
+        Circumstances { org: self.address.org, now, epoch, up_since: self.shared.up_since, by, from }
     }
 
     /// Decides and evolves. On a panic the state may be half changed: the actor must not be used again.

@@ -3,6 +3,7 @@
 use super::{
     Shared,
     claims::ClaimKey,
+    guarded::GuardedQueue,
     inbox::{Finish, NO_WORKER, Parcel},
 };
 use crate::{
@@ -70,6 +71,7 @@ pub(super) struct CommitQueue {
     durable: AtomicU64,
     sleeping: AtomicBool,
     thread: OnceLock<Thread>,
+    pub(super) guarded: GuardedQueue,
 }
 
 /// Each round gives the processor to the workers: a fixed pause cost a fifth of the throughput at 64 connections.
@@ -157,6 +159,7 @@ impl Committer {
         let _ = queue.thread.set(std::thread::current());
         let mut items = Vec::new();
         loop {
+            queue.guarded.write(&shared, |ops| self.append(vec![ops]) == Outcome::Durable);
             queue.gather(&shared.asked);
             let submitted = {
                 let mut waiting = queue.waiting.lock();

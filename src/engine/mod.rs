@@ -11,6 +11,7 @@ mod committer;
 mod directory;
 mod erasure;
 mod feed;
+mod guarded;
 mod inbox;
 mod lanes;
 mod load;
@@ -28,6 +29,7 @@ mod write;
 mod tests;
 
 pub use call::{Call, Committed, Failure};
+pub use guarded::Guarded;
 pub use permit::{Permit, Room};
 pub use post::{Carried, Courier, Post, PostLimits};
 pub use upkeep::{Held, Trimmed};
@@ -124,6 +126,8 @@ struct Shared {
     chance: Chance,
     up_since: UnixMillis,
     started: std::time::Instant,
+    /// Of each partition's log.
+    epochs: Box<[u32]>,
     inboxes: Box<[Inbox]>,
     queues: Box<[CommitQueue]>,
     outbox_news: Box<[Notify]>,
@@ -244,7 +248,9 @@ impl Engine {
     ) -> Result<Self, StoreError> {
         let partitions = usize::from(db.partitions().all().end);
         static ENGINES: AtomicU64 = AtomicU64::new(1);
+        let tails: Vec<_> = db.partitions().all().map(|partition| log.tail(partition)).collect::<Result<_, _>>()?;
         let shared = Arc::new(Shared {
+            epochs: tails.iter().map(|tail| u32::try_from(tail.epoch).unwrap_or(u32::MAX)).collect(),
             number: ENGINES.fetch_add(1, Ordering::Relaxed),
             up_since: clock.now(),
             started: crate::kernel::time::instant(),
@@ -276,8 +282,7 @@ impl Engine {
             chance,
         });
         let mut commit = Vec::new();
-        for partition in shared.db.partitions().all() {
-            let tail = shared.log.tail(partition)?;
+        for (partition, tail) in shared.db.partitions().all().zip(tails) {
             shared.tell_followers(partition, &tail);
             let committer = Committer::new(Arc::clone(&shared), partition, tail);
             let name = format!("commit-{partition}");
@@ -402,6 +407,17 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<KeyValue>, StoreError> {
         self.with_db(move |db, _| db.rows_of_all(space, after.as_deref(), limit)).await
+    }
+
+    /// Who holds a unique value.
+    pub async fn claim_holder(
+        &self,
+        space: ClaimSpace,
+        org: OrgId,
+        value: &[u8],
+    ) -> Result<Option<Address>, StoreError> {
+        let digest = self.shared.claim_digest(space, org, value);
+        self.with_db(move |db, _| db.claim_holder(space, org, &digest)).await
     }
 
     pub async fn row(&self, space: RowSpace, org: OrgId, key: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {

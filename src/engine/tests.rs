@@ -8,7 +8,7 @@ mod trimming;
 use super::*;
 use crate::{
     kernel::{
-        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Principal, Progress, Recipient, TokenId,
+        ClaimOp, Codec, Context, Effects, EntityId, Incoming, MessageTarget, Progress, Recipient, TokenId,
         machine::Stamp as EventStamp,
     },
     store::{
@@ -54,7 +54,7 @@ impl Rig {
         let db = Db::open(folder, options, true).unwrap();
         let (master, chance) = (zeroize::Zeroizing::new([7; 32]), Chance::system());
         let open = if is_new { Keyring::init } else { Keyring::open };
-        let keys = Arc::new(open(&db, master, chance.clone()).unwrap());
+        let keys = Arc::new(open(&db, master.into(), chance.clone()).unwrap());
         let log = RocksLog::new(db.clone());
         let log: Arc<dyn CommitLog> = match faults {
             Some((faults, seed)) => Arc::new(FaultyLog::new(log, faults, seed)),

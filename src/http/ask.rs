@@ -1,6 +1,7 @@
 //! A request as the contexts see it, and what they reply. The wire's own types stay behind.
 
 use super::{
+    accept,
     admission::{Class, Urgency},
     auth::Caller,
     body,
@@ -18,6 +19,7 @@ use crate::{
     engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
     feed::Streams,
     kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
+    operations::Operations,
 };
 use actix_web::{HttpRequest, http::header, web::Bytes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -49,6 +51,12 @@ pub struct Reply {
     pub stream: Option<Stream>,
     /// What the entity tag shows.
     pub shows: Option<Shows>,
+    /// Of `json`, if it is not JSON.
+    pub content_type: &'static str,
+    /// `Accept` decides about its form.
+    pub varies: bool,
+    /// Where to go on.
+    pub link: Option<String>,
 }
 
 /// An answer that is sent piece by piece, until whoever makes it lets go of the other end.
@@ -65,7 +73,13 @@ impl Reply {
     }
 
     pub fn bytes(status: u16, json: Vec<u8>) -> Self {
-        Self { status, json, stream: None, shows: None }
+        let content_type = Format::Json.content_type();
+        Self { status, json, stream: None, shows: None, content_type, varies: false, link: None }
+    }
+
+    /// 200 in one of several forms.
+    pub fn of_type(content_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self { content_type, varies: true, ..Self::bytes(200, bytes) }
     }
 
     pub fn ok(body: &impl Serialize) -> Result<Self, Problem> {
@@ -125,6 +139,15 @@ impl PageQuery {
         limit_of(self.limit)
     }
 
+    /// For lists that are taken away whole.
+    pub fn limit_up_to(&self, max: usize) -> Result<usize, Problem> {
+        match self.limit {
+            None => Ok(max),
+            Some(limit) if (1..=max).contains(&limit) => Ok(limit),
+            Some(_) => Err(Problem::detailed(Code::Invalid, format!("`limit` must be 1 to {max}"))),
+        }
+    }
+
     /// Where the page before ended.
     pub fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
         let read = |text: &String| {
@@ -140,6 +163,12 @@ pub fn limit_of(limit: Option<usize>) -> Result<usize, Problem> {
         Some(limit @ 1..=PageQuery::LIMIT_MAX) => Ok(limit),
         Some(_) => Err(Problem::detailed(Code::Invalid, format!("`limit` must be 1 to {}", PageQuery::LIMIT_MAX))),
     }
+}
+
+pub(super) fn read_query<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    actix_web::web::Query::from_query(text)
+        .map(actix_web::web::Query::into_inner)
+        .map_err(|error| Problem::detailed(Code::Malformed, error.to_string()))
 }
 
 /// Undoes percent signs; `None` if what they stand for is no text.
@@ -188,18 +217,16 @@ impl Ask {
     }
 
     pub fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        actix_web::web::Query::from_query(self.request.query_string())
-            .map(actix_web::web::Query::into_inner)
-            .map_err(|error| Problem::detailed(Code::Malformed, error.to_string()))
+        read_query(self.request.query_string())
     }
 
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         body::from_json(&self.body)
     }
 
-    /// What the caller would rather have than JSON.
-    pub fn format(&self) -> Format {
-        Format::of(Self::header(&self.request, &header::ACCEPT))
+    /// Which of these the caller would rather have.
+    pub fn format(&self, offered: &[Format]) -> Result<Format, Problem> {
+        accept::choose(Self::header(&self.request, &header::ACCEPT), offered)
     }
 
     /// Where an event stream that broke off had come to.
@@ -292,6 +319,10 @@ impl Ask {
             )
         };
         self.worker.admission.enter(self.body.len(), class, || self.now(), urgency).await
+    }
+
+    pub fn operations(&self) -> &Operations {
+        &self.worker.operations
     }
 
     pub(super) fn header<'a>(request: &'a HttpRequest, name: &header::HeaderName) -> Option<&'a [u8]> {

@@ -12,6 +12,7 @@ use crate::{
     boxes::api as boxes,
     delivery::webhooks::api as webhooks,
     feed::{audit, changes},
+    operations::api as operations,
     orgs::{
         Scope,
         api::{mails, organisations, people, tokens},
@@ -120,7 +121,7 @@ routes! {
     POST "/api/v1/boxes/{box}/keys", BOXES_WRITE, Admin, "keys.create", boxes::keys::create, boxes::keys::CREATE;
     PATCH "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.change", boxes::keys::change, boxes::keys::CHANGE;
     DELETE "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.remove", boxes::keys::remove, boxes::keys::REMOVE;
-    GET "/api/v1/keys", BOXES_READ, Admin, "keys.list", boxes::keys::list, boxes::keys::LIST;
+    GET "/api/v1/keys", BOXES_READ, Admin, "keys.list", boxes::list_keys, boxes::KEY_LIST;
     GET "/api/v1/keys/{key}", BOXES_READ, Admin, "keys.show", boxes::keys::show, boxes::keys::SHOW;
     POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant, boxes::accesses::GRANT;
     POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch, boxes::accesses::BATCH;
@@ -146,6 +147,13 @@ routes! {
     POST "/api/v1/webhooks/{webhook}/test", ORG_ADMIN, Admin, "webhooks.test", webhooks::deliveries::test, webhooks::deliveries::TEST;
     GET "/api/v1/webhooks/{webhook}/deliveries", ORG_ADMIN, Admin, "webhooks.deliveries", webhooks::deliveries::list, webhooks::deliveries::LIST;
     POST "/api/v1/webhooks/{webhook}/deliveries/{delivery}/redelivery", ORG_ADMIN, Admin, "webhooks.redelivery", webhooks::deliveries::redeliver, webhooks::deliveries::REDELIVER;
+
+    POST "/api/v1/operator/backups", OPERATOR, Admin, "backups.create", operations::create, operations::CREATE;
+    GET "/api/v1/operator/backups", OPERATOR, Admin, "backups.list", operations::list, operations::LIST;
+    GET "/api/v1/operator/backups/{name}", OPERATOR, Admin, "backups.show", operations::show, operations::SHOW;
+    DELETE "/api/v1/operator/backups/{name}", OPERATOR, Admin, "backups.remove", operations::remove, operations::REMOVE;
+    POST "/api/v1/operator/master-key/rotation", OPERATOR, Admin, "master_key.rotate", operations::rotate, operations::ROTATE;
+    GET "/api/v1/operator/master-key/rotation", OPERATOR, Admin, "master_key.rotation", operations::rotation, operations::ROTATION;
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.

@@ -4,6 +4,7 @@ use super::{
     admission::{Admission, Class},
     auth::FailureLimit,
     body,
+    farewell::Farewell,
     refusals::Refusals,
     routes,
     routes::ROUTES,
@@ -15,6 +16,7 @@ use crate::{
     engine::Engine,
     feed::Streams,
     metrics::{self, AdmissionMetrics, RouteMetrics},
+    operations::Operations,
 };
 use ::metrics::Counter;
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
@@ -46,6 +48,7 @@ pub(super) struct Worker {
     pub body_limits: body::Limits,
     /// Proxies whose word about the client's address counts.
     pub trusted_proxies: Vec<IpNet>,
+    pub operations: Operations,
     /// Answers end their connections from now on.
     pub stopping: Arc<AtomicBool>,
     /// Requests that this worker is working on.
@@ -82,6 +85,7 @@ impl Worker {
                 within: Duration::from_millis(config.http.client_timeout_ms),
             },
             trusted_proxies: config.http.trusted_proxies.clone(),
+            operations: shared.operations.clone(),
             stopping: Arc::clone(&shared.stopping),
             working: shared.add_worker(),
             request_prefix,
@@ -150,6 +154,7 @@ struct Shared {
     failures: Arc<FailureLimit>,
     refusals: Arc<Refusals>,
     streams: Arc<Streams>,
+    operations: Operations,
     stopping: Arc<AtomicBool>,
     /// A count each: one for all would wander between the cores.
     working: Arc<parking_lot::Mutex<Vec<Arc<AtomicUsize>>>>,
@@ -168,7 +173,13 @@ pub struct Serving {
     pub api: Server,
     pub observability: Server,
     pub last_answers: LastAnswers,
+    pub operations: Operations,
+    pub farewell: Farewell,
 }
+
+/// So often in a row nobody may be working before the end.
+const QUIET_LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How the API comes to its end.
 pub struct LastAnswers(Shared);
@@ -180,12 +191,16 @@ impl LastAnswers {
         self.0.streams.end();
     }
 
-    /// Waits until no request is being worked on, at most so long. All workers must live until then, also one without
+    /// Waits until no request is being worked on, and none has come for a moment on a connection that was kept: it would
+    /// be cut off. At most so long. All workers must live until then, also one without
     /// a connection: what another's request asks for may live there.
     pub async fn told(&self, within: Duration) {
+        let works = || self.0.working.lock().iter().any(|working| working.load(Ordering::Relaxed) > 0);
         let idle = async {
-            while self.0.working.lock().iter().any(|working| working.load(Ordering::Relaxed) > 0) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+            let mut quiet = 0;
+            while quiet < QUIET_LOOKS {
+                quiet = if works() { 0 } else { quiet + 1 };
+                tokio::time::sleep(LOOK).await;
             }
         };
         // Who has not finished by then is cut off.
@@ -235,11 +250,13 @@ impl Listeners {
         metrics: Option<PrometheusHandle>,
     ) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
+        let operations = Operations::start(engine.clone(), config)?;
         let shared = Shared {
             webhooks,
             failures: Arc::new(failures),
             refusals: Arc::default(),
             streams: Arc::new(Streams::new(&config.feed)),
+            operations: operations.clone(),
             stopping: Arc::default(),
             working: Arc::default(),
         };
@@ -261,13 +278,14 @@ impl Listeners {
             .shutdown_timeout(config.http.shutdown_timeout_s)
             .max_connection_rate(config.http.tls_handshakes_max)
             .disable_signals();
+        let farewell = Farewell::of(&self.api, config.http.tls)?;
         let api = match self.certificate.as_ref().filter(|_| config.http.tls) {
             Some(certificate) => api.listen_rustls_0_23(self.api, certificate.server_config()?)?,
             None => api.listen(self.api)?,
         }
         .run();
         actix_web::rt::spawn(upkeep(metrics.clone(), Arc::clone(&shared.failures)));
-        let state = Observed { engine: engine.clone(), metrics };
+        let state = Observed { engine: engine.clone(), metrics, stopping: Arc::clone(&shared.stopping) };
         let observability =
             HttpServer::new(move || App::new().app_data(web::Data::new(state.clone())).configure(observe))
                 .workers(1)
@@ -281,7 +299,7 @@ impl Listeners {
         if let Some(certificate) = self.certificate {
             actix_web::rt::spawn(certificate.keep_fresh());
         }
-        Ok(Serving { api, observability, last_answers: LastAnswers(shared) })
+        Ok(Serving { api, observability, last_answers: LastAnswers(shared), operations, farewell })
     }
 }
 
@@ -303,6 +321,7 @@ fn somaxconn() -> Option<u32> {
 #[derive(Clone)]
 struct Observed {
     engine: Engine,
+    stopping: Arc<AtomicBool>,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -325,6 +344,9 @@ fn observe(app: &mut web::ServiceConfig) {
 }
 
 async fn ready(state: web::Data<Observed>) -> HttpResponse {
+    if state.stopping.load(Ordering::Relaxed) {
+        return HttpResponse::ServiceUnavailable().body("stopping\n");
+    }
     match (state.engine.is_ready(), state.engine.is_read_only()) {
         (false, _) => HttpResponse::ServiceUnavailable().body("starting\n"),
         (true, true) => HttpResponse::ServiceUnavailable().body("read-only: the disk is nearly full\n"),

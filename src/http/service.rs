@@ -30,7 +30,6 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Tells a proxy to pass on what it gets at once.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Whoever keeps an answer asks again with its tag.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -213,7 +212,13 @@ fn success(reply: Reply, tag: Option<String>, request_id: HeaderValue) -> HttpRe
     if reply.json.is_empty() {
         return response.finish();
     }
-    response.insert_header((header::CONTENT_TYPE, JSON)).body(reply.json)
+    if reply.varies {
+        response.insert_header((header::VARY, HeaderValue::from_static("Accept")));
+    }
+    if let Some(link) = reply.link {
+        response.insert_header((header::LINK, link));
+    }
+    response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type))).body(reply.json)
 }
 
 /// The connection ends with the stream: a stopping server need not wait for it.

@@ -52,6 +52,8 @@ pub struct Context {
     pub org: OrgId,
     /// Never runs backwards inside an actor.
     pub now: UnixMillis,
+    /// Of the log; raised by a restore from backup.
+    pub epoch: u32,
     /// Since when this server process has been up: its own downtime is nobody's absence.
     pub up_since: UnixMillis,
     pub by: Principal,

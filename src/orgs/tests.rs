@@ -34,7 +34,7 @@ impl<M: Machine + Clone + PartialEq + std::fmt::Debug> Story<M> {
     /// Decides, evolves, and checks that events and snapshot survive their bytes.
     fn tell(&mut self, command: M::Command) -> Result<usize, M::Refusal> {
         let now = UnixMillis(1_790_000_000_000 + self.revision);
-        let cx = Context { org: ORG, now, up_since: UnixMillis(0), by: Principal::Server, from: None };
+        let cx = Context { org: ORG, now, epoch: 1, up_since: UnixMillis(0), by: Principal::Server, from: None };
         let mut events = Vec::new();
         self.state.decide(&command, 0, &cx, &mut events)?;
         self.claims.clear();
@@ -435,4 +435,51 @@ fn events_are_shown_without_secrets() {
     assert_eq!(names.len(), shown.len());
     assert_eq!(shown[2].data["plan"], "lite");
     assert_eq!(shown[shown.len() - 2].data["scopes"][0], "org:admin");
+}
+
+#[test]
+fn history_is_kept_as_long_as_the_organisation_says() {
+    let mut story = Story::<Organisation>::of(ORG.at(ORG));
+    let keep = |days| organisation::Command::KeepHistory { days };
+    assert_eq!(story.tell(keep(Some(30))), Err(organisation::Refusal::NotFound));
+    story.tell(create_organisation()).unwrap();
+    assert_eq!(story.tell(keep(Some(30))), Ok(1));
+    assert_eq!(story.row(RowSpace::Organisations), Some(true));
+    assert_eq!(story.tell(keep(Some(30))), Ok(0), "the same again changes nothing");
+    assert_eq!(story.tell(keep(None)), Ok(1));
+    assert_eq!(story.state.known.as_ref().unwrap().history_days, None);
+}
+
+#[test]
+fn only_the_system_organisation_erases_others_and_each_once() {
+    let erase = organisation::Command::Erase { organisation: OrgId(9) };
+    let erased = organisation::Command::Erased { organisation: OrgId(9) };
+    let mut story = Story::<Organisation>::of(ORG.at(ORG));
+    story.tell(create_organisation()).unwrap();
+    assert_eq!(story.tell(erase.clone()), Err(organisation::Refusal::NotFound));
+    assert_eq!(story.tell(erased.clone()), Err(organisation::Refusal::NotFound));
+
+    let mut system = Story::<Organisation>::of(OrgId::SYSTEM.at(OrgId::SYSTEM));
+    assert_eq!(system.tell(erased.clone()), Ok(0), "nothing was begun");
+    assert_eq!(system.tell(erase.clone()), Ok(1));
+    let [row] = &system.effects.rows[..] else { panic!("one row") };
+    assert_eq!((row.space, row.org, &row.key[..]), (RowSpace::Erasures, OrgId::SYSTEM, &OrgId(9).to_bytes()[..]));
+    assert_eq!(system.tell(erase), Ok(0), "again is a replay");
+    assert_eq!(system.tell(erased), Ok(1));
+    assert_eq!(system.row(RowSpace::Erasures), Some(false));
+}
+
+#[test]
+fn an_export_is_noted_without_what_it_held() {
+    let mut story = Story::<Person>::of(PersonId(3).at(ORG));
+    assert_eq!(story.tell(person::Command::Export), Err(person::Refusal::NotFound));
+    let profile = Profile { email: None, plain: b"name".to_vec().into() };
+    let credentials = Credentials { access_code: None, badges: Vec::new(), plain: b"code".to_vec().into() };
+    story.tell(person::Command::Create { role: Role::User, profile, credentials }).unwrap();
+    let changed = story.state.known().unwrap().changed;
+    assert_eq!(story.tell(person::Command::Export), Ok(1));
+    assert!(story.effects.rows.is_empty() && story.effects.vault.is_empty() && story.effects.messages.is_empty());
+    assert_eq!(story.state.known().unwrap().changed, changed, "nobody's change is disturbed by it");
+    story.tell(person::Command::Erase).unwrap();
+    assert_eq!(story.tell(person::Command::Export), Err(person::Refusal::NotFound));
 }

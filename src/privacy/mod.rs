@@ -6,6 +6,9 @@ mod erasure;
 pub mod export;
 mod retention;
 
+#[cfg(test)]
+mod tests;
+
 pub use erasure::erase_what_is_to_go;
 pub use retention::{Round, Settings, round};
 

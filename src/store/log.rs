@@ -67,8 +67,13 @@ impl Tail {
     }
 
     pub fn stored(db: &Db, partition: u8) -> Result<Self, StoreError> {
-        match db.raw().get_pinned(keys::tail(partition))? {
-            Some(bytes) => minicbor::decode(&bytes)
+        Self::read(db.raw().get_pinned(keys::tail(partition))?.as_deref())
+    }
+
+    /// Of a partition in which nothing was written there is none.
+    pub(super) fn read(stored: Option<&[u8]>) -> Result<Self, StoreError> {
+        match stored {
+            Some(bytes) => minicbor::decode(bytes)
                 .map_err(|error| StoreError::Corrupt { what: "log tail", why: error.to_string() }),
             None => Ok(Self { position: 0, hash: vec![0; 16], batch_id: vec![0; 16], epoch: 1 }),
         }
@@ -92,7 +97,8 @@ impl RocksLog {
         Self { db }
     }
 
-    /// Batches of a partition behind `from`, as far back as the write-ahead log reaches. What a follower applies.
+    /// Batches of a partition behind `from`. What a follower applies. The write-ahead log is not kept for followers: a
+    /// position that it no longer reaches is refused.
     pub fn read(&self, partition: u8, from: u64) -> Result<Vec<(Tail, Vec<RawOp>)>, StoreError> {
         let tail_key = keys::tail(partition);
         let mut found = Vec::new();
@@ -103,6 +109,10 @@ impl RocksLog {
             if let Some(tail) = reader.tail.filter(|tail| tail.position > from) {
                 found.push((tail, reader.ops));
             }
+        }
+        let reached = found.first().map_or(self.tail(partition)?.position, |(tail, _)| tail.position - 1);
+        if reached > from {
+            return Err(StoreError::LogTrimmed { from, first: reached + 1 });
         }
         Ok(found)
     }

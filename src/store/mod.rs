@@ -1,10 +1,12 @@
 //! The only room that knows RocksDB: keys, codec of rows, commit log, vault, reads, checkpoints.
 
+pub mod checkpoint;
 pub mod db;
 pub mod faults;
 pub mod feed;
 pub mod keys;
 pub mod log;
+pub mod master;
 pub mod ops;
 pub mod record;
 pub mod vault;
@@ -12,6 +14,7 @@ pub mod vault;
 pub use db::{Db, Family, Options, Partitions};
 pub use feed::{FeedError, FeedPage, FeedQuery, FeedRecord};
 pub use log::{Appended, Batch, CommitLog, RocksLog, Tail};
+pub use master::{MasterKeySource, MasterKeys};
 pub use ops::Ops;
 pub use record::{MailItem, OutboxItem, StoredRecord, StoredReplay};
 pub use vault::Keyring;
@@ -33,8 +36,16 @@ pub enum StoreError {
     InUse(String),
     #[error("{0} holds no data: run `castellan init` first")]
     NotInitialised(String),
+    #[error("{0}")]
+    MasterKey(String),
+    #[error("version {version} of the master key is needed; known: {known:?}")]
+    MissingMasterKey { version: u32, known: Vec<u32> },
     #[error("the master key does not open this data folder's secrets")]
     WrongMasterKey,
+    #[error("the log is kept from position {first} on, not from {from}")]
+    LogTrimmed { from: u64, first: u64 },
+    #[error("the server is being stopped")]
+    Stopped,
     #[error("the store's readers are all busy")]
     Busy,
 }

@@ -1,15 +1,16 @@
 //! Sealed rows and keyed hashes. What people must read again is sealed under a key per subject, which is wrapped by the
 //! master key: deleting the wrapped key erases the subject.
 
-use super::{Db, StoreError, keys};
+use super::{Db, MasterKeys, StoreError, keys};
 use crate::kernel::{Address, Chance, VaultField, machine::KeyedHash};
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
 use hmac::{Hmac, Mac};
+use parking_lot::RwLock;
 use sha2::Sha256;
-use std::path::Path;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A key of 256 bits, wiped when dropped.
@@ -17,7 +18,7 @@ pub type Secret = Zeroizing<[u8; 32]>;
 
 /// The master key and the pepper that it seals. The pepper never changes, so that what was hashed stays comparable.
 pub struct Keyring {
-    master: Secret,
+    masters: RwLock<Arc<MasterKeys>>,
     /// Keyed with the pepper, ready to be cloned for each use.
     mac: Hmac<Sha256>,
     chance: Chance,
@@ -29,45 +30,89 @@ impl std::fmt::Debug for Keyring {
     }
 }
 
-const PEPPER: &str = "pepper";
+pub(super) const PEPPER: &str = "pepper";
+
+const NONCE: usize = 24;
+/// Of a wrapped key, which is 32 bytes: nonce, key, tag. Those of a later version than the first have its number before.
+const WRAPPED: usize = NONCE + 32 + 16;
+
+/// Which version of the master key wrapped this, and what is wrapped.
+fn wrapping(wrapped: &[u8]) -> Option<(u32, &[u8])> {
+    match wrapped.len().checked_sub(WRAPPED)? {
+        0 => Some((1, wrapped)),
+        _ => wrapped.split_first_chunk().map(|(version, rest)| (u32::from_be_bytes(*version), rest)),
+    }
+}
+
+/// Which version of the master key wrapped a subject's key or the pepper.
+pub fn wrapped_by(wrapped: &[u8]) -> Option<u32> {
+    wrapping(wrapped).map(|(version, _)| version)
+}
+
+/// Opens what the master key wrapped.
+pub(super) fn unwrapped(masters: &MasterKeys, context: &[u8], wrapped: &[u8]) -> Result<Secret, StoreError> {
+    let corrupt = || StoreError::Corrupt { what: "wrapped key", why: "its length".to_owned() };
+    let (version, sealed) = wrapping(wrapped).ok_or_else(corrupt)?;
+    let master = masters.get(version).ok_or(StoreError::MissingMasterKey { version, known: masters.versions() })?;
+    open_with(master, context, sealed)
+        .and_then(|key| key.as_slice().try_into().ok().map(Zeroizing::new))
+        .ok_or(StoreError::WrongMasterKey)
+}
 
 impl Keyring {
-    /// Makes the master key file (mode 0600, must not exist).
-    pub fn create_master_key(file: &Path, chance: &Chance) -> Result<(), StoreError> {
-        use std::{io::Write, os::unix::fs::OpenOptionsExt};
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-        let hex: String = chance.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(file, "{hex}")?;
-        Ok(file.sync_all()?)
-    }
-
-    /// Reads the master key: 64 hexadecimal digits.
-    pub fn read_master_key(file: &Path) -> Result<Secret, StoreError> {
-        let text = Zeroizing::new(std::fs::read_to_string(file)?);
-        parse_hex(text.trim()).ok_or_else(|| {
-            StoreError::Io(std::io::Error::other(format!("{} must hold 64 hexadecimal digits", file.display())))
-        })
-    }
-
     /// Draws and stores the pepper of a new data folder.
-    pub fn init(db: &Db, master: Secret, chance: Chance) -> Result<Self, StoreError> {
+    pub fn init(db: &Db, masters: MasterKeys, chance: Chance) -> Result<Self, StoreError> {
         let pepper = Zeroizing::new(chance.bytes());
-        let ring = Self { master, mac: keyed(&*pepper)?, chance };
-        let sealed = ring.seal_with(&ring.master, PEPPER.as_bytes(), &*pepper);
-        db.put_global(PEPPER, &sealed)?;
+        let ring = Self { masters: RwLock::new(Arc::new(masters)), mac: keyed(&*pepper)?, chance };
+        db.put_global(PEPPER, &ring.wrapped(&ring.masters(), PEPPER.as_bytes(), &pepper))?;
         Ok(ring)
     }
 
-    pub fn open(db: &Db, master: Secret, chance: Chance) -> Result<Self, StoreError> {
-        let sealed = db
-            .get(&keys::global(PEPPER))?
-            .ok_or(StoreError::Corrupt { what: "pepper", why: "there is none".to_owned() })?;
-        let pepper = open_with(&master, PEPPER.as_bytes(), &sealed).ok_or(StoreError::WrongMasterKey)?;
-        Ok(Self { master, mac: keyed(&pepper)?, chance })
+    pub fn open(db: &Db, masters: MasterKeys, chance: Chance) -> Result<Self, StoreError> {
+        let pepper = unwrapped(&masters, PEPPER.as_bytes(), &pepper_of(db)?)?;
+        Ok(Self { masters: RwLock::new(Arc::new(masters)), mac: keyed(&*pepper)?, chance })
+    }
+
+    /// The versions of the master key in force.
+    pub fn masters(&self) -> Arc<MasterKeys> {
+        Arc::clone(&self.masters.read())
+    }
+
+    /// Other versions from now on. What is written next is wrapped by the newest of them.
+    pub fn set_masters(&self, masters: MasterKeys) {
+        *self.masters.write() = Arc::new(masters);
+    }
+
+    fn wrapped(&self, masters: &MasterKeys, context: &[u8], key: &Secret) -> Vec<u8> {
+        let (version, master) = masters.newest();
+        let sealed = self.seal_with(master, context, &**key);
+        if version == 1 { sealed } else { [&version.to_be_bytes()[..], &sealed].concat() }
+    }
+
+    /// A subject's key wrapped by the newest master key; `None` if it is already.
+    pub fn rewrapped(&self, subject: Address, wrapped: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.rewrapped_as(&subject.to_bytes(), wrapped)
+    }
+
+    fn rewrapped_as(&self, context: &[u8], wrapped: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let masters = self.masters();
+        if wrapped_by(wrapped) == Some(masters.newest().0) {
+            return Ok(None);
+        }
+        let key = unwrapped(&masters, context, wrapped)?;
+        Ok(Some(self.wrapped(&masters, context, &key)))
+    }
+
+    /// Seals the pepper with the newest master key; whether it was not yet.
+    pub fn rewrap_pepper(&self, db: &Db) -> Result<bool, StoreError> {
+        match self.rewrapped_as(PEPPER.as_bytes(), &pepper_of(db)?)? {
+            Some(rewrapped) => db.put_global(PEPPER, &rewrapped).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     fn seal_with(&self, key: &Secret, context: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        let nonce = &self.chance.bytes()[..24];
+        let nonce = &self.chance.bytes()[..NONCE];
         let cipher = XChaCha20Poly1305::new((&**key).into());
         let sealed = cipher.encrypt(XNonce::from_slice(nonce), Payload { msg: plaintext, aad: context });
         // Encrypting fails only beyond 256 GiB.
@@ -77,14 +122,12 @@ impl Keyring {
     /// A new subject's key and the bytes to store for it.
     pub fn new_subject_key(&self, subject: Address) -> (Secret, Vec<u8>) {
         let key = Zeroizing::new(self.chance.bytes());
-        let wrapped = self.seal_with(&self.master, &subject.to_bytes(), &*key);
+        let wrapped = self.wrapped(&self.masters(), &subject.to_bytes(), &key);
         (key, wrapped)
     }
 
     pub fn unwrap_subject_key(&self, subject: Address, wrapped: &[u8]) -> Result<Secret, StoreError> {
-        open_with(&self.master, &subject.to_bytes(), wrapped)
-            .and_then(|key| key.as_slice().try_into().ok().map(Zeroizing::new))
-            .ok_or(StoreError::WrongMasterKey)
+        unwrapped(&self.masters(), &subject.to_bytes(), wrapped)
     }
 
     pub fn seal(&self, key: &Secret, subject: Address, field: VaultField, plaintext: &[u8]) -> Vec<u8> {
@@ -115,6 +158,10 @@ impl KeyedHash for Keyring {
     }
 }
 
+fn pepper_of(db: &Db) -> Result<Vec<u8>, StoreError> {
+    db.get(&keys::global(PEPPER))?.ok_or(StoreError::Corrupt { what: "pepper", why: "there is none".to_owned() })
+}
+
 fn keyed(pepper: &[u8]) -> Result<Hmac<Sha256>, StoreError> {
     <Hmac<Sha256> as Mac>::new_from_slice(pepper).map_err(|_| StoreError::WrongMasterKey)
 }
@@ -124,19 +171,8 @@ fn context(subject: Address, field: VaultField) -> Vec<u8> {
 }
 
 fn open_with(key: &Secret, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let (nonce, sealed) = sealed.split_at_checked(24)?;
+    let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
     let cipher = XChaCha20Poly1305::new((&**key).into());
     let opened = cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: context });
     opened.ok().map(Zeroizing::new)
-}
-
-fn parse_hex(text: &str) -> Option<Secret> {
-    let mut key = Zeroizing::new([0; 32]);
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in key.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(key)
 }

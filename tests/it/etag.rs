@@ -17,6 +17,8 @@ fn send(client: &Client, method: &str, path: &str, headers: &[(&str, &str)], bod
 
 /// Every object that can be read and changed: where it is read, how it is changed.
 fn changes(org: &Org, smart_box: &str, person: &str, key: &str) -> Vec<(String, &'static str, String, Value)> {
+    let webhook = org.client.post("/webhooks", &json!({"url": "https://nowhere.invalid/", "types": ["none"]})).is(201);
+    let webhook = format!("/webhooks/{}", webhook["webhook"].as_str().unwrap());
     let (show, bin) = (format!("/boxes/{smart_box}"), format!("/boxes/{smart_box}/bins/A-1"));
     vec![
         (format!("/people/{person}"), "PATCH", format!("/people/{person}"), json!({"name": "Carla"})),
@@ -27,6 +29,9 @@ fn changes(org: &Org, smart_box: &str, person: &str, key: &str) -> Vec<(String, 
         (bin.clone(), "POST", format!("{bin}/correction"), json!({"fob": "F-9"})),
         (format!("/keys/{key}"), "PATCH", format!("{show}/keys/{key}"), json!({"notes": "left pocket"})),
         (format!("/keys/{key}"), "DELETE", format!("{show}/keys/{key}"), Value::Null),
+        (webhook.clone(), "PATCH", webhook.clone(), json!({"description": "ERP"})),
+        (webhook.clone(), "POST", format!("{webhook}/pause"), json!({})),
+        (webhook.clone(), "DELETE", webhook, Value::Null),
         (format!("/people/{person}"), "DELETE", format!("/people/{person}"), Value::Null),
         (format!("/organisations/{}", org.id), "PATCH", format!("/organisations/{}", org.id), json!({"plan": "lite"})),
     ]

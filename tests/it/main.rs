@@ -5,6 +5,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod bad_input;
 mod boxes_enrol;
 mod boxes_move;
@@ -24,6 +25,7 @@ mod privacy;
 mod prometheus;
 mod receiver;
 mod rig;
+mod rotation;
 mod site;
 mod smart_box;
 mod tls;

@@ -1,7 +1,7 @@
 //! Running it: health, stop, crash, a second server, configuration, a door that is full.
 
 use crate::{
-    rig::{Rig, eventually, run, text},
+    rig::{Rig, complete, eventually, run, text},
     smart_box::{TestBox, outcomes_of},
 };
 use serde_json::json;
@@ -241,6 +241,107 @@ fn sigterm_waits_for_requests_that_have_begun() {
     assert!(rig.wait_for_end().success());
     rig.start_again();
     assert_eq!(org.client.all("/people", 200).len(), before + begun.len());
+}
+
+/// What became of one request at a server that is being stopped.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Fate {
+    Answered {
+        keeps: bool,
+    },
+    Stopping,
+    /// It went out and nothing came back.
+    CutOff,
+    /// The connection was gone before it went out, or could not be made.
+    Closed,
+}
+
+fn one_request(stream: &mut TcpStream, request: &[u8]) -> Fate {
+    if stream.write_all(request).is_err() {
+        return Fate::Closed;
+    }
+    let (mut heard, mut part) = (Vec::new(), [0; 4096]);
+    while !complete(&heard) {
+        match stream.read(&mut part) {
+            Ok(read @ 1..) => heard.extend_from_slice(&part[..read]),
+            _ => return Fate::CutOff,
+        }
+    }
+    let heard = text(&heard);
+    match &heard[9..12] {
+        "200" => Fate::Answered { keeps: !heard.to_lowercase().contains("connection: close") },
+        "503" => {
+            assert!(heard.contains("server.stopping") && heard.contains("retry-after"), "{heard}");
+            Fate::Stopping
+        }
+        _ => panic!("{heard}"),
+    }
+}
+
+/// Nobody who is heard at all is left without an answer: neither on kept connections nor on new ones.
+#[test]
+fn sigterm_under_load_cuts_nobody_off() {
+    let mut rig = Rig::start();
+    let org = rig.org();
+    let api = rig.addresses().api;
+    let request = format!("GET /api/v1/people HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", org.token);
+    let (answered, fates) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for caller in 0..12 {
+            let (request, answered, fates) = (request.as_bytes(), &answered, &fates);
+            scope.spawn(move || {
+                let keeps_connections = caller % 2 == 0;
+                let mut kept: Option<TcpStream> = None;
+                loop {
+                    let fresh = || TcpStream::connect(api).ok();
+                    let Some(mut stream) = kept.take().or_else(fresh) else { return };
+                    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+                    let fate = one_request(&mut stream, request);
+                    match fate {
+                        Fate::Answered { keeps } => {
+                            answered.fetch_add(1, Ordering::Relaxed);
+                            kept = Some(stream).filter(|_| keeps && keeps_connections);
+                        }
+                        other => fates.lock().unwrap().push((keeps_connections, other)),
+                    }
+                }
+            });
+        }
+        while answered.load(Ordering::Relaxed) < 300 {
+            std::thread::yield_now();
+        }
+        rig.tell_to_stop();
+        assert!(rig.wait_for_end().success());
+    });
+    let fates = fates.into_inner().unwrap();
+    let of = |wanted: Fate| fates.iter().filter(|(_, fate)| *fate == wanted).count();
+    assert!(of(Fate::Stopping) > 0, "nobody came while it ended: {fates:?}");
+    // The kernel may let one in while the process is already over.
+    assert!(of(Fate::CutOff) <= 1, "{} cut off, {} told to come again", of(Fate::CutOff), of(Fate::Stopping));
+}
+
+/// A connection that is kept and silent is closed, and holds nothing up.
+#[test]
+fn sigterm_closes_idle_connections_soon() {
+    let mut rig = Rig::start();
+    let org = rig.org();
+    let request = format!("GET /api/v1/people HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", org.token);
+    let mut idle: Vec<_> = (0..20)
+        .map(|_| {
+            let mut stream = TcpStream::connect(rig.addresses().api).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+            assert_eq!(one_request(&mut stream, request.as_bytes()), Fate::Answered { keeps: true });
+            stream
+        })
+        .collect();
+    let began = std::time::Instant::now();
+    rig.tell_to_stop();
+    for stream in &mut idle {
+        assert_eq!(stream.read(&mut [0; 16]).unwrap(), 0, "closed in good order");
+    }
+    assert!(rig.wait_for_end().success());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(!rig.log_text().contains('\u{1b}'), "no colours in a file");
 }
 
 /// A door for two, with no bench before it: the others are asked to come again, and nobody is lost.

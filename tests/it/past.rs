@@ -107,6 +107,7 @@ impl Past {
         let request = SyncRequest {
             cursor: None::<Cursor>,
             head: seq,
+            kept_from: None,
             more: false,
             entries: [Entry::Unreadable { seq, text: "?".into() }].into(),
             clock: self.clock.now(),

@@ -231,7 +231,7 @@ fn what_is_personal_lies_sealed_on_disk_and_its_key_is_gone_with_the_person() {
     let secrets = ["Zebedäus Quasimodo", "zebedee.quasimodo@rossi.example", "+390298765432", "84593271", "BADGE-Q7Z3"];
     let [name, email, mobile, code, badge] = secrets;
     let body = json!({"name": name, "email": email, "mobile": mobile, "access_code": code, "badges": [badge]});
-    let made = org.client.post_once("/people", "the same again", &body).is(201);
+    let made = org.client.post_once("/people", "the-same-again", &body).is(201);
     let person = string(&made, "person");
     let mut smart_box = org.ready_box(2);
     org.access(&smart_box.id, &person);
@@ -314,7 +314,7 @@ fn an_organisation_goes_with_all_that_is_its_own_and_nothing_else() {
     assert_eq!(events("organisations.erasure_begun"), 1);
     is_gone(&rig);
     let listed = rig.operator().all("/organisations", 200);
-    assert_eq!(listed.iter().map(|row| string(row, "organisation")).collect::<Vec<_>>(), [other.id.clone()]);
+    assert_eq!(listed.iter().map(|row| string(row, "organisation")).collect::<Vec<_>>(), vec![other.id.clone()]);
     neighbour.sync_until_quiet();
     assert_eq!(other.client.get("/people").is(200)["items"].as_array().unwrap().len(), 1);
     rig.stop();

@@ -229,7 +229,7 @@ impl Rig {
 }
 
 /// Whether a whole answer with a known length was heard.
-fn complete(heard: &[u8]) -> bool {
+pub fn complete(heard: &[u8]) -> bool {
     let heard = String::from_utf8_lossy(heard);
     let Some((head, body)) = heard.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| {

@@ -40,7 +40,7 @@ fn things_of(org: &Org) -> Objects {
     let mut actual = org.enrolled(&smart_box);
     actual.pick_up("A-2", "04A2F1", Some(&person));
     assert_eq!(actual.outcomes(), ["ignored key_not_in_bin"], "makes conflict 1");
-    let webhook = org.client.post("/webhooks", &json!({"url": "https://nowhere.invalid/"})).is(201);
+    let webhook = org.client.post("/webhooks", &json!({"url": "https://nowhere.invalid/", "types": ["none"]})).is(201);
     let webhook = string(&webhook, "webhook");
     Objects(vec![
         ("organisation", org.id.clone()),
@@ -54,6 +54,7 @@ fn things_of(org: &Org) -> Objects {
         ("mail", format!("mail_{NOTHING}")),
         ("webhook", webhook),
         ("delivery", "1".to_owned()),
+        ("name", "no-backup".to_owned()),
     ])
 }
 
@@ -71,6 +72,7 @@ fn unknown_things() -> Objects {
         ("mail", id("mail")),
         ("webhook", id("whk")),
         ("delivery", "1".to_owned()),
+        ("name", "no-backup".to_owned()),
     ])
 }
 

@@ -71,7 +71,7 @@ impl ModelBox {
         let entries: Box<[Entry]> = self.journal[from..].iter().take(piece).copied().map(Entry::Read).collect();
         let more = from + entries.len() < self.journal.len();
         let head = self.journal.len() as u64;
-        SyncRequest { cursor: self.cursor, head, more, entries, clock, health: Default::default() }
+        SyncRequest { cursor: self.cursor, head, kept_from: None, more, entries, clock, health: Default::default() }
     }
 
     pub fn apply(&mut self, answer: &SyncAnswer) {

@@ -52,7 +52,7 @@ impl Server {
         let is_new = !world.join("CURRENT").exists();
         let db = Db::open(world, Options { partitions, ..Options::default() }, true).unwrap();
         let open = if is_new { Keyring::init } else { Keyring::open };
-        let ring = Arc::new(open(&db, [7; 32].into(), Chance::system()).unwrap());
+        let ring = Arc::new(open(&db, zeroize::Zeroizing::new([7; 32]).into(), Chance::system()).unwrap());
         let log: Arc<dyn CommitLog> = match faults {
             Some((faults, seed)) => Arc::new(FaultyLog::new(RocksLog::new(db.clone()), faults, seed)),
             None => Arc::new(RocksLog::new(db.clone())),

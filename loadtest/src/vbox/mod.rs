@@ -75,6 +75,8 @@ pub struct Applied {
     /// Each receipted entry with its receipt.
     pub receipts: Vec<(Entry, Receipt)>,
     pub full: bool,
+    /// The server was restored from a backup: what it has receipted since it does not know.
+    pub restored: bool,
     /// Entries are still without a receipt: sync again at once.
     pub unsent: usize,
 }
@@ -90,6 +92,8 @@ pub struct VirtualBox {
     entries: VecDeque<Entry>,
     head: u64,
     resume_at: u64,
+    /// Receipted entries that are not thrown away.
+    keeps: usize,
     ticket: Option<String>,
     next_sync_s: u64,
     storage: Storage,
@@ -116,6 +120,7 @@ impl VirtualBox {
             entries: VecDeque::new(),
             head: 0,
             resume_at: 1,
+            keeps: KEPT_AFTER_RECEIPT,
             ticket: None,
             next_sync_s: 0,
             storage,
@@ -150,6 +155,16 @@ impl VirtualBox {
     /// The sequence number that the server expects next.
     pub fn resume_at(&self) -> u64 {
         self.resume_at
+    }
+
+    /// A box that throws receipted entries away sooner than it should.
+    pub fn keep_after_receipt(&mut self, entries: usize) {
+        self.keeps = entries;
+    }
+
+    /// The first entry that it still has, or the next one.
+    pub fn kept_from(&self) -> u64 {
+        self.entries.front().map_or(self.head + 1, |entry| entry.seq)
     }
 
     /// Entries without a receipt.
@@ -267,12 +282,16 @@ impl VirtualBox {
 
     /// The body of the next sync.
     pub fn sync_body(&self, true_ms: u64) -> Vec<u8> {
-        let unsent = self.unsent();
+        let kept_from = self.kept_from();
+        let from = self.resume_at.max(kept_from);
+        let unsent = usize::try_from((self.head + 1).saturating_sub(from)).unwrap_or(usize::MAX);
         let behind = self.entries.len().saturating_sub(unsent);
         let request = SyncRequest {
             cursor: self.state.cursor.as_deref(),
             journal: JournalPart {
                 head: self.head,
+                // It is asked for what it has thrown away.
+                kept_from: (self.resume_at < kept_from).then_some(kept_from),
                 more: unsent > MAX_ENTRIES,
                 entries: self.entries.iter().skip(behind).take(MAX_ENTRIES).collect(),
             },
@@ -287,8 +306,9 @@ impl VirtualBox {
         if let Err(unbelievable) = self.believable(&answer) {
             return Ok(Err(unbelievable));
         }
-        let mut applied = Applied { full: answer.changes.full, ..Applied::default() };
-        let first = self.entries.front().map_or(self.head + 1, |entry| entry.seq);
+        let restored = self.is_newer_epoch(&answer.cursor);
+        let mut applied = Applied { full: answer.changes.full, restored, ..Applied::default() };
+        let first = self.kept_from();
         for receipt in answer.receipts {
             let at = usize::try_from(receipt.seq.saturating_sub(first)).unwrap_or(usize::MAX);
             if let Some(entry) = self.entries.get(at) {
@@ -299,7 +319,7 @@ impl VirtualBox {
         self.resume_at = answer.resume_at;
         self.ticket = answer.ticket;
         self.next_sync_s = answer.next_sync_s;
-        let keep_from = self.resume_at.saturating_sub(KEPT_AFTER_RECEIPT as u64);
+        let keep_from = self.resume_at.saturating_sub(self.keeps as u64);
         while self.entries.front().is_some_and(|entry| entry.seq < keep_from) {
             self.entries.pop_front();
         }
@@ -310,18 +330,27 @@ impl VirtualBox {
     }
 
     fn believable(&self, answer: &SyncAnswer) -> Result<(), Unbelievable> {
-        let sent = self.resume_at..=self.head.min(self.resume_at.saturating_add(MAX_ENTRIES as u64 - 1));
+        let first = self.kept_from();
+        let from = self.resume_at.max(first);
+        let sent = from..=self.head.min(from.saturating_add(MAX_ENTRIES as u64 - 1));
         if let Some(receipt) = answer.receipts.iter().find(|receipt| !sent.contains(&receipt.seq)) {
             return Err(Unbelievable::ReceiptNotAsked(receipt.seq));
         }
         if answer.resume_at > self.head + 1 {
             return Err(Unbelievable::ResumesBeyondHead(answer.resume_at));
         }
-        let first = self.entries.front().map_or(self.head + 1, |entry| entry.seq);
-        if answer.resume_at < first {
+        // Only a server that has lost its memory may ask for that.
+        let forgotten = self.resume_at < first || self.is_newer_epoch(&answer.cursor);
+        if answer.resume_at < first && !forgotten {
             return Err(Unbelievable::ResumesBehindKept(answer.resume_at));
         }
         Ok(())
+    }
+
+    fn is_newer_epoch(&self, cursor: &str) -> bool {
+        let epoch = |cursor: &str| cursor.split_once('.').and_then(|(epoch, _)| epoch.parse::<u64>().ok());
+        let known = self.state.cursor.as_deref().and_then(epoch);
+        known.is_some_and(|known| epoch(cursor).is_some_and(|epoch| epoch > known))
     }
 
     fn renew_belief(&mut self) {

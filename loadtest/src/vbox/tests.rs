@@ -217,3 +217,53 @@ fn a_long_journal_is_compacted_on_disk() {
     assert_eq!(lines, KEPT_AFTER_RECEIPT);
     assert_eq!(fresh(Storage::folder(folder.path())).head(), 4200);
 }
+
+/// A box with so many receipted entries, of which it keeps the last `keeps`.
+fn receipted(entries: u64, keeps: usize) -> VirtualBox {
+    let mut vbox = fresh(Storage::Memory);
+    vbox.keep_after_receipt(keeps);
+    vbox.apply(answer("1.10", snapshot(), vec![], 1)).unwrap().unwrap();
+    for _ in 0..entries {
+        vbox.journal(Kind::Opened, "A-2", None, None, 1).unwrap();
+    }
+    let receipts = (1..=entries).map(|seq| receipt(seq, Outcome::Applied)).collect();
+    let applied = vbox.apply(answer("1.20", Changes::default(), receipts, entries + 1)).unwrap().unwrap();
+    assert!(!applied.restored);
+    vbox
+}
+
+fn sent(vbox: &VirtualBox) -> (Option<u64>, Vec<u64>) {
+    let body: serde_json::Value = serde_json::from_slice(&vbox.sync_body(1)).unwrap();
+    let entries = body["journal"]["entries"].as_array().unwrap().iter();
+    (body["journal"]["kept_from"].as_u64(), entries.map(|entry| entry["seq"].as_u64().unwrap()).collect())
+}
+
+#[test]
+fn a_restored_server_gets_again_what_it_has_forgotten() {
+    let mut vbox = receipted(5, 512);
+    let applied = vbox.apply(answer("54310400.7", snapshot(), vec![], 3)).unwrap().unwrap();
+    assert!(applied.restored && applied.unsent == 3);
+    assert_eq!(sent(&vbox), (None, vec![3, 4, 5]));
+}
+
+#[test]
+fn a_box_says_what_it_has_thrown_away() {
+    let mut vbox = receipted(5, 2);
+    assert_eq!(vbox.kept_from(), 4);
+    let again = vbox.apply(answer("1.21", Changes::default(), vec![], 2)).unwrap();
+    assert_eq!(again.unwrap_err(), Unbelievable::ResumesBehindKept(2), "in the same epoch nobody may ask for that");
+    vbox.apply(answer("54310400.7", snapshot(), vec![], 2)).unwrap().unwrap();
+    assert_eq!(sent(&vbox), (Some(4), vec![4, 5]));
+    let receipts = vec![receipt(4, Outcome::Applied), receipt(5, Outcome::Applied)];
+    vbox.apply(answer("54310400.9", Changes::default(), receipts, 6)).unwrap().unwrap();
+    assert_eq!((vbox.unsent(), sent(&vbox)), (0, (None, vec![])));
+}
+
+#[test]
+fn a_box_that_kept_nothing_still_says_so() {
+    let mut vbox = receipted(3, 0);
+    vbox.apply(answer("54310400.7", snapshot(), vec![], 2)).unwrap().unwrap();
+    assert_eq!((vbox.unsent(), sent(&vbox)), (2, (Some(4), vec![])));
+    vbox.apply(answer("54310400.8", Changes::default(), vec![], 4)).unwrap().unwrap();
+    assert_eq!(vbox.unsent(), 0);
+}

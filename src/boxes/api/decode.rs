@@ -30,9 +30,18 @@ const QUOTED_MAX: usize = 48;
 pub fn decode_sync(body: &[u8]) -> Result<SyncRequest, Problem> {
     let Sync { cursor, journal, clock_ms, health } = from_json(body)?;
     let HealthPart { battery_percent, mains, link, firmware } = health;
+    if let Some(kept_from) = journal.kept_from {
+        let first = journal.entries.iter().map(Entry::seq).min().unwrap_or(u64::MAX);
+        let whole = (1..=journal.head.saturating_add(1)).contains(&kept_from) && kept_from <= first;
+        if !whole {
+            let why = "expected a number from 1 on, not behind the first entry nor far behind `head`";
+            return Err(Problem::field("/journal/kept_from", why));
+        }
+    }
     Ok(SyncRequest {
         cursor: cursor.map(|cursor| cursor.0),
         head: journal.head,
+        kept_from: journal.kept_from,
         more: journal.more,
         entries: journal.entries.into_boxed_slice(),
         clock: UnixMillis(clock_ms),
@@ -65,6 +74,9 @@ struct Journal {
     /// The last sequence number that the box has ever written; none: 0.
     #[schema(value_type = Whole64)]
     head: u64,
+    /// The first sequence number that the box still has.
+    #[schema(value_type = Option<FromOne64>)]
+    kept_from: Option<u64>,
     #[serde(default)]
     more: bool,
     #[serde(default, deserialize_with = "entries")]

@@ -54,6 +54,11 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
             .with_outcome(EventOutcome::Refused);
         }
         Event::JournalRestarted { next } => ("boxes.journal_restarted", json!({ "next": next })),
+        Event::Restored { epoch } => ("boxes.restored", json!({ "epoch": epoch })),
+        Event::JournalGap { number, first, last } => {
+            let data = json!({ "conflict": number, "first": first, "last": last });
+            return EventView::new("boxes.conflict.journal_gap", data).with_outcome(EventOutcome::Refused);
+        }
         Event::EntryJudged(judged) => return entry(judged, event, stamp),
         Event::LatePickUpMissing { number, bin, fob, key } => {
             let data = json!({ "conflict": number, "bin": bin, "fob": fob, "key": key });

@@ -3,7 +3,7 @@
 use super::{ShownPlace, change_box, look, refused, stored};
 use crate::{
     boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, Label, Refusal},
-    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    http::{Ask, Changed, Code, Doc, Problem, Reply},
     kernel::{
         BoxId, GroupId, KeyId, RowSpace,
         schema::{Text, TextOrEmpty},
@@ -162,34 +162,6 @@ pub(crate) async fn remove(ask: Ask) -> Result<Reply, Problem> {
 async fn texts_of(ask: &Ask, key: KeyId) -> Result<KeyTexts, Problem> {
     let row = ask.engine.row(RowSpace::KeyTexts, ask.org(), key.to_bytes().to_vec()).await?;
     row.map_or_else(|| Ok(KeyTexts::default()), |bytes| stored(&bytes))
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = KeyListed)]
-struct Listed {
-    key: KeyId,
-    name: Box<str>,
-    fob: Fob,
-    roaming: bool,
-    /// Its home.
-    r#box: BoxId,
-}
-
-pub(crate) const LIST: Doc = Doc::new("List keys").lists::<Listed, KeyId>();
-
-pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
-    let query: PageQuery = ask.query()?;
-    let limit = query.limit()?;
-    let after = query.after::<KeyId>()?.map(|after| after.to_bytes().to_vec());
-    let rows = ask.engine.rows(RowSpace::Keys, ask.org(), Vec::new(), after, limit).await?;
-    let listed = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
-        let row: KeyRow = stored(bytes)?;
-        let key = KeyId::from_bytes(key).ok_or(Code::Internal)?;
-        Ok(Listed { key, name: row.name, fob: row.fob, roaming: row.roaming, r#box: row.home })
-    };
-    let items = rows.iter().map(listed).collect::<Result<Vec<_>, Problem>>()?;
-    let next = items.last().filter(|_| items.len() == limit).map(|last| last.key.to_string());
-    Reply::ok(&Page { items, next })
 }
 
 #[derive(Serialize, ToSchema)]

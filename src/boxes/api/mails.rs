@@ -196,6 +196,7 @@ fn sample_conflicts() -> Value {
         "key_not_in_bin",
         "late_pick_up_missing",
         "fob_in_two_boxes",
+        "journal_gap",
         "unknown_bin",
         "sequence_reused",
         "behind_receipts",

@@ -9,7 +9,7 @@ use utoipa::{
     openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type},
 };
 
-const REASONS: [&str; 13] = [
+const REASONS: [&str; 14] = [
     "not_permitted",
     "other_holder",
     "may_not_be_dropped_here",
@@ -19,6 +19,7 @@ const REASONS: [&str; 13] = [
     "key_not_in_bin",
     "late_pick_up_missing",
     "fob_in_two_boxes",
+    "journal_gap",
     "unreadable",
     "unknown_bin",
     "sequence_reused",

@@ -174,6 +174,7 @@ fn case_15_a_box_with_50_000_unsent_entries_comes_in_pieces() {
         let cx = crate::kernel::Context {
             org: ORG,
             now: world.now,
+            epoch: 1,
             up_since: START,
             by: crate::kernel::Principal::Server,
             from: None,

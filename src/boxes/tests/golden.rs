@@ -134,6 +134,8 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
                 badges: [Verifier([8; 16])].into(),
             },
         ),
+        ("restored", Event::Restored { epoch: 54_310_400 }),
+        ("journal_gap", Event::JournalGap { number, first: 57, last: 60 }),
     ]
 }
 

@@ -49,6 +49,7 @@ pub fn is_foreign(event: &Event, before: &SmartBox) -> bool {
         | Event::KeyDeparted(_)
         | Event::KeyArrived(_)
         | Event::VisitorMovedOn { .. }
+        | Event::JournalGap { .. }
         | Event::VisitorDoubled { .. } => true,
         Event::AccessGranted(_) | Event::AccessRevoked { .. } => told,
         Event::ConflictResolved { taken, .. } => taken.is_some(),

@@ -9,6 +9,7 @@ mod mails;
 mod mirror;
 mod moves;
 mod properties;
+mod restored;
 mod rules;
 mod table;
 mod walk;

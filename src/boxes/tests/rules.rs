@@ -136,7 +136,7 @@ fn a_missed_contact_is_absence_but_not_while_the_server_was_away() {
         BoxRow::decode_from(&world.rows[&key]).unwrap()
     };
     world.now = due.plus(Duration::from_millis(1));
-    let back = Context { org: ORG, now: world.now, up_since: due, by: Principal::Server, from: None };
+    let back = Context { org: ORG, now: world.now, epoch: 1, up_since: due, by: Principal::Server, from: None };
     let mut events = Vec::new();
     world.sites[0].state.decide(&Command::Tick, 0, &back, &mut events).unwrap();
     assert!(matches!(events[..], [Event::ContactAwaited { due: later }] if later > world.now), "it came up just now");

@@ -76,6 +76,8 @@ pub struct Site {
 
 pub struct World {
     pub now: UnixMillis,
+    /// Raised by a restore.
+    pub epoch: u32,
     pub sites: Vec<Site>,
     pub claims: HashMap<Vec<u8>, Address>,
     pub rows: HashMap<(u8, Vec<u8>), Vec<u8>>,
@@ -89,6 +91,7 @@ impl World {
     pub fn new(boxes: usize) -> Self {
         let mut world = Self {
             now: START,
+            epoch: 1,
             sites: Vec::new(),
             claims: HashMap::new(),
             rows: HashMap::new(),
@@ -154,7 +157,8 @@ impl World {
 
     /// Steps a command as the shell does, and checks what must always hold.
     pub fn run(&mut self, site: usize, command: Command) -> Result<Answer, No> {
-        let cx = Context { org: ORG, now: self.now, up_since: START, by: Principal::Server, from: None };
+        let cx =
+            Context { org: ORG, now: self.now, epoch: self.epoch, up_since: START, by: Principal::Server, from: None };
         let address = self.sites[site].state.id().at(ORG);
         let (mut events, mut claims, mut step) = (Vec::new(), Vec::new(), 0);
         loop {
@@ -226,7 +230,7 @@ impl World {
         if is_foreign(&event, &site.state) {
             site.foreign.push((stamp.revision, stamp.at));
         }
-        if let Event::Enrolled { .. } = event {
+        if let Event::Enrolled { .. } | Event::Restored { .. } = event {
             site.foreign = vec![(stamp.revision, stamp.at)];
         }
         site.state.evolve(&event, stamp);
@@ -280,6 +284,17 @@ impl World {
         }
     }
 
+    /// The server is restored from a backup: what it knows is what it knew then. The boxes are as they are.
+    pub fn restore(&mut self, backup: &Self) {
+        let then = backup.fork();
+        (self.claims, self.rows, self.outbox) = (then.claims, then.rows, then.outbox);
+        for (here, then) in self.sites.iter_mut().zip(then.sites) {
+            (here.state, here.events, here.foreign) = (then.state, then.events, then.foreign);
+            here.lost = true;
+        }
+        self.epoch += 1;
+    }
+
     /// From here on this box may come with any cursor: the exact rule of BOX-6 is not checked.
     pub fn never_mind_pending(&mut self, site: usize) {
         self.sites[site].lost = true;
@@ -295,6 +310,7 @@ impl World {
         SyncRequest {
             cursor: self.sites[site].cursor,
             head,
+            kept_from: None,
             more: false,
             entries: entries.into(),
             clock: self.now,

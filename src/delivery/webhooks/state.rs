@@ -303,6 +303,11 @@ impl Machine for Webhook {
         effects::of_webhook(self, command, events, effects);
     }
 
+    /// What an administrator asks to be sent changes nothing of it.
+    fn tag(&self, _: &Command, _: u64) -> Option<u64> {
+        self.known().map(|known| known.changed)
+    }
+
     fn to_snapshot(&self, bytes: &mut Vec<u8>) {
         self.encode_into(bytes);
     }

@@ -93,6 +93,11 @@ impl Doc {
         self.pages::<T>()
     }
 
+    /// The same, also as CSV and NDJSON.
+    pub const fn exports<T: ToSchema, After: ToSchema>(self) -> Self {
+        self.lists::<T, After>().also(&["text/csv", "application/x-ndjson"])
+    }
+
     /// 200 with one page of these; the query is named apart.
     pub const fn pages<T: ToSchema>(mut self) -> Self {
         self.answer = Some(Schemas::page::<T>);
@@ -114,6 +119,12 @@ impl Doc {
     pub const fn begun(mut self) -> Self {
         self.status = 202;
         self.changed()
+    }
+
+    /// 202 with the answer: it has begun.
+    pub const fn accepted(mut self) -> Self {
+        self.status = 202;
+        self
     }
 
     /// 204.

@@ -8,6 +8,7 @@ use crate::{
         routes::{Guard, Route},
     },
     kernel::{AccessId, BoxId, KeyId, MailId, OrgId, PersonId, TokenId, WebhookId, schema::Whole64},
+    operations::backup::BackupName,
 };
 use actix_web::http::Method;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,7 @@ const PARAMETERS: &[Named] = &[
     ("mail", Schemas::request::<MailId>, "The mail"),
     ("webhook", Schemas::request::<WebhookId>, "The webhook"),
     ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
+    ("name", Schemas::request::<BackupName>, "The backup"),
     ("seq", Schemas::request::<Whole64>, "The conflict's number at its box"),
 ];
 
@@ -266,6 +268,9 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     }
     if doc.body.is_some() && matches!(route.guard, Guard::Token(_)) || doc.after.is_some() || doc.query.is_some() {
         codes.extend([Code::Invalid, Code::Malformed]);
+    }
+    if !doc.also.is_empty() {
+        codes.push(Code::NotAcceptable);
     }
     if is_idempotent(route) {
         codes.extend([Code::OtherBody, Code::InProgress]);

@@ -53,6 +53,7 @@ impl World {
         let cx = Context {
             org: ORG,
             now: UnixMillis(self.now),
+            epoch: 1,
             up_since: UnixMillis(1_790_000_000_000),
             by: Principal::Token(Address { org: ORG, entity: HOME.into() }),
             from: None,
@@ -244,6 +245,7 @@ fn command(u: &mut Unstructured<'_>) -> Result<Command> {
             request: SyncRequest {
                 cursor: maybe(u, cursor)?,
                 head: u.int_in_range(0..=40)?,
+                kept_from: u.arbitrary::<Option<u8>>()?.map(|kept_from| u64::from(kept_from % 48)),
                 more: u.arbitrary()?,
                 entries: several(u, 8, entry)?,
                 clock: time(u)?,

@@ -55,7 +55,7 @@ def real_path(case):
         "access": WORLD.new_access,
         "seq": lambda: "1",
         "mail": WORLD.new_mail,
-        "webhook": lambda: WORLD.new_webhook() if method == "DELETE" else WORLD.webhook,
+        "webhook": lambda: WORLD.new_webhook(tested="{delivery}" in path),
         "delivery": lambda: "1",
     }
     unknown = set(case.path_parameters) - set(real)
@@ -68,7 +68,7 @@ def real_path(case):
 
 def spare(case):
     """What the other requests need stays."""
-    needed = {WORLD.organisation, WORLD.person, WORLD.key, WORLD.owner, WORLD.token_id, WORLD.webhook}
+    needed = {WORLD.organisation, WORLD.person, WORLD.key, WORLD.owner, WORLD.token_id}
     if case.operation.method.upper() == "DELETE" and needed & set((case.path_parameters or {}).values()):
         real_path(case)
 

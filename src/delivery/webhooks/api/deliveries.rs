@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 shapes! {
-    ErrorName, "Why an attempt failed", words(&ErrorClass::ALL.map(ErrorClass::name));
+    HookError, "Why an attempt failed", words(&ErrorClass::ALL.map(ErrorClass::name));
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -77,7 +77,7 @@ struct Shown {
     next_attempt_at: Option<String>,
     duration_ms: u32,
     status: Option<u16>,
-    #[schema(value_type = Option<ErrorName>)]
+    #[schema(value_type = Option<HookError>)]
     error: Option<&'static str>,
     /// How the endpoint's refusal begins.
     response: Option<Box<str>>,

@@ -32,13 +32,12 @@ type Description = TextOrEmpty<DESCRIPTION_MAX>;
 
 shapes! {
     HookUrl, "Where to send events: https, unless the operator allows http, and a public network address",
-        pattern("^https?://").max_length(Some(URL_BYTES_MAX)).examples(["https://hooks.example.org/castellan"]);
-    SigningSecret, "A signing secret, shown once",
-        pattern("^whsec_[A-Za-z0-9+/]{43}=$").examples(["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]);
-    TypePrefix, "A type of events, or its beginning",
-        pattern("^[a-z][a-z0-9_.]*$").max_length(Some(TYPE_BYTES_MAX)).examples(["boxes.key"]);
-    StateName, "Whether events are sent", words(&["active", "paused"]);
-    PauseReason, "Why it is paused", words(&["by_hand", "dead", "gone", "feed_trimmed"]);
+        pattern("^https?://").max_length(Some(URL_BYTES_MAX));
+    SigningSecret, "A signing secret, shown once", pattern("^whsec_[A-Za-z0-9+/]{43}=$");
+    HookTypePrefix, "A type of events, or its beginning",
+        pattern("^[a-z][a-z0-9_.]*$").max_length(Some(TYPE_BYTES_MAX));
+    HookState, "Whether events are sent", words(&["active", "paused"]);
+    HookPauseReason, "Why it is paused", words(&["by_hand", "dead", "gone", "feed_trimmed"]);
 }
 
 /// How long the secret before the current one signs too.
@@ -54,7 +53,7 @@ struct Create {
     #[schema(value_type = Description)]
     description: String,
     #[serde(default)]
-    #[schema(value_type = Vec<TypePrefix>, max_items = 32)]
+    #[schema(value_type = Vec<HookTypePrefix>, max_items = 32)]
     types: Vec<String>,
 }
 
@@ -76,7 +75,7 @@ struct Change {
     url: Option<String>,
     #[schema(value_type = Option<Description>)]
     description: Option<String>,
-    #[schema(value_type = Option<Vec<TypePrefix>>, max_items = 32)]
+    #[schema(value_type = Option<Vec<HookTypePrefix>>, max_items = 32)]
     types: Option<Vec<String>>,
 }
 
@@ -87,7 +86,7 @@ struct Shown {
     url: String,
     description: Box<str>,
     types: Vec<Box<str>>,
-    #[schema(value_type = StateName)]
+    #[schema(value_type = HookState)]
     state: &'static str,
     paused: Option<Paused>,
     #[schema(value_type = Time)]
@@ -116,7 +115,7 @@ struct Detailed {
 #[derive(Serialize, ToSchema)]
 #[schema(as = WebhookPaused)]
 struct Paused {
-    #[schema(value_type = PauseReason)]
+    #[schema(value_type = HookPauseReason)]
     reason: &'static str,
     #[schema(value_type = Time)]
     since: String,
@@ -124,7 +123,7 @@ struct Paused {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Nothing)]
+#[schema(as = NothingSaid)]
 struct Nothing {}
 
 #[derive(Serialize, ToSchema)]
@@ -269,7 +268,7 @@ impl Shown {
     }
 }
 
-pub(crate) const SHOW: Doc = Doc::new("Show a webhook").answers::<Detailed>();
+pub(crate) const SHOW: Doc = Doc::new("Show a webhook").shows::<Detailed>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let address = named(&ask)?;
@@ -279,7 +278,7 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let head = ask.engine.row(RowSpace::WebhookDeliveries, ask.org(), webhook.to_bytes().to_vec()).await?;
     let head = head.map(|head| HeadRow::decode_from(&head)).transpose().map_err(corrupt)?;
     let shown = Shown::of(webhook, WebhookRow::of(&known), &sealed, head, ask.now());
-    Reply::ok(&Detailed { shown, revision })
+    Reply::object(known.changed, &Detailed { shown, revision })
 }
 
 async fn look(ask: &Ask, address: Address) -> Result<(Known, u64), Problem> {

@@ -63,7 +63,7 @@ impl Book {
             deliveries: 0,
             changed: false,
             moved: false,
-            kept_at: UnixMillis(0),
+            kept_at: dispatch.now(),
         })
     }
 
@@ -156,7 +156,7 @@ impl Book {
     }
 
     /// What to write now, if it is time or must be.
-    pub fn to_keep(&mut self, now: UnixMillis, must: bool) -> Option<Vec<RowOp>> {
+    pub fn take_due(&mut self, now: UnixMillis, must: bool) -> Option<Vec<RowOp>> {
         let worth_it = self.changed || self.moved;
         let is_due = self.due().is_some_and(|due| due <= now) || (self.changed && self.deliveries >= KEEP_DELIVERIES);
         if !worth_it || !(must || is_due) {

@@ -206,7 +206,7 @@ impl Dispatch {
             return book.borrow_mut().postpone(self.now());
         }
         let org = book.borrow().address.org;
-        let Some(rows) = book.borrow_mut().to_keep(self.now(), must) else { return };
+        let Some(rows) = book.borrow_mut().take_due(self.now(), must) else { return };
         if !self.engine.keep_rows(org, &rows).await {
             book.borrow_mut().not_kept();
         }
