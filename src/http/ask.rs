@@ -258,6 +258,15 @@ impl Ask {
         told.map_err(|failure| Problem::of(failure, refused))
     }
 
+    /// Judges the request's conditions by an object that was read, where the command goes to another.
+    pub fn judge(&mut self, tag: u64) -> Result<(), Problem> {
+        let condition = std::mem::take(&mut self.conditions).for_change();
+        match condition.is_none_or(|condition| condition.holds(Some(tag))) {
+            true => Ok(()),
+            false => Err(Code::PreconditionFailed.into()),
+        }
+    }
+
     /// The last or only command of a request, by which a repeat of the request is recognised: then the revision is the
     /// one of the first time.
     pub async fn tell_once<M: Machine>(

@@ -19,8 +19,9 @@ pub struct Idempotency {
 
 impl Idempotency {
     pub fn of(header: &[u8], principal: &[u8], method: &str, path: &str, body: &[u8]) -> Result<Self, Problem> {
-        if header.is_empty() || header.len() > KEY_BYTES_MAX || !header.iter().all(u8::is_ascii_graphic) {
-            let detail = format!("Idempotency-Key must have 1 to {KEY_BYTES_MAX} visible ASCII characters");
+        if header.is_empty() || header.len() > KEY_BYTES_MAX || !header.iter().all(|byte| (b' '..=b'~').contains(byte))
+        {
+            let detail = format!("Idempotency-Key must have 1 to {KEY_BYTES_MAX} printable ASCII characters");
             return Err(Problem::detailed(Code::Malformed, detail));
         }
         let mut key = Sha256::new();

@@ -198,7 +198,7 @@ pub(super) fn headers() -> BTreeMap<String, RefOr<Header>> {
 }
 
 fn idempotency_key() -> Parameter {
-    let key = crate::kernel::schema::pattern("^[!-~]+$").min_length(Some(1)).max_length(Some(255));
+    let key = crate::kernel::schema::pattern("^[!-~]([ -~]*[!-~])?$").min_length(Some(1)).max_length(Some(255));
     ParameterBuilder::new()
         .name("Idempotency-Key")
         .parameter_in(ParameterIn::Header)
@@ -229,7 +229,7 @@ const IF_NONE_MATCH: &str = "IfNoneMatch";
 pub(super) fn parameters() -> [(&'static str, Parameter); 3] {
     let condition = |name: &str, about: &str| {
         let tags = r#"^(\*|(W/)?"[!#-~]*"( ?, ?(W/)?"[!#-~]*")*)$"#;
-        let tags = crate::kernel::schema::pattern(tags).max_length(Some(1000));
+        let tags = crate::kernel::schema::pattern(tags).examples(["\"12\""]);
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header);
         parameter.description(Some(about)).schema(Some(tags)).build()
     };
@@ -251,6 +251,8 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     match route.guard {
         Guard::Nobody => {}
         Guard::Token(scopes) => {
+            // A condition that cannot be read.
+            codes.push(Code::Malformed);
             codes.extend([Code::AuthMissing, Code::AuthInvalid, Code::TooManyFailures]);
             codes.extend((!scopes.is_empty()).then_some(Code::Forbidden));
         }
