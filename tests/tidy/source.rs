@@ -108,7 +108,7 @@ fn rooms(file: &File) -> Vec<String> {
 /// All of a context but its `api`, its tests and its background work.
 fn is_pure(path: &str) -> bool {
     let inside = CONTEXTS.iter().find_map(|context| path.strip_prefix(&format!("src/{context}/")));
-    let shell = |file: &str| ["api", "dispatch"].iter().any(|room| file.starts_with(room));
+    let shell = |file: &str| ["api", "dispatch", "census"].iter().any(|room| file.starts_with(room));
     inside.is_some_and(|file| !shell(file) && !file.contains("tests"))
 }
 

@@ -121,7 +121,7 @@ fn tiles(body: &mut String, report: &Report) {
 
 /// Figures of several cases: a table for each set of cases.
 fn cases(body: &mut String, mut rows: Vec<(&str, &[(String, f64)])>) {
-    fn names<'a>(cases: &'a [(String, f64)]) -> Vec<&'a str> {
+    fn names(cases: &[(String, f64)]) -> Vec<&str> {
         cases.iter().map(|(case, _)| case.as_str()).collect()
     }
     while let Some((_, first)) = rows.first().copied() {
