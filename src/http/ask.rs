@@ -229,6 +229,10 @@ impl Ask {
         accept::choose(Self::header(&self.request, &header::ACCEPT), offered)
     }
 
+    pub(super) fn content_type(&self) -> Option<&[u8]> {
+        Self::header(&self.request, &header::CONTENT_TYPE)
+    }
+
     /// Where an event stream that broke off had come to.
     pub fn last_event_id(&self) -> Option<&[u8]> {
         const LAST_EVENT_ID: header::HeaderName = header::HeaderName::from_static("last-event-id");

@@ -33,6 +33,14 @@ impl Idempotency {
     }
 }
 
+impl Idempotency {
+    /// Of one row of many: the same row of the same request is the same change.
+    pub fn of_row(base: &[u8; 32], row: usize, body: &[u8]) -> Self {
+        let key = Sha256::new().chain_update(base).chain_update((row as u64).to_be_bytes()).finalize().into();
+        Self { key, body_hash: Sha256::digest(body).into() }
+    }
+}
+
 impl Ask {
     /// The revision that this request led to before, if it was answered before. All else in an answer follows from the
     /// request and its key, so that no secret is stored.

@@ -34,7 +34,8 @@ macro_rules! row_keys {
     ($($id:ident),*) => {
         $(impl RowKey for crate::kernel::$id {
             fn to_key(&self) -> Vec<u8> {
-                self.to_bytes().to_vec()
+                // Not the codec's.
+                Self::to_bytes(*self).to_vec()
             }
 
             fn from_key(key: &[u8]) -> Option<Self> {

@@ -5,6 +5,7 @@ pub mod admission;
 mod ask;
 pub mod auth;
 pub mod body;
+mod bulk;
 mod client_address;
 mod codes;
 pub mod echo;
@@ -26,6 +27,7 @@ pub mod tls;
 pub(crate) mod testing;
 
 pub use ask::{Ask, Changed, Page, PageQuery, Reply, Stream, limit_of};
+pub use bulk::{Bulk, Cell};
 pub use codes::{Code, Retry};
 pub use etag::Shows;
 pub use list::{Each, List, Look, RowKey};

@@ -1,9 +1,9 @@
 //! Keys: they live in the box that is their home.
 
-use super::{ShownPlace, change_box, look, refused, stored};
+use super::{ShownPlace, change_box, look, named, refused, stored};
 use crate::{
     boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, Label, Refusal},
-    http::{Ask, Changed, Code, Doc, Problem, Reply},
+    http::{Ask, Bulk, Cell, Changed, Code, Doc, Problem, Reply},
     kernel::{
         BoxId, GroupId, KeyId, RowSpace,
         schema::{Text, TextOrEmpty},
@@ -100,6 +100,27 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let key = KeyId(ask.mint_id("key", 0));
     let revision = change_box(&ask, body.command(key)).await?;
     Reply::created(&Created { key, revision })
+}
+
+const ROWS: Bulk = Bulk {
+    takes: &[
+        ("name", Cell::Text),
+        ("fob", Cell::Text),
+        ("roaming", Cell::Flag),
+        ("groups", Cell::List),
+        ("description", Cell::Text),
+        ("notes", Cell::Text),
+        ("pick_up_note", Cell::Text),
+        ("bin", Cell::Text),
+    ],
+    gives: &["key", "revision"],
+};
+
+pub(crate) const BULK: Doc = Doc::new("Add many keys").details("A row is what adding one key takes.").rows(&ROWS);
+
+pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
+    look(&ask, named(&ask)?, |_| ()).await?;
+    ask.bulk(&ROWS, create).await
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -23,7 +23,7 @@ pub use decode::decode_sync;
 pub(crate) use enrolment::{MAKE as MAKE_ENROLMENT, make as make_enrolment};
 pub(crate) use key_list::{LIST as KEY_LIST, list as list_keys};
 pub(crate) use list::{LIST, list};
-pub(crate) use setup::{CREATE, create};
+pub(crate) use setup::{BULK, CREATE, bulk, create};
 
 use super::{BinState, Command, Fob, Health, Inventory, KeyPlace, Label, Model, Overview, Plan, Refusal, SmartBox};
 use crate::{

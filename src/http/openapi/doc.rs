@@ -1,7 +1,7 @@
 //! What the OpenAPI document says of one route. It stands beside the handler, and its row of the route table names it.
 
 use super::schemas::Schemas;
-use crate::http::{Changed, Code};
+use crate::http::{Bulk, Changed, Code};
 use utoipa::{
     IntoParams, ToSchema,
     openapi::{
@@ -30,6 +30,7 @@ pub struct Doc {
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// Other media types of the answer, which `Accept` asks for.
     pub(super) also: &'static [&'static str],
+    pub(super) rows: Option<&'static Bulk>,
     pub(super) refuses: &'static [Code],
 }
 
@@ -47,6 +48,7 @@ impl Doc {
             tagged: false,
             headers: &[],
             also: &[],
+            rows: None,
             refuses: &[],
         }
     }
@@ -85,6 +87,12 @@ impl Doc {
     pub const fn shows<T: ToSchema>(mut self) -> Self {
         self.tagged = true;
         self.answers::<T>()
+    }
+
+    /// 200 with a line about each row of many.
+    pub const fn rows(mut self, rows: &'static Bulk) -> Self {
+        self.rows = Some(rows);
+        self.refuses(&[Code::NotAcceptable, Code::NotFound])
     }
 
     /// 200 with one page of these; the next page is asked for with an `After`.

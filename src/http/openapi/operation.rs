@@ -4,7 +4,7 @@ use super::schemas::{Schemas, may_be_null};
 use crate::{
     boxes::Label,
     http::{
-        Code, PageQuery,
+        Bulk, Code, PageQuery,
         routes::{Guard, Route},
     },
     kernel::{AccessId, BoxId, KeyId, MailId, OrgId, PersonId, TokenId, WebhookId, schema::Whole64},
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use utoipa::openapi::{
     AllOfBuilder, Content, Header, ObjectBuilder, Ref, RefOr, Required, Schema, SecurityRequirement, Type,
     path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
-    request_body::RequestBodyBuilder,
+    request_body::{RequestBody, RequestBodyBuilder},
     response::{Response, ResponseBuilder},
     schema::SchemaType,
 };
@@ -75,6 +75,9 @@ pub(super) fn of(route: &Route, schemas: &mut Schemas) -> Operation {
     if let Some(put) = doc.body {
         let body = RequestBodyBuilder::new().content("application/json", Content::new(Some(put(schemas))));
         operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
+    }
+    if let Some(rows) = doc.rows {
+        operation = operation.request_body(Some(rows_of(rows)));
     }
     operation = operation.response(doc.status.to_string(), success(route, schemas));
     if doc.tagged {
@@ -163,13 +166,27 @@ fn success(route: &Route, schemas: &mut Schemas) -> Response {
     let tagged = route.doc.tagged || is_change(route) && route.method != Method::DELETE;
     let headers: &[&str] = if tagged { &[REQUEST_ID, ETAG] } else { &[REQUEST_ID] };
     let response = with_headers(ResponseBuilder::new().description(about), headers);
+    let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
+    if route.doc.rows.is_some() {
+        return ROWS_TYPES.iter().fold(response, |response, media_type| response.content(*media_type, text())).build();
+    }
     let Some(put) = route.doc.answer else { return response.build() };
     let json = response.content("application/json", Content::new(Some(put(schemas))));
-    let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
     route.doc.also.iter().fold(json, |response, media_type| response.content(*media_type, text())).build()
 }
 
 const REQUEST_ID: &str = "X-Request-Id";
+const ROWS_TYPES: [&str; 2] = ["application/x-ndjson", "text/csv"];
+
+/// A body of many rows.
+fn rows_of(rows: &Bulk) -> RequestBody {
+    let columns: Vec<_> = rows.takes.iter().map(|(name, _)| *name).collect();
+    let about = format!("One object a line, or CSV with a head line of these columns: {}", columns.join(", "));
+    let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
+    let body = RequestBodyBuilder::new().description(Some(about)).required(Some(Required::True));
+    ROWS_TYPES.iter().fold(body, |body, media_type| body.content(*media_type, text())).build()
+}
+
 const ETAG: &str = "ETag";
 const RETRY_AFTER: &str = "Retry-After";
 const AUTHENTICATE: &str = "WWW-Authenticate";

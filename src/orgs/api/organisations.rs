@@ -224,7 +224,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
             let row = OrganisationRow::decode_from(bytes)
                 .map_err(|why| StoreError::Corrupt { what: "organisation's row", why })?;
             let shown = filter.passes(&row).then(|| shown(*organisation, row));
-            each(&organisation.to_bytes(), shown.as_ref());
+            each(&organisation.0.to_be_bytes(), shown.as_ref());
         }
         Ok(rows.len() < look.rows)
     });

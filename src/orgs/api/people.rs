@@ -2,7 +2,7 @@
 
 use super::values::{self, AccessCode, AssignedRole, Email, Mobile, Wrong, or_null};
 use crate::{
-    http::{Ask, Changed, Code, Doc, List, Problem, Reply},
+    http::{Ask, Bulk, Cell, Changed, Code, Doc, List, Problem, Reply},
     kernel::{
         Address, Codec, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
         schema::{Text, Time},
@@ -116,6 +116,24 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let command = creation(&ask, ask.org(), role, &profile, &credentials);
     let revision = ask.tell_once::<Person>(person.at(ask.org()), command, refused).await?;
     Reply::created(&Created { person, revision })
+}
+
+const ROWS: Bulk = Bulk {
+    takes: &[
+        ("name", Cell::Text),
+        ("email", Cell::Text),
+        ("mobile", Cell::Text),
+        ("role", Cell::Text),
+        ("access_code", Cell::Text),
+        ("badges", Cell::List),
+    ],
+    gives: &["person", "revision"],
+};
+
+pub(crate) const BULK: Doc = Doc::new("Add many people").details("A row is what adding one person takes.").rows(&ROWS);
+
+pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
+    ask.bulk(&ROWS, create).await
 }
 
 pub(crate) const SHOW: Doc = Doc::new("Show a person").shows::<Shown>();
