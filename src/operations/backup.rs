@@ -38,7 +38,7 @@ impl FromStr for BackupName {
 
 impl utoipa::PartialSchema for BackupName {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        crate::kernel::schema::pattern("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$").into()
+        crate::kernel::schema::pattern("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$").examples(["before-upgrade"]).into()
     }
 }
 

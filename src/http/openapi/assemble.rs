@@ -36,6 +36,8 @@ const TAGS: &[(&str, &str)] = &[
     ("audit", "Who did what, when, from where; and what was refused"),
     ("box", "The box protocol: what a SmartBox itself says"),
     ("openapi", "About this document"),
+    ("backups", "Backups of the whole server, for its operator"),
+    ("master_key", "Rotation of the key that seals personal data, for the operator"),
 ];
 
 /// The whole document.

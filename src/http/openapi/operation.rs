@@ -224,9 +224,10 @@ fn idempotency_key() -> Parameter {
         .build()
 }
 
-/// A change that a token may make.
+/// A change of one entity that a token may make. Rows of many and what is only begun have no tag to show.
 fn is_change(route: &Route) -> bool {
-    route.method != Method::GET && matches!(route.guard, Guard::Token(_))
+    let of_one = route.doc.rows.is_none() && route.doc.status != 202;
+    of_one && route.method != Method::GET && matches!(route.guard, Guard::Token(_))
 }
 
 /// Parameters for conditions that a route judges.

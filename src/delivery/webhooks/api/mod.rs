@@ -32,10 +32,11 @@ type Description = TextOrEmpty<DESCRIPTION_MAX>;
 
 shapes! {
     HookUrl, "Where to send events: https, unless the operator allows http, and a public network address",
-        pattern("^https?://").max_length(Some(URL_BYTES_MAX));
-    SigningSecret, "A signing secret, shown once", pattern("^whsec_[A-Za-z0-9+/]{43}=$");
+        pattern("^https?://").max_length(Some(URL_BYTES_MAX)).examples(["https://hooks.example.org/castellan"]);
+    SigningSecret, "A signing secret, shown once",
+        pattern("^whsec_[A-Za-z0-9+/]{43}=$").examples(["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]);
     HookTypePrefix, "A type of events, or its beginning",
-        pattern("^[a-z][a-z0-9_.]*$").max_length(Some(TYPE_BYTES_MAX));
+        pattern("^[a-z][a-z0-9_.]*$").max_length(Some(TYPE_BYTES_MAX)).examples(["boxes.key"]);
     HookState, "Whether events are sent", words(&["active", "paused"]);
     HookPauseReason, "Why it is paused", words(&["by_hand", "dead", "gone", "feed_trimmed"]);
 }
