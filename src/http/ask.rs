@@ -166,6 +166,10 @@ pub fn limit_of(limit: Option<usize>) -> Result<usize, Problem> {
 }
 
 pub(super) fn read_query<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    // The reader would put replacement characters in the place of what is no text.
+    if unescaped(text).is_none() {
+        return Err(Problem::detailed(Code::Malformed, "the query is not UTF-8 behind its percent signs"));
+    }
     actix_web::web::Query::from_query(text)
         .map(actix_web::web::Query::into_inner)
         .map_err(|error| Problem::detailed(Code::Malformed, error.to_string()))

@@ -162,9 +162,7 @@ fn success(route: &Route, schemas: &mut Schemas) -> Response {
         204 => "Done",
         _ => "As asked",
     };
-    // What is gone has no tag.
-    let tagged = route.doc.tagged || is_change(route) && route.method != Method::DELETE;
-    let headers: &[&str] = if tagged { &[REQUEST_ID, ETAG] } else { &[REQUEST_ID] };
+    let headers: &[&str] = if is_tagged(route) { &[REQUEST_ID, ETAG] } else { &[REQUEST_ID] };
     let response = with_headers(ResponseBuilder::new().description(about), headers);
     let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
     if route.doc.rows.is_some() {
@@ -224,10 +222,15 @@ fn idempotency_key() -> Parameter {
         .build()
 }
 
-/// A change of one entity that a token may make. Rows of many and what is only begun have no tag to show.
+/// A change that a token may make.
 fn is_change(route: &Route) -> bool {
-    let of_one = route.doc.rows.is_none() && route.doc.status != 202;
-    of_one && route.method != Method::GET && matches!(route.guard, Guard::Token(_))
+    route.method != Method::GET && matches!(route.guard, Guard::Token(_))
+}
+
+/// Whether an answer shows a tag. Rows of many, what is gone and what is only begun have none.
+fn is_tagged(route: &Route) -> bool {
+    let of_one = route.doc.rows.is_none() && route.doc.status != 202 && route.method != Method::DELETE;
+    route.doc.tagged || is_change(route) && of_one
 }
 
 /// Parameters for conditions that a route judges.
