@@ -100,6 +100,7 @@ fn engine_config(config: &Config, on_broken_log: fn()) -> EngineConfig {
         mailbox_capacity: config.engine.mailbox_capacity,
         idle_before_sleep_s: config.engine.idle_before_sleep_s,
         snapshot_every_events: config.engine.snapshot_every_events,
+        answers_kept_s: config.engine.answers_kept_s,
         disk_low_watermark_mib: config.store.disk_low_watermark_mib,
         courier: None,
         on_broken_log,

@@ -110,6 +110,7 @@ section! {
         idle_before_sleep_s: u32 = 900,
         snapshot_every_events: u32 = 256,
         reader_threads: usize = 2,
+        answers_kept_s: u64 = 7 * 24 * 3600,
     }
 }
 
@@ -135,6 +136,9 @@ section! {
 section! {
     Limits {
         failed_authentications_per_minute: u32 = 60,
+        requests_per_minute_per_token: u32 = 120_000,
+        requests_per_minute_per_organisation: u32 = 240_000,
+        unauthenticated_requests_per_minute: u32 = 600_000,
     }
 }
 
@@ -387,6 +391,14 @@ impl Config {
         at_least("bulk.rows_max", self.bulk.rows_max as u64, 1)?;
         at_least("bulk.rows_at_once", self.bulk.rows_at_once as u64, 1)?;
         at_least("bulk.calls_at_once", self.bulk.calls_at_once as u64, 1)?;
+        for (key, value) in [
+            ("limits.requests_per_minute_per_token", self.limits.requests_per_minute_per_token),
+            ("limits.requests_per_minute_per_organisation", self.limits.requests_per_minute_per_organisation),
+            ("limits.unauthenticated_requests_per_minute", self.limits.unauthenticated_requests_per_minute),
+        ] {
+            at_least(key, value.into(), 1)?;
+        }
+        at_least("engine.answers_kept_s", self.engine.answers_kept_s, 60)?;
         at_least("limits.failed_authentications_per_minute", self.limits.failed_authentications_per_minute.into(), 1)?;
         at_least("mail.connections_max", self.mail.connections_max as u64, 1)?;
         at_least("mail.timeout_ms", self.mail.timeout_ms, 100)?;

@@ -92,6 +92,8 @@ table! {
         "Timers that were due at the last look, of those looked at together (256).";
     TIMERS_LATE_SECONDS = Gauge "castellan_timers_late_seconds", Seconds, ["partition"],
         "How long the first of them had been due.";
+    ANSWERS_REMOVED = Counter "castellan_stored_answers_removed_total", Count, [],
+        "Stored answers to idempotency keys that were removed because they were old.";
     COMMIT_RECORDS = Histogram "castellan_commit_batch_records", Count, [],
         "Records written with one fsync.";
     COMMIT_SECONDS = Histogram "castellan_commit_append_seconds", Seconds, [],

@@ -3,7 +3,7 @@
 //! One thread for all partitions, in the lowest class: paced, with a bounded number under way.
 
 use super::{
-    Shared, backlog,
+    Shared, answers, backlog,
     directory::Directory,
     inbox::NO_WORKER,
     lanes::Put,
@@ -92,6 +92,7 @@ pub(super) fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
             for partition in shared.db.partitions().all() {
                 loops.push(spawn_local(ticks(Arc::clone(&shared), partition)));
                 loops.push(spawn_local(outbox(Arc::clone(&shared), partition)));
+                loops.push(spawn_local(answers::forget(Arc::clone(&shared), partition)));
                 loops.push(spawn_local(backlog::watch(Arc::clone(&shared), partition)));
             }
             for each in loops {

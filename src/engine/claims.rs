@@ -1,5 +1,6 @@
 //! Unique values on their way to the disk: a sharded table of what is being claimed, checked with the durable rows.
 
+use super::Engine;
 use crate::{
     kernel::{Address, ClaimSpace, OrgId},
     store::{Db, StoreError},
@@ -67,5 +68,18 @@ impl Claims {
                 held.remove();
             }
         }
+    }
+}
+
+impl Engine {
+    /// Who holds a unique value.
+    pub async fn claim_holder(
+        &self,
+        space: ClaimSpace,
+        org: OrgId,
+        value: &[u8],
+    ) -> Result<Option<Address>, StoreError> {
+        let digest = self.shared.claim_digest(space, org, value);
+        self.with_db(move |db, _| db.claim_holder(space, org, &digest)).await
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing leaves the process before what it shows is durable: not an answer, not a read, not a refusal.
 
 mod actor;
+mod answers;
 mod background;
 mod backlog;
 mod call;
@@ -42,7 +43,7 @@ use crate::{
         Address, Chance, ClaimSpace, Clock, EntityKind, FeedCursor, KeyedHash, Machine, OrgId, RowSpace, Stamp,
         UnixMillis, VaultField, invariants::Invariant,
     },
-    store::{CommitLog, Db, Keyring, StoreError, StoredRecord, StoredReplay, db::KeyValue, keys},
+    store::{CommitLog, Db, Keyring, StoreError, StoredRecord, db::KeyValue, keys},
 };
 use committer::{CommitQueue, Committer};
 use directory::{Directory, Kind};
@@ -71,6 +72,8 @@ pub struct EngineConfig {
     pub mailbox_capacity: usize,
     pub idle_before_sleep_s: u32,
     pub snapshot_every_events: u32,
+    /// How long answers to idempotency keys are kept.
+    pub answers_kept_s: u64,
     /// Read-only below so much free disk.
     pub disk_low_watermark_mib: u64,
     /// Who carries mails out. Without one they wait in the outbox.
@@ -88,6 +91,7 @@ impl Default for EngineConfig {
             mailbox_capacity: 64,
             idle_before_sleep_s: 900,
             snapshot_every_events: 256,
+            answers_kept_s: 7 * 24 * 3600,
             disk_low_watermark_mib: 512,
             courier: None,
             on_broken_log: || {},
@@ -389,17 +393,6 @@ impl Engine {
         self.with_db(move |db, _| db.rows_of_all(space, after.as_deref(), limit)).await
     }
 
-    /// Who holds a unique value.
-    pub async fn claim_holder(
-        &self,
-        space: ClaimSpace,
-        org: OrgId,
-        value: &[u8],
-    ) -> Result<Option<Address>, StoreError> {
-        let digest = self.shared.claim_digest(space, org, value);
-        self.with_db(move |db, _| db.claim_holder(space, org, &digest)).await
-    }
-
     pub async fn row(&self, space: RowSpace, org: OrgId, key: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {
         self.with_db(move |db, _| db.get(&keys::row(db.partition_of(org), space, org, &key))).await
     }
@@ -430,14 +423,6 @@ impl Engine {
         field: VaultField,
     ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, StoreError> {
         self.with_db(move |db, keys| keys.read(db, subject, field)).await
-    }
-
-    /// The stored answer to an idempotency key, if there is one.
-    pub async fn replay(&self, org: OrgId, key: [u8; 32]) -> Result<Option<StoredReplay>, StoreError> {
-        let row = self.with_db(move |db, _| db.get(&keys::replay(db.partition_of(org), &key))).await?;
-        row.map(|bytes| minicbor::decode(&bytes))
-            .transpose()
-            .map_err(|error| StoreError::Corrupt { what: "stored answer", why: error.to_string() })
     }
 
     /// How many entities of each kind are awake.

@@ -398,6 +398,35 @@ fn a_repeated_idempotency_key_is_not_decided_again() {
 }
 
 #[test]
+fn stored_answers_go_when_they_are_old() {
+    run(async {
+        for (kept_s, goes) in [(0, true), (3_600, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let config = EngineConfig { answers_kept_s: kept_s, ..EngineConfig::default() };
+            let rig = Rig::start(folder.path(), 1, config).await;
+            let to = address(3);
+            for key in 0..3 {
+                let render = |told: &Committed<u64>| (201, vec![told.answer as u8]);
+                let replay = ReplayWrite { key: [key; 32], body_hash: [1; 32], render };
+                let told = rig.engine.ask::<Counter>(to, Ask::Add(5), Call { replay: Some(replay), ..call() }).await;
+                assert!(told.is_ok());
+            }
+            for _ in 0..100 {
+                if rig.engine.replay(to.org, [2; 32]).await.unwrap().is_none() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            for key in 0..3 {
+                assert_eq!(rig.engine.replay(to.org, [key; 32]).await.unwrap().is_none(), goes, "kept for {kept_s} s");
+            }
+            assert_eq!(rig.state(to).await.total, 15, "what was done stays");
+            rig.stop().await;
+        }
+    });
+}
+
+#[test]
 fn ids_of_entities_round_trip_through_keys() {
     let of = address(12);
     let key = keys::event(3, of, 77);

@@ -2,7 +2,10 @@
 //!
 //! Who waits is ordered by class, then by the nearest deadline. When too many wait, the least urgent one is deferred.
 
-use super::{codes::Code, problem::Problem};
+use super::{
+    codes::Code,
+    problem::{Limit, Problem},
+};
 use crate::{
     config,
     engine::{Permit, Room},
@@ -67,6 +70,7 @@ struct Waiter {
 pub struct Admission {
     room: Arc<Room>,
     waiters: RefCell<BTreeMap<Place, Waiter>>,
+    records_max: u32,
     waiting_max: usize,
     wait_max: Duration,
     number: Cell<u64>,
@@ -84,6 +88,7 @@ impl Admission {
                 config.bytes_in_flight_max.div_ceil(workers),
             ),
             waiters: RefCell::default(),
+            records_max: u32::try_from(config.records_in_flight_max).unwrap_or(u32::MAX),
             waiting_max: config.waiting_max.div_ceil(workers),
             wait_max: Duration::from_millis(config.waiting_ms_max),
             number: Cell::new(0),
@@ -178,7 +183,8 @@ impl Admission {
         let jittered_ms = turn_ms / 2 + self.chance.below(turn_ms.max(1) + 1000);
         let within_ms = urgency.due_by.0.saturating_sub(now.0) / 4 * 3;
         let seconds = jittered_ms.min(within_ms).div_ceil(1000).max(1);
-        Problem::from(Code::Busy).retry_after_s(u32::try_from(seconds).unwrap_or(u32::MAX))
+        let limit = Limit { policy: "admission", quota: self.records_max, window_s: None };
+        Problem::from(Code::Busy).retry_after_s(u32::try_from(seconds).unwrap_or(u32::MAX)).limited(limit)
     }
 }
 

@@ -1,15 +1,18 @@
 //! Who is it? Bearer tokens, compared as hashes in constant time; a revocation holds at once.
 
-use super::{codes::Code, problem::Problem};
+use super::{
+    codes::Code,
+    problem::Problem,
+    rates::{Rate, block},
+};
 use crate::{
     engine::{Engine, Failure},
     kernel::{Address, BoxId, OrgId, Principal, TokenId, UnixMillis},
     orgs::{ApiToken, Scope, Scopes},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use governor::{Quota, RateLimiter, clock::Clock as _, clock::DefaultClock, state::keyed::DashMapStateStore};
 use sha2::{Digest, Sha256};
-use std::{fmt::Display, net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{fmt::Display, net::IpAddr};
 use subtle::ConstantTimeEq;
 
 pub const API_PREFIX: &str = "cas_";
@@ -145,54 +148,23 @@ pub fn allow(scopes: Scopes, wanted: &[Scope]) -> Result<(), Problem> {
     Err(Problem::detailed(Code::Forbidden, format!("needs the scope {}", names.join(" or "))))
 }
 
-type Keyed = RateLimiter<IpAddr, DashMapStateStore<IpAddr>, DefaultClock>;
-
 /// Counts failed authentications by source address.
-pub struct FailureLimit {
-    normal: Keyed,
-    /// After a restart nothing is known of the minute before it: a tenth must do.
-    fresh: Keyed,
-    fresh_until: UnixMillis,
-}
+pub struct FailureLimit(Rate);
 
 impl FailureLimit {
     pub fn new(per_minute: u32, up_since: UnixMillis) -> Self {
-        let per_minute = NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN);
-        let tenth = NonZeroU32::new(per_minute.get() / 10).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_minute(per_minute);
-        Self {
-            normal: RateLimiter::keyed(quota),
-            fresh: RateLimiter::keyed(quota.allow_burst(tenth)),
-            fresh_until: up_since.plus(Duration::from_secs(60)),
-        }
+        Self(Rate::new("failed-authentications", per_minute, up_since))
     }
 
     /// Counts one failure; what the caller is told about it.
     pub fn failed(&self, from: Option<IpAddr>, problem: Problem, now: UnixMillis) -> Problem {
         let Some(from) = from else { return problem };
-        let limit = if now < self.fresh_until { &self.fresh } else { &self.normal };
-        match limit.check_key(&block(from)) {
-            Ok(()) => problem,
-            Err(not_until) => {
-                let wait = not_until.wait_time_from(DefaultClock::default().now());
-                let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
-                Problem::from(Code::TooManyFailures).retry_after_s(seconds)
-            }
-        }
+        self.0.count(block(from), Code::TooManyFailures, now).err().unwrap_or(problem)
     }
 
     /// Forgets addresses that have been quiet.
     pub fn tidy(&self) {
-        self.normal.retain_recent();
-        self.fresh.retain_recent();
-    }
-}
-
-/// Whoever has one IPv6 address usually has its whole /64.
-fn block(from: IpAddr) -> IpAddr {
-    match from {
-        IpAddr::V4(_) => from,
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        self.0.tidy();
     }
 }
 

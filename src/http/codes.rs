@@ -73,6 +73,7 @@ codes! {
     AuthInvalid = "auth.invalid", 401, Pointless, "The token is not valid";
     Forbidden = "auth.forbidden", 403, Pointless, "The token does not allow this";
     TooManyFailures = "auth.too_many_failures", 429, Safe, "Too many failed attempts";
+    TooManyRequests = "limits.too_many_requests", 429, Safe, "Too many requests";
     OtherBody = "idempotency.other_body", 422, Pointless, "The idempotency key was used with another request";
     InProgress = "idempotency.in_progress", 409, Safe, "The same request is being worked on";
     EmailTaken = "people.email_taken", 409, Pointless, "Another person has this e-mail address";

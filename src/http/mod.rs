@@ -15,6 +15,7 @@ mod idempotency;
 mod list;
 pub mod openapi;
 mod problem;
+mod rates;
 pub mod refusals;
 pub mod routes;
 pub mod server;

@@ -15,8 +15,33 @@ struct Inner {
     detail: Option<Cow<'static, str>>,
     errors: Vec<FieldError>,
     retry_after_s: Option<u32>,
+    limit: Option<Limit>,
     allow: Option<String>,
     snapshot: Option<String>,
+}
+
+/// What a caller has used up, as `RateLimit-Policy` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    pub policy: &'static str,
+    pub quota: u32,
+    /// `None`: so many at the same time.
+    pub window_s: Option<u32>,
+}
+
+impl Limit {
+    pub fn to_policy(self) -> String {
+        let Self { policy, quota, window_s } = self;
+        match window_s {
+            Some(window_s) => format!("\"{policy}\";q={quota};w={window_s}"),
+            None => format!("\"{policy}\";q={quota};qu=\"concurrent-requests\""),
+        }
+    }
+
+    /// Nothing is left, until so many seconds have gone by.
+    pub fn to_state(self, reset_s: u32) -> String {
+        format!("\"{}\";r=0;t={reset_s}", self.policy)
+    }
 }
 
 /// One field that is wrong, by JSON pointer (RFC 6901) into the request's body.
@@ -77,6 +102,16 @@ impl Problem {
     pub fn retry_after_s(mut self, seconds: u32) -> Self {
         self.0.retry_after_s = Some(seconds);
         self
+    }
+
+    /// Says which rate or bound was reached.
+    pub fn limited(mut self, limit: Limit) -> Self {
+        self.0.limit = Some(limit);
+        self
+    }
+
+    pub fn limit(&self) -> Option<Limit> {
+        self.0.limit
     }
 
     /// The methods that the path knows (RFC 9110 asks for them with a 405).
@@ -140,6 +175,7 @@ impl From<Code> for Problem {
             detail: None,
             errors: Vec::new(),
             retry_after_s: None,
+            limit: None,
             allow: None,
             snapshot: None,
         }))

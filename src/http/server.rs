@@ -5,6 +5,7 @@ use super::{
     auth::FailureLimit,
     body, bulk,
     farewell::Farewell,
+    rates::Rates,
     refusals::Refusals,
     routes,
     routes::ROUTES,
@@ -42,6 +43,7 @@ pub(super) struct Worker {
     pub webhooks: webhooks::Door,
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
+    pub rates: Arc<Rates>,
     pub refusals: Arc<Refusals>,
     pub streams: Arc<Streams>,
     pub authentication_failures: Counter,
@@ -79,6 +81,7 @@ impl Worker {
             webhooks: shared.webhooks.clone(),
             admission,
             failures: Arc::clone(&shared.failures),
+            rates: Arc::clone(&shared.rates),
             refusals: Arc::clone(&shared.refusals),
             streams: Arc::clone(&shared.streams),
             authentication_failures: ::metrics::counter!(metrics::AUTH_FAILURES),
@@ -166,6 +169,7 @@ impl Drop for Working {
 struct Shared {
     webhooks: webhooks::Door,
     failures: Arc<FailureLimit>,
+    rates: Arc<Rates>,
     refusals: Arc<Refusals>,
     streams: Arc<Streams>,
     operations: Operations,
@@ -269,6 +273,7 @@ impl Listeners {
         let shared = Shared {
             webhooks,
             failures: Arc::new(failures),
+            rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
             refusals: Arc::default(),
             streams: Arc::new(Streams::new(&config.feed)),
             operations: operations.clone(),
@@ -300,7 +305,7 @@ impl Listeners {
             None => api.listen(self.api)?,
         }
         .run();
-        actix_web::rt::spawn(upkeep(metrics.clone(), Arc::clone(&shared.failures)));
+        actix_web::rt::spawn(upkeep(metrics.clone(), Arc::clone(&shared.failures), Arc::clone(&shared.rates)));
         let state = Observed { engine: engine.clone(), metrics, stopping: Arc::clone(&shared.stopping) };
         let observability =
             HttpServer::new(move || App::new().app_data(web::Data::new(state.clone())).configure(observe))
@@ -342,7 +347,7 @@ struct Observed {
 }
 
 /// Histograms gather what was recorded, quiet addresses are forgotten: as long as the server runs.
-async fn upkeep(metrics: Option<PrometheusHandle>, failures: Arc<FailureLimit>) {
+async fn upkeep(metrics: Option<PrometheusHandle>, failures: Arc<FailureLimit>, rates: Arc<Rates>) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     loop {
         every.tick().await;
@@ -350,6 +355,7 @@ async fn upkeep(metrics: Option<PrometheusHandle>, failures: Arc<FailureLimit>) 
             metrics.run_upkeep();
         }
         failures.tidy();
+        rates.tidy();
     }
 }
 

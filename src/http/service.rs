@@ -29,6 +29,9 @@ use std::{cell::Cell, convert::Infallible, net::IpAddr, rc::Rc, sync::atomic::Or
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Tells a proxy to pass on what it gets at once.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// As draft-ietf-httpapi-ratelimit-headers-10 writes them.
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Whoever keeps an answer asks again with its tag.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
@@ -85,6 +88,9 @@ async fn handle(
         Ok(caller) => caller,
         Err(problem) => return Err(refusal(route, worker, Caller::Nobody, from, problem)),
     };
+    if let Err(problem) = worker.rates.count(&caller, from, worker.engine.clock().now()) {
+        return Err(refusal(route, worker, caller, from, problem));
+    }
     if let Err(problem) = permitted(route, &caller) {
         return Err(refusal(route, worker, caller, from, problem));
     }
@@ -249,6 +255,10 @@ fn failure(problem: &Problem, request_id: HeaderValue) -> HttpResponse {
     response.insert_header((REQUEST_ID, request_id)).insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
     if let Some(seconds) = problem.retry_after() {
         response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        if let Some(limit) = problem.limit() {
+            response.insert_header((RATE_LIMIT_POLICY, limit.to_policy()));
+            response.insert_header((RATE_LIMIT, limit.to_state(seconds)));
+        }
     }
     if let Some(methods) = problem.allowed() {
         response.insert_header((header::ALLOW, methods));

@@ -270,11 +270,11 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     let doc = &route.doc;
     let mut codes: Vec<Code> = vec![Code::Internal];
     match route.guard {
-        Guard::Nobody => {}
+        Guard::Nobody => codes.push(Code::TooManyRequests),
         Guard::Token(scopes) => {
             // A condition that cannot be read.
             codes.push(Code::Malformed);
-            codes.extend([Code::AuthMissing, Code::AuthInvalid, Code::TooManyFailures]);
+            codes.extend([Code::AuthMissing, Code::AuthInvalid, Code::TooManyFailures, Code::TooManyRequests]);
             codes.extend((!scopes.is_empty()).then_some(Code::Forbidden));
         }
         Guard::Box => codes.extend([Code::BoxTokenInvalid, Code::BoxSuspended, Code::TooManyFailures]),
