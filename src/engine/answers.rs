@@ -17,7 +17,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 const ROUND: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(600) };
 
 /// Those of the next page that are older than `before`, and where to go on; `None` at the end.
-fn old_ones(db: &Db, partition: u8, after: Option<&[u8]>, before: UnixMillis) -> Result<(Ops, u64, Option<Vec<u8>>), StoreError> {
+fn old_ones(
+    db: &Db,
+    partition: u8,
+    after: Option<&[u8]>,
+    before: UnixMillis,
+) -> Result<(Ops, u64, Option<Vec<u8>>), StoreError> {
     let rows = db.scan(&keys::prefix(partition, KeyKind::Replay), after, PAGE)?;
     let (mut ops, mut count) = (Ops::default(), 0);
     for (key, value) in &rows {

@@ -209,6 +209,11 @@ async fn tell_news(dispatch: Rc<Dispatch>, partition: u8) {
     let mut told = end.borrow_and_update().position;
     while end.changed().await.is_ok() {
         let upto = end.borrow_and_update().position;
+        if dispatch.news.borrow().is_empty() {
+            told = upto;
+            tokio::time::sleep(NEWS_PACE).await;
+            continue;
+        }
         match dispatch.engine.db().feed_orgs(partition, told, upto) {
             Ok((orgs, reached)) => {
                 told = reached;
