@@ -205,9 +205,8 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
     api_handle.pause().await;
     let farewell = farewell.begin()?;
     last_answers.told(Duration::from_secs(config.http.shutdown_timeout_s)).await;
-    // While the workers live: a rotation waits for them.
+    // Both while the workers live: a rotation, or a tick that has gone out to one of them, would wait for ever.
     operations.stop().await;
-    // Before the workers end: a tick that has gone out to one of them would wait for ever.
     engine.end_own_work().await;
     api_handle.stop(true).await;
     let _ = served.await;

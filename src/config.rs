@@ -36,6 +36,7 @@ section! {
         backup: Backup = Backup::default(),
         engine: Engine = Engine::default(),
         admission: Admission = Admission::default(),
+        bulk: Bulk = Bulk::default(),
         limits: Limits = Limits::default(),
         feed: Feed = Feed::default(),
         retention: Retention = Retention::default(),
@@ -118,6 +119,16 @@ section! {
         bytes_in_flight_max: usize = 64 << 20,
         waiting_max: usize = 8192,
         waiting_ms_max: u64 = 2000,
+    }
+}
+
+section! {
+    Bulk {
+        body_limit_bytes: usize = 16 << 20,
+        client_timeout_ms: u64 = 60_000,
+        rows_max: usize = 10_000,
+        rows_at_once: usize = 64,
+        calls_at_once: usize = 4,
     }
 }
 
@@ -371,6 +382,11 @@ impl Config {
         at_least("admission.records_in_flight_max", self.admission.records_in_flight_max as u64, 1)?;
         at_least("admission.bytes_in_flight_max", self.admission.bytes_in_flight_max as u64, 64 << 10)?;
         at_least("admission.waiting_ms_max", self.admission.waiting_ms_max, 1)?;
+        at_least("bulk.body_limit_bytes", self.bulk.body_limit_bytes as u64, 64 << 10)?;
+        at_least("bulk.client_timeout_ms", self.bulk.client_timeout_ms, 100)?;
+        at_least("bulk.rows_max", self.bulk.rows_max as u64, 1)?;
+        at_least("bulk.rows_at_once", self.bulk.rows_at_once as u64, 1)?;
+        at_least("bulk.calls_at_once", self.bulk.calls_at_once as u64, 1)?;
         at_least("limits.failed_authentications_per_minute", self.limits.failed_authentications_per_minute.into(), 1)?;
         at_least("mail.connections_max", self.mail.connections_max as u64, 1)?;
         at_least("mail.timeout_ms", self.mail.timeout_ms, 100)?;

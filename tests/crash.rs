@@ -46,7 +46,48 @@ fn everybody_comes_back_at_once() {
 #[test]
 fn lost_and_restored_from_a_backup_it_gets_again_what_the_boxes_still_have() {
     let seconds = ["--seconds-before", "2", "--seconds-after", "2", "--seconds-back", "1"];
-    let report = run("restore", &[&["--boxes", "40", "--forgetful", "10", "--seed", "7"], &seconds[..]].concat());
+    let fleet = ["--boxes", "40", "--forgetful", "10", "--seed", "7"];
+    let report = run("restore", &[&fleet[..], &seconds[..]].concat());
     assert_eq!((&report["lost"], &report["doubled"]), (&0.into(), &0.into()), "{report}");
     assert!(report["details"]["entries_asked_for_again"].as_u64() > Some(0), "{report}");
+}
+
+/// The scenario with its page, which must show that everything holds.
+fn shown(scenario: &str, arguments: &[&str]) -> serde_json::Value {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    let page_name = page.to_str().unwrap().to_owned();
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--seed", "7", "--html", &page_name]).collect();
+    let report = run(scenario, &arguments);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("everything holds") && page.contains("Processors in use"), "{scenario}: {page}");
+    report
+}
+
+#[test]
+fn a_herd_comes_plain_and_over_tls_and_takes_its_sessions_up_again() {
+    let report = shown("herd", &["--connections", "40", "--rounds", "1", "--no-targets"]);
+    let herds = report["details"]["herds"].as_array().unwrap();
+    assert_eq!(herds.len(), 4, "{report}");
+    let taken_up: Vec<_> = herds.iter().map(|herd| herd["sessions_taken_up"].as_u64().unwrap()).collect();
+    assert_eq!((taken_up.iter().sum::<u64>(), report["errors"].as_u64()), (40, Some(0)), "{report}");
+}
+
+#[test]
+fn a_census_wakes_everybody_and_survives_its_kill() {
+    let report =
+        shown("census", &["--known", "80", "--awake", "40", "--load-s", "0.5", "--connections", "8", "--no-targets"]);
+    assert_eq!((&report["boxes"], &report["details"]["awake_by_the_server"]), (&80.into(), &40.0.into()), "{report}");
+    assert_eq!(report["acknowledged_lost"], 0, "{report}");
+}
+
+#[test]
+fn a_ramp_ends_and_a_soak_leaves_empty_queues() {
+    let steps = ["--from", "20", "--to", "50", "--factor", "2", "--step-s", "1"];
+    let arguments: Vec<&str> = ["--boxes", "20", "--connections", "10"].into_iter().chain(steps).collect();
+    let report = run("ramp", &arguments);
+    assert_eq!(report["details"]["steps"][0]["offered_per_s"], 20.0, "{report}");
+    let report = shown("soak", &["--boxes", "20", "--rate", "40", "--seconds", "6"]);
+    assert!(report["details"]["queues_empty_after_s"].is_number(), "{report}");
+    assert!(report["entries"].as_u64() > Some(1000), "{report}");
 }

@@ -57,13 +57,16 @@ pub(crate) struct Look {
 /// The process whose use is looked at: another one after a restart.
 pub type Watched = Rc<Cell<Option<u32>>>;
 
+/// Values of a scenario's own, by name.
+type Line = (&'static str, Vec<(f64, f64)>);
+
 struct Inner {
     began: Instant,
     last_moment: Cell<Instant>,
     lanes: RefCell<Vec<Lane>>,
     looks: RefCell<Vec<Look>>,
     marks: RefCell<Vec<(f64, String)>>,
-    lines: RefCell<Vec<(&'static str, Vec<(f64, f64)>)>>,
+    lines: RefCell<Vec<Line>>,
     watched: RefCell<Vec<(String, Watched)>>,
     observability: Option<Target>,
     connection: RefCell<Option<Connection>>,

@@ -158,7 +158,8 @@ impl ServerProcess {
         fs::write(&chain, certificate.certificate_pem()).map_err(io_error("certificate.pem"))?;
         write_secret(&key, &certificate.key_pem()).map_err(io_error("key.pem"))?;
         let (chain, key) = (chain.display().to_string(), key.display().to_string());
-        let config = format!("{}\n[tls]\ncertificate_file = {chain:?}\nkey_file = {key:?}\n", self.config);
+        let config = self.config.replacen("[http]\n", "[http]\ntls = true\n", 1);
+        let config = format!("{config}\n[tls]\ncertificate_file = {chain:?}\nkey_file = {key:?}\n");
         fs::write(self.folder.path().join("castellan.toml"), config).map_err(io_error("castellan.toml"))
     }
 

@@ -265,7 +265,7 @@ impl Report {
     }
 
     /// The shared figures that this scenario filled, with the words for people.
-    pub fn figures(&self) -> Vec<(&'static str, String)> {
+    pub fn figures(&self) -> Vec<(&'static str, Figure)> {
         let counts = [
             ("boxes", self.boxes),
             ("journal entries", self.entries),
@@ -292,8 +292,8 @@ impl Report {
             ("foreign CPU, cores", &self.foreign_cpu_cores),
             ("start to ready, s", &self.ready_s),
         ];
-        let counts = counts.into_iter().filter_map(|(name, count)| Some((name, count?.to_string())));
-        let figures = figures.into_iter().filter_map(|(name, figure)| Some((name, figure.as_ref()?.to_string())));
+        let counts = counts.into_iter().filter_map(|(name, count)| Some((name, Figure::One(count? as f64))));
+        let figures = figures.into_iter().filter_map(|(name, figure)| Some((name, figure.clone()?)));
         counts.chain(figures).collect()
     }
 

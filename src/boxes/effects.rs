@@ -13,7 +13,8 @@ use crate::kernel::{
     BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PersonId, RowSpace, UnixMillis,
 };
 
-fn fob_claim(fob: &Fob) -> (ClaimSpace, Vec<u8>) {
+/// What says which box answers for a fob.
+pub fn fob_claim(fob: &Fob) -> (ClaimSpace, Vec<u8>) {
     (ClaimSpace::Fob, fob.as_bytes().to_vec())
 }
 
@@ -293,7 +294,13 @@ impl SmartBox {
 
     fn put_key(&self, key: KeyId, effects: &mut Effects) {
         if let Some(key) = self.key(key) {
-            let row = KeyRow { home: self.id(), name: key.name.clone(), fob: key.fob, roaming: key.roaming };
+            let row = KeyRow {
+                home: self.id(),
+                name: key.name.clone(),
+                fob: key.fob,
+                roaming: key.roaming,
+                groups: key.groups.clone(),
+            };
             effects.put(RowSpace::Keys, self.address.org, &key.id.to_bytes(), row.to_bytes());
         }
     }

@@ -32,6 +32,7 @@ mod words;
 pub use check::check_invariants;
 pub use command::*;
 pub use decide::{verifier, verifier_key};
+pub use effects::fob_claim;
 pub use event::*;
 pub use mails::BoxMail;
 pub use messages::*;

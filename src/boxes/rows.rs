@@ -4,7 +4,7 @@ use super::{
     command::{Accept, Act},
     words::{BinState, Cursor, Fob, Label, Model, Outcome, Plan},
 };
-use crate::kernel::{BoxId, KeyId, PersonId, UnixMillis};
+use crate::kernel::{BoxId, GroupId, KeyId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
 
 /// `RowSpace::Boxes`, by box. Contact times stand only in the box itself: this row is not written at every sync.
@@ -44,6 +44,8 @@ pub struct KeyRow {
     pub fob: Fob,
     #[n(3)]
     pub roaming: bool,
+    #[cbor(n(4), default)]
+    pub groups: Box<[GroupId]>,
 }
 
 /// `RowSpace::KeyTexts`, by key: long texts stay out of the actor's state.

@@ -133,7 +133,6 @@ impl Engine {
         let mut prefixes = vec![of(KeyKind::SubjectKey), of(KeyKind::Vault)];
         prefixes.extend(RowSpace::ALL.map(|space| keys::row(partition, space, org, &[])));
         prefixes.push(keys::posts_of(partition, Channel::Mail, org));
-        prefixes.push(keys::posts_of(partition, Channel::Mail, org));
         prefixes.extend(ClaimSpace::STORED.map(|space| keys::claims_of(partition, space, org)));
         for prefix in prefixes {
             if let removed @ 1.. = self.remove_under(partition, Family::Default, prefix).await? {

@@ -19,6 +19,7 @@ mod marks;
 mod permit;
 mod post;
 mod readers;
+mod stats;
 mod upkeep;
 pub mod verify;
 mod verify_feed;
@@ -47,6 +48,7 @@ use committer::{CommitQueue, Committer};
 use directory::{Directory, Kind};
 use inbox::{Deliver, Inbox, NO_WORKER, Parcel};
 use parking_lot::Mutex;
+use stats::Stats;
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -89,29 +91,6 @@ impl Default for EngineConfig {
             disk_low_watermark_mib: 512,
             courier: None,
             on_broken_log: || {},
-        }
-    }
-}
-
-/// Metric handles, looked up once.
-struct Stats {
-    batch_records: metrics::Histogram,
-    fsync_seconds: metrics::Histogram,
-    activations: metrics::Counter,
-    quarantined: metrics::Counter,
-    messages_refused: metrics::Counter,
-    mailbox_full: metrics::Counter,
-}
-
-impl Stats {
-    fn new() -> Self {
-        Self {
-            batch_records: metrics::histogram!("castellan_commit_batch_records"),
-            fsync_seconds: metrics::histogram!("castellan_commit_append_seconds"),
-            activations: metrics::counter!("castellan_activations_total"),
-            quarantined: metrics::counter!("castellan_quarantined_total"),
-            messages_refused: metrics::counter!("castellan_messages_refused_total"),
-            mailbox_full: metrics::counter!("castellan_mailbox_full_total"),
         }
     }
 }
@@ -408,6 +387,17 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<KeyValue>, StoreError> {
         self.with_db(move |db, _| db.rows_of_all(space, after.as_deref(), limit)).await
+    }
+
+    /// Who holds a unique value.
+    pub async fn claim_holder(
+        &self,
+        space: ClaimSpace,
+        org: OrgId,
+        value: &[u8],
+    ) -> Result<Option<Address>, StoreError> {
+        let digest = self.shared.claim_digest(space, org, value);
+        self.with_db(move |db, _| db.claim_holder(space, org, &digest)).await
     }
 
     pub async fn row(&self, space: RowSpace, org: OrgId, key: Vec<u8>) -> Result<Option<Vec<u8>>, StoreError> {

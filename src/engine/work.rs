@@ -70,12 +70,14 @@ pub(super) struct NoticeWork<M: Machine> {
     pub done: oneshot::Sender<Delivered>,
 }
 
+/// Status and body of an answer.
+type Rendered = (u16, Vec<u8>);
+
 /// The answer to store beside the change, for a request with an idempotency key.
 pub struct ReplayWrite<M: Machine> {
     pub key: [u8; 32],
     pub body_hash: [u8; 32],
-    /// Makes status and body of the answer.
-    pub render: fn(&Committed<M::Answer>) -> (u16, Vec<u8>),
+    pub render: fn(&Committed<M::Answer>) -> Rendered,
 }
 
 /// What became of a tick or a message.

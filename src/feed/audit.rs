@@ -142,7 +142,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
         Some(text) => Some(cursor(text)?),
         None => search.start(&ask.engine).await?,
     };
-    let format = ask.format();
+    let format = ask.format(&[Format::Json, Format::Csv, Format::Ndjson])?;
     if matches!(format, Format::Csv | Format::Ndjson) {
         let limit = query.limit.unwrap_or(usize::MAX);
         return export::all(&ask, search, before, limit, format);

@@ -70,7 +70,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let limit = limit_of(query.limit)?;
     let (organisation, entity) = (query.organisation.as_deref(), query.entity.as_deref());
     let filter = Filter::read(&ask, organisation, entity, query.kind.as_deref(), query.r#type).await?;
-    let is_stream = ask.format() == Format::EventStream;
+    let is_stream = ask.format(&[Format::Json, Format::EventStream])? == Format::EventStream;
     let seen = match ask.last_event_id().filter(|_| is_stream) {
         Some(id) => Some(std::str::from_utf8(id).unwrap_or("?").to_owned()),
         None => query.after,

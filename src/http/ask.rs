@@ -1,6 +1,7 @@
 //! A request as the contexts see it, and what they reply. The wire's own types stay behind.
 
 use super::{
+    accept,
     admission::{Class, Urgency},
     auth::Caller,
     body,
@@ -50,6 +51,12 @@ pub struct Reply {
     pub stream: Option<Stream>,
     /// What the entity tag shows.
     pub shows: Option<Shows>,
+    /// Of `json`, if it is not JSON.
+    pub content_type: &'static str,
+    /// `Accept` decides about its form.
+    pub varies: bool,
+    /// Where to go on.
+    pub link: Option<String>,
 }
 
 /// An answer that is sent piece by piece, until whoever makes it lets go of the other end.
@@ -66,7 +73,13 @@ impl Reply {
     }
 
     pub fn bytes(status: u16, json: Vec<u8>) -> Self {
-        Self { status, json, stream: None, shows: None }
+        let content_type = Format::Json.content_type();
+        Self { status, json, stream: None, shows: None, content_type, varies: false, link: None }
+    }
+
+    /// 200 in one of several forms.
+    pub fn of_type(content_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self { content_type, varies: true, ..Self::bytes(200, bytes) }
     }
 
     pub fn ok(body: &impl Serialize) -> Result<Self, Problem> {
@@ -126,6 +139,15 @@ impl PageQuery {
         limit_of(self.limit)
     }
 
+    /// For lists that are taken away whole.
+    pub fn limit_up_to(&self, max: usize) -> Result<usize, Problem> {
+        match self.limit {
+            None => Ok(max),
+            Some(limit) if (1..=max).contains(&limit) => Ok(limit),
+            Some(_) => Err(Problem::detailed(Code::Invalid, format!("`limit` must be 1 to {max}"))),
+        }
+    }
+
     /// Where the page before ended.
     pub fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
         let read = |text: &String| {
@@ -141,6 +163,12 @@ pub fn limit_of(limit: Option<usize>) -> Result<usize, Problem> {
         Some(limit @ 1..=PageQuery::LIMIT_MAX) => Ok(limit),
         Some(_) => Err(Problem::detailed(Code::Invalid, format!("`limit` must be 1 to {}", PageQuery::LIMIT_MAX))),
     }
+}
+
+pub(super) fn read_query<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    actix_web::web::Query::from_query(text)
+        .map(actix_web::web::Query::into_inner)
+        .map_err(|error| Problem::detailed(Code::Malformed, error.to_string()))
 }
 
 /// Undoes percent signs; `None` if what they stand for is no text.
@@ -189,18 +217,20 @@ impl Ask {
     }
 
     pub fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        actix_web::web::Query::from_query(self.request.query_string())
-            .map(actix_web::web::Query::into_inner)
-            .map_err(|error| Problem::detailed(Code::Malformed, error.to_string()))
+        read_query(self.request.query_string())
     }
 
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         body::from_json(&self.body)
     }
 
-    /// What the caller would rather have than JSON.
-    pub fn format(&self) -> Format {
-        Format::of(Self::header(&self.request, &header::ACCEPT))
+    /// Which of these the caller would rather have.
+    pub fn format(&self, offered: &[Format]) -> Result<Format, Problem> {
+        accept::choose(Self::header(&self.request, &header::ACCEPT), offered)
+    }
+
+    pub(super) fn content_type(&self) -> Option<&[u8]> {
+        Self::header(&self.request, &header::CONTENT_TYPE)
     }
 
     /// Where an event stream that broke off had come to.
@@ -230,6 +260,15 @@ impl Ask {
     ) -> Result<Committed<M::Answer>, Problem> {
         let told = self.engine.ask::<M>(to, command, self.call(None, None).await?).await;
         told.map_err(|failure| Problem::of(failure, refused))
+    }
+
+    /// Judges the request's conditions by an object that was read, where the command goes to another.
+    pub fn judge(&mut self, tag: u64) -> Result<(), Problem> {
+        let condition = std::mem::take(&mut self.conditions).for_change();
+        match condition.is_none_or(|condition| condition.holds(Some(tag))) {
+            true => Ok(()),
+            false => Err(Code::PreconditionFailed.into()),
+        }
     }
 
     /// The last or only command of a request, by which a repeat of the request is recognised: then the revision is the

@@ -38,12 +38,27 @@ impl Encoding {
 
 /// JSON, or nothing said.
 pub fn check_content_type(header: Option<&[u8]>) -> Result<(), Problem> {
-    let Some(header) = header else { return Ok(()) };
-    let essence = header.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    if essence.eq_ignore_ascii_case(b"application/json") {
+    if header.is_none() || essence(header).eq_ignore_ascii_case(b"application/json") {
         return Ok(());
     }
     Err(Code::UnsupportedType.into())
+}
+
+fn essence(header: Option<&[u8]>) -> &[u8] {
+    header.unwrap_or_default().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+pub fn is_csv(header: Option<&[u8]>) -> bool {
+    essence(header).eq_ignore_ascii_case(b"text/csv")
+}
+
+/// Rows: NDJSON or CSV.
+pub fn check_rows_type(header: Option<&[u8]>) -> Result<(), Problem> {
+    let ndjson = [&b"application/x-ndjson"[..], b"application/jsonl"];
+    if is_csv(header) || ndjson.iter().any(|known| essence(header).eq_ignore_ascii_case(known)) {
+        return Ok(());
+    }
+    Err(Problem::detailed(Code::UnsupportedType, "many at once come as application/x-ndjson or text/csv"))
 }
 
 /// Reads a whole body.

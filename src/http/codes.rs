@@ -63,6 +63,7 @@ codes! {
     TooLarge = "request.too_large", 413, Pointless, "The request is too large";
     UnsupportedType = "request.unsupported_type", 415, Pointless, "The body is not JSON";
     UnsupportedEncoding = "request.unsupported_encoding", 415, Pointless, "The content encoding is not known";
+    NotAcceptable = "request.not_acceptable", 406, Pointless, "There is no such form of the answer";
     RouteUnknown = "route.unknown", 404, Pointless, "There is nothing under this path";
     MethodNotAllowed = "route.method_not_allowed", 405, Pointless, "This path does not know the method";
     NotFound = "object.not_found", 404, Pointless, "There is no such object";
@@ -89,12 +90,12 @@ codes! {
     CursorTrimmed = "feed.cursor_trimmed", 410, Pointless, "What follows the cursor is not kept any more";
     TooManyStreams = "feed.too_many_streams", 429, Safe, "The organisation has as many streams open as it may have";
     FobTaken = "keys.fob_taken", 409, Pointless, "Another key has this fob";
-    OperationRunning = "operator.running", 409, Safe, "Another one is under way";
-    MasterKeyNotOurs = "operator.master_key_not_ours", 409, Pointless, "The server cannot change this master key";
     WebhookChangedMeanwhile = "webhooks.changed_meanwhile", 409, Safe, "The webhook was changed at the same moment";
     WebhookLimitReached = "webhooks.limit_reached", 409, Pointless, "The organisation has as many webhooks as it may have";
     WebhookFeedTrimmed = "webhooks.feed_trimmed", 409, Pointless, "What the webhook would go on with is not kept any more";
     WebhookEventGone = "webhooks.event_gone", 409, Pointless, "The event of this delivery is not kept any more";
+    OperationRunning = "operator.running", 409, Safe, "Another one is under way";
+    MasterKeyNotOurs = "operator.master_key_not_ours", 409, Pointless, "The server cannot change this master key";
     Busy = "server.busy", 503, Safe, "The server has more to do than it can finish in time";
     ReadOnly = "server.read_only", 503, Safe, "The server takes no changes at the moment";
     Stopping = "server.stopping", 503, Safe, "The server is being stopped";

@@ -19,8 +19,9 @@ pub struct Idempotency {
 
 impl Idempotency {
     pub fn of(header: &[u8], principal: &[u8], method: &str, path: &str, body: &[u8]) -> Result<Self, Problem> {
-        if header.is_empty() || header.len() > KEY_BYTES_MAX || !header.iter().all(u8::is_ascii_graphic) {
-            let detail = format!("Idempotency-Key must have 1 to {KEY_BYTES_MAX} visible ASCII characters");
+        if header.is_empty() || header.len() > KEY_BYTES_MAX || !header.iter().all(|byte| (b' '..=b'~').contains(byte))
+        {
+            let detail = format!("Idempotency-Key must have 1 to {KEY_BYTES_MAX} printable ASCII characters");
             return Err(Problem::detailed(Code::Malformed, detail));
         }
         let mut key = Sha256::new();
@@ -29,6 +30,14 @@ impl Idempotency {
             key.update(part);
         }
         Ok(Self { key: key.finalize().into(), body_hash: Sha256::digest(body).into() })
+    }
+}
+
+impl Idempotency {
+    /// Of one row of many: the same row of the same request is the same change.
+    pub fn of_row(base: &[u8; 32], row: usize, body: &[u8]) -> Self {
+        let key = Sha256::new().chain_update(base).chain_update((row as u64).to_be_bytes()).finalize().into();
+        Self { key, body_hash: Sha256::digest(body).into() }
     }
 }
 

@@ -1,15 +1,18 @@
 //! The door: who is it, may it, is there room. The only room that knows actix-web.
 
+mod accept;
 pub mod admission;
 mod ask;
 pub mod auth;
 pub mod body;
+mod bulk;
 mod client_address;
 mod codes;
 pub mod echo;
 mod etag;
 mod farewell;
 mod idempotency;
+mod list;
 pub mod openapi;
 mod problem;
 pub mod refusals;
@@ -24,7 +27,9 @@ pub mod tls;
 pub(crate) mod testing;
 
 pub use ask::{Ask, Changed, Page, PageQuery, Reply, Stream, limit_of};
+pub use bulk::{Bulk, Cell};
 pub use codes::{Code, Retry};
 pub use etag::Shows;
+pub use list::{Each, List, Look, RowKey};
 pub use openapi::Doc;
 pub use problem::{FieldError, Problem};

@@ -48,7 +48,12 @@ pub struct Route {
 impl Route {
     /// Whether what it works on is not there before.
     pub(super) fn creates(&self) -> bool {
-        self.method == Method::POST && (!self.path.contains('{') || self.path.ends_with("/bulk"))
+        self.method == Method::POST && (!self.path.contains('{') || self.is_bulk())
+    }
+
+    /// Whether it takes rows instead of one object.
+    pub(super) fn is_bulk(&self) -> bool {
+        self.path.ends_with("/bulk")
     }
 }
 
@@ -98,6 +103,7 @@ routes! {
 
     POST "/api/v1/people", ORG_ADMIN, Admin, "people.create", people::create, people::CREATE;
     GET "/api/v1/people", ORG_ADMIN, Admin, "people.list", people::list, people::LIST;
+    POST "/api/v1/people/bulk", ORG_ADMIN, Background, "people.bulk", people::bulk, people::BULK;
     GET "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.show", people::show, people::SHOW;
     PATCH "/api/v1/people/{person}", ORG_ADMIN, Admin, "people.change", people::change, people::CHANGE;
     GET "/api/v1/people/{person}/export", ORG_ADMIN, Admin, "people.export", privacy::export::export, privacy::export::EXPORT;
@@ -110,6 +116,7 @@ routes! {
 
     POST "/api/v1/boxes", BOXES_WRITE, Admin, "boxes.create", boxes::create, boxes::CREATE;
     GET "/api/v1/boxes", BOXES_READ, Admin, "boxes.list", boxes::list, boxes::LIST;
+    POST "/api/v1/boxes/bulk", BOXES_WRITE, Background, "boxes.bulk", boxes::bulk, boxes::BULK;
     GET "/api/v1/boxes/{box}", BOXES_READ, Admin, "boxes.show", boxes::show, boxes::SHOW;
     PATCH "/api/v1/boxes/{box}", BOXES_WRITE, Admin, "boxes.change", boxes::change, boxes::CHANGE;
     GET "/api/v1/boxes/{box}/inventory", BOXES_READ, Admin, "boxes.inventory", boxes::inventory, boxes::INVENTORY;
@@ -119,12 +126,14 @@ routes! {
     POST "/api/v1/boxes/{box}/bins/{bin}/correction", BOXES_WRITE, Admin, "bins.correct", boxes::bins::correct, boxes::bins::CORRECT;
     POST "/api/v1/boxes/{box}/bins/{bin}/confirmation", BOXES_WRITE, Admin, "bins.confirm", boxes::bins::confirm, boxes::bins::CONFIRM;
     POST "/api/v1/boxes/{box}/keys", BOXES_WRITE, Admin, "keys.create", boxes::keys::create, boxes::keys::CREATE;
+    POST "/api/v1/boxes/{box}/keys/bulk", BOXES_WRITE, Background, "keys.bulk", boxes::keys::bulk, boxes::keys::BULK;
     PATCH "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.change", boxes::keys::change, boxes::keys::CHANGE;
     DELETE "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.remove", boxes::keys::remove, boxes::keys::REMOVE;
-    GET "/api/v1/keys", BOXES_READ, Admin, "keys.list", boxes::keys::list, boxes::keys::LIST;
+    GET "/api/v1/keys", BOXES_READ, Admin, "keys.list", boxes::list_keys, boxes::KEY_LIST;
     GET "/api/v1/keys/{key}", BOXES_READ, Admin, "keys.show", boxes::keys::show, boxes::keys::SHOW;
     POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant, boxes::accesses::GRANT;
     POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch, boxes::accesses::BATCH;
+    POST "/api/v1/boxes/{box}/accesses/bulk", BOXES_WRITE, Background, "accesses.bulk", boxes::accesses::bulk, boxes::accesses::BULK;
     GET "/api/v1/boxes/{box}/accesses/{access}", BOXES_READ, Admin, "accesses.show", boxes::accesses::show, boxes::accesses::SHOW;
     DELETE "/api/v1/boxes/{box}/accesses/{access}", BOXES_WRITE, Admin, "accesses.revoke", boxes::accesses::revoke, boxes::accesses::REVOKE;
     GET "/api/v1/boxes/{box}/history", BOXES_READ, Admin, "boxes.history", boxes::history::list, boxes::history::LIST;

@@ -3,7 +3,7 @@
 use super::{
     admission::{Admission, Class},
     auth::FailureLimit,
-    body,
+    body, bulk,
     farewell::Farewell,
     refusals::Refusals,
     routes,
@@ -34,6 +34,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Semaphore;
 
 /// What one worker thread needs to serve requests: looked up once.
 pub(super) struct Worker {
@@ -46,6 +47,9 @@ pub(super) struct Worker {
     pub authentication_failures: Counter,
     pub metrics: Vec<RouteMetrics>,
     pub body_limits: body::Limits,
+    pub bulk_limits: bulk::Limits,
+    /// Places for bulk requests, of all workers.
+    pub bulk_calls: Arc<Semaphore>,
     /// Proxies whose word about the client's address counts.
     pub trusted_proxies: Vec<IpNet>,
     pub operations: Operations,
@@ -86,6 +90,16 @@ impl Worker {
             },
             trusted_proxies: config.http.trusted_proxies.clone(),
             operations: shared.operations.clone(),
+            bulk_limits: bulk::Limits {
+                body: body::Limits {
+                    packed_bytes: config.bulk.body_limit_bytes,
+                    unpacked_bytes: config.bulk.body_limit_bytes,
+                    within: Duration::from_millis(config.bulk.client_timeout_ms),
+                },
+                rows_max: config.bulk.rows_max,
+                rows_at_once: config.bulk.rows_at_once,
+            },
+            bulk_calls: Arc::clone(&shared.bulk_calls),
             stopping: Arc::clone(&shared.stopping),
             working: shared.add_worker(),
             request_prefix,
@@ -155,6 +169,7 @@ struct Shared {
     refusals: Arc<Refusals>,
     streams: Arc<Streams>,
     operations: Operations,
+    bulk_calls: Arc<Semaphore>,
     stopping: Arc<AtomicBool>,
     /// A count each: one for all would wander between the cores.
     working: Arc<parking_lot::Mutex<Vec<Arc<AtomicUsize>>>>,
@@ -257,6 +272,7 @@ impl Listeners {
             refusals: Arc::default(),
             streams: Arc::new(Streams::new(&config.feed)),
             operations: operations.clone(),
+            bulk_calls: bulk::places(config.bulk.calls_at_once),
             stopping: Arc::default(),
             working: Arc::default(),
         };

@@ -30,7 +30,6 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Tells a proxy to pass on what it gets at once.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Whoever keeps an answer asks again with its tag.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -89,11 +88,14 @@ async fn handle(
     if let Err(problem) = permitted(route, &caller) {
         return Err(refusal(route, worker, caller, from, problem));
     }
-    let body = if route.method == Method::GET { Bytes::new() } else { read_body(worker, &request, payload).await? };
+    let body =
+        if route.method == Method::GET { Bytes::new() } else { read_body(route, worker, &request, payload).await? };
     let idempotency = match Ask::header(&request, &IDEMPOTENCY_KEY) {
         Some(key) if route.method == Method::POST => {
             let principal = caller.principal().to_bytes();
-            Some(Idempotency::of(key, &principal, request.method().as_str(), request.path(), &body)?)
+            // Of many rows each has its own content.
+            let content: &[u8] = if route.is_bulk() { &[] } else { &body };
+            Some(Idempotency::of(key, &principal, request.method().as_str(), request.path(), content)?)
         }
         _ => None,
     };
@@ -173,13 +175,17 @@ fn count_failure(worker: &Worker, from: Option<IpAddr>, problem: Problem) -> Pro
     worker.failures.failed(from, problem, worker.engine.clock().now())
 }
 
-async fn read_body(worker: &Worker, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
-    body::check_content_type(Ask::header(request, &header::CONTENT_TYPE))?;
+async fn read_body(route: &Route, worker: &Worker, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
+    let content_type = Ask::header(request, &header::CONTENT_TYPE);
+    let limits = match route.is_bulk() {
+        true => body::check_rows_type(content_type).map(|()| worker.bulk_limits.body)?,
+        false => body::check_content_type(content_type).map(|()| worker.body_limits)?,
+    };
     let encoding = Encoding::of(Ask::header(request, &header::CONTENT_ENCODING))?;
     let announced = Ask::header(request, &header::CONTENT_LENGTH)
         .and_then(|length| std::str::from_utf8(length).ok())
         .and_then(|length| length.parse().ok());
-    body::read(payload, announced, encoding, worker.body_limits).await
+    body::read(payload, announced, encoding, limits).await
 }
 
 /// For what no route knows.
@@ -213,7 +219,13 @@ fn success(reply: Reply, tag: Option<String>, request_id: HeaderValue) -> HttpRe
     if reply.json.is_empty() {
         return response.finish();
     }
-    response.insert_header((header::CONTENT_TYPE, JSON)).body(reply.json)
+    if reply.varies {
+        response.insert_header((header::VARY, HeaderValue::from_static("Accept")));
+    }
+    if let Some(link) = reply.link {
+        response.insert_header((header::LINK, link));
+    }
+    response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type))).body(reply.json)
 }
 
 /// The connection ends with the stream: a stopping server need not wait for it.

@@ -1,5 +1,6 @@
 //! Lists as people take them away: CSV (RFC 4180, UTF-8) and NDJSON.
 
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// What a caller accepts, as far as it matters here.
@@ -12,18 +13,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// The first known type of an `Accept` header; JSON if there is none.
-    pub fn of(accept: Option<&[u8]>) -> Self {
-        let accept = accept.and_then(|accept| std::str::from_utf8(accept).ok()).unwrap_or_default();
-        let named = accept.split(',').map(|one| one.split(';').next().unwrap_or_default().trim());
-        named.filter_map(Self::named).next().unwrap_or(Self::Json)
-    }
-
-    fn named(media_type: &str) -> Option<Self> {
-        let known = [Self::Json, Self::Csv, Self::Ndjson, Self::EventStream];
-        known.into_iter().find(|known| known.media_type().eq_ignore_ascii_case(media_type))
-    }
-
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -66,6 +55,24 @@ impl Rows {
         let _ = self.0.write_record(cells.into_iter().map(|text| cell(text).into_owned()));
     }
 
+    /// The members of an object that the columns name; a dot leads into an object. Numbers are no formulas.
+    pub fn object(&mut self, columns: &[&str], object: &Value) {
+        let cells = columns.iter().map(|column| {
+            let found = column.split('.').try_fold(object, |value, name| value.get(name)).unwrap_or(&Value::Null);
+            match found {
+                Value::Null => Cow::Borrowed(""),
+                Value::String(text) => cell(text),
+                Value::Array(items) if items.iter().all(Value::is_string) => {
+                    let words: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+                    Cow::Owned(cell(&words.join(" ")).into_owned())
+                }
+                other => Cow::Owned(other.to_string()),
+            }
+        });
+        // Writing to a Vec cannot fail, and every row has as many cells as the first.
+        let _ = self.0.write_record(cells.map(|cell| cell.into_owned()));
+    }
+
     /// What was written since the last time.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(self).0.into_inner().unwrap_or_default()
@@ -88,10 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_known_type_counts() {
-        let of = |accept: &str| Format::of(Some(accept.as_bytes()));
-        assert_eq!(of("text/html, text/csv;q=0.9, application/json"), Format::Csv);
-        assert_eq!(of("text/event-stream"), Format::EventStream);
-        assert_eq!((of("*/*"), of(""), Format::of(None)), (Format::Json, Format::Json, Format::Json));
+    fn objects_become_rows() {
+        let mut rows = Rows::default();
+        let object = serde_json::json!({
+            "fob": "007", "n": -5, "flag": true, "none": null, "all": ["a", "b"], "in": {"name": "=SUM(A1)"},
+        });
+        rows.object(&["fob", "n", "flag", "none", "all", "in.name", "in.other", "in"], &object);
+        let line = String::from_utf8(rows.take()).unwrap();
+        assert_eq!(line, "007,-5,true,,a b,'=SUM(A1),,\"{\"\"name\"\":\"\"=SUM(A1)\"\"}\"\r\n");
     }
 }

@@ -47,13 +47,13 @@ pub(crate) const ERASE_ORGANISATION: Doc = Doc::new("Erase an organisation and a
     .refuses(&[Code::NotFound]);
 
 /// Begins the erasure: from here on the organisation is not there, what it had goes in the background.
-pub(crate) async fn erase_organisation(ask: Ask) -> Result<Reply, Problem> {
+pub(crate) async fn erase_organisation(mut ask: Ask) -> Result<Reply, Problem> {
     let organisation: OrgId = ask.path("organisation")?;
     is_own(&ask, organisation)?;
-    let is_known = |state: &Organisation, _| state.known.is_some();
-    if !ask.engine.read(organisation.at(organisation), is_known).await? {
-        return Err(Code::NotFound.into());
-    }
+    let changed = |state: &Organisation, _| state.known.as_ref().map(|known| known.changed);
+    let tag = ask.engine.read(organisation.at(organisation), changed).await?.ok_or(Code::NotFound)?;
+    // The server's own list takes the command; the caller's conditions are about the organisation.
+    ask.judge(tag)?;
     let revision = tell(&ask, OrgId::SYSTEM, Command::Erase { organisation }).await?;
     ask.engine.close_organisation(organisation);
     Reply::new(202, &Changed { revision })

@@ -9,7 +9,8 @@ use crate::{
 };
 
 const GOLDEN: &str = include_str!("../../tests/golden/bases.txt");
-const BOX_EVENTS: &str = include_str!("../../tests/golden/box_events.txt");
+/// What the boxes' bases were made of. It does not grow with the events that there are.
+const BOX_EVENTS: &str = include_str!("../../tests/golden/base_box_events.txt");
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -42,10 +42,10 @@ pub enum StoreError {
     MissingMasterKey { version: u32, known: Vec<u32> },
     #[error("the master key does not open this data folder's secrets")]
     WrongMasterKey,
-    #[error("the server is being stopped")]
-    Stopped,
     #[error("the log is kept from position {first} on, not from {from}")]
     LogTrimmed { from: u64, first: u64 },
+    #[error("the server is being stopped")]
+    Stopped,
     #[error("the store's readers are all busy")]
     Busy,
 }

@@ -52,9 +52,9 @@ fn things_of(org: &Org) -> Objects {
         ("access", access),
         ("seq", "1".to_owned()),
         ("mail", format!("mail_{NOTHING}")),
-        ("name", "no-backup".to_owned()),
         ("webhook", webhook),
         ("delivery", "1".to_owned()),
+        ("name", "no-backup".to_owned()),
     ])
 }
 
@@ -70,9 +70,9 @@ fn unknown_things() -> Objects {
         ("access", id("acc")),
         ("seq", "1".to_owned()),
         ("mail", id("mail")),
-        ("name", "no-backup".to_owned()),
         ("webhook", id("whk")),
         ("delivery", "1".to_owned()),
+        ("name", "no-backup".to_owned()),
     ])
 }
 
@@ -89,7 +89,8 @@ fn body_for(route: &Route, person: &str) -> Option<Value> {
 
 fn ask(client: &Client, route: &Route, path: &str, person: &str) -> Answer {
     let body = body_for(route, person).map(|body| body.to_string());
-    client.send(route.method.as_str(), path, &[], body.as_ref().map(|body| body.as_bytes()))
+    let headers: &[_] = if path.ends_with("/bulk") { &[("content-type", "application/x-ndjson")] } else { &[] };
+    client.send(route.method.as_str(), path, headers, body.as_ref().map(|body| body.as_bytes()))
 }
 
 fn api() -> impl Iterator<Item = &'static Route> {

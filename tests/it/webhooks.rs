@@ -336,3 +336,39 @@ fn progress_is_remembered_seldom_and_tells_nobody() {
     let last = wanted.last().unwrap()["cursor"].as_str().unwrap();
     assert!(positions(&end) - positions(last) < 8, "{last} {end}");
 }
+
+/// What comes next is not kept any more: nobody is told only a part without knowing it.
+#[test]
+fn a_webhook_that_stood_still_for_too_long_must_be_told_from_where() {
+    use castellan::store::{Batch, CommitLog, Db, Ops, Options, RocksLog, keys};
+    let mut rig = quick(&[]);
+    let org = rig.org();
+    let receiver = Receiver::that_takes();
+    let hook = Hook::make(&org, &receiver.url(), &["people.created"]);
+    org.person("One");
+    eventually("the first", || receiver.count() == 1);
+    hook.post("/pause");
+    org.person("Two");
+    rig.tell_to_stop();
+    assert!(rig.wait_for_end().success());
+    {
+        // As retention does it: the oldest rows of the index go, in a batch like any other.
+        let log = RocksLog::new(Db::open(&rig.data().join("db"), Options::default(), false).unwrap());
+        let tail = log.tail(0).unwrap();
+        let mut ops = Ops::default();
+        (0..=tail.position).for_each(|position| ops.delete(&keys::feed(0, position)));
+        let (position, prev_hash) = (tail.position + 1, tail.hash());
+        log.append(&Batch { partition: 0, id: 7, epoch: tail.epoch, position, prev_hash, records: vec![ops] });
+    }
+    rig.start_again();
+    hook.post("/resume");
+    eventually("it is paused again", || hook.pause_reason().as_deref() == Some("feed_trimmed"));
+    org.client.post(&hook.path("/resume"), &json!({})).problem(409, "webhooks.feed_trimmed");
+    org.person("Three");
+    receiver.forget();
+    org.client.post(&hook.path("/resume"), &json!({"from": "oldest"})).ok();
+    eventually("what is kept", || receiver.count() == 1);
+    let three = org.client.all("/people", 200).into_iter().find(|row| row["name"] == "Three").unwrap();
+    assert_eq!(receiver.posts()[0].json()["entity"], three["person"]);
+    assert_eq!(hook.show()["state"], "active");
+}

@@ -215,7 +215,8 @@ fn answers_are_read_no_further_than_needed() {
 
 #[test]
 fn webhooks_are_bounded_checked_and_the_organisations_own() {
-    let rig = quick(&[("WEBHOOKS__PER_ORGANISATION_MAX", "2"), ("WEBHOOKS__LOG_ENTRIES", "5")]);
+    let rig =
+        quick(&[("WEBHOOKS__PER_ORGANISATION_MAX", "2"), ("WEBHOOKS__LOG_ENTRIES", "5"), ("STORE__PARTITIONS", "4")]);
     let (org, other) = (rig.org(), rig.org());
     let receiver = Receiver::that_takes();
     let body = json!({"url": receiver.url(), "description": "ERP", "types": ["people.created"]});

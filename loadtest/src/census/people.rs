@@ -12,7 +12,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{cell::Cell, fs, path::Path, rc::Rc};
+use std::{cell::Cell, fs, path::Path, rc::Rc, time::Duration};
 
 /// Whoever may use boxes; few, so that the boxes are what is measured.
 const PEOPLE: usize = 100;
@@ -166,7 +166,12 @@ async fn in_bulk(target: &Target, token: &str, rows: std::ops::Range<usize>) -> 
     let headers = [("Idempotency-Key", key.as_str()), ("Content-Type", "application/x-ndjson")];
     write_request(&mut request, target, "POST", "/api/v1/boxes/bulk", Some(token), &headers, body.as_bytes());
     let mut link = Connection::open(target).await?;
-    let answer = link.round_trip(&request).await?;
+    let mut answer = link.round_trip(&request).await?;
+    while matches!(answer.status, 429 | 503) {
+        tokio::time::sleep(Duration::from_secs(answer.retry_after_s.unwrap_or(1))).await;
+        link = Connection::open(target).await?;
+        answer = link.round_trip(&request).await?;
+    }
     if matches!(answer.status, 404 | 405) {
         return Ok(false);
     }

@@ -1,6 +1,6 @@
 //! The pictures that every scenario gets.
 
-use super::{Course, Lane, Look, Moment};
+use super::{Course, Lane, Line, Look, Moment};
 use crate::{
     html::{Chart, Scale},
     prometheus::{AGES, Buckets, QUEUES, Scraped},
@@ -69,7 +69,7 @@ fn throughput(lanes: &[&Lane]) -> Chart {
 }
 
 /// The scenario's own lines, one picture for each name up to its colon.
-fn scenario_lines(lines: &[(&'static str, Vec<(f64, f64)>)]) -> Vec<Chart> {
+fn scenario_lines(lines: &[Line]) -> Vec<Chart> {
     let titles: BTreeSet<&str> = lines.iter().map(|(name, _)| name.split(':').next().unwrap_or(name)).collect();
     let one = |title: &str| {
         let own = lines.iter().filter(|(name, _)| name.split(':').next() == Some(title));

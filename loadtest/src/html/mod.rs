@@ -4,7 +4,10 @@ mod chart;
 
 pub use chart::{Chart, Scale};
 
-use crate::{clock::to_rfc3339, report::Report};
+use crate::{
+    clock::to_rfc3339,
+    report::{Figure, Report},
+};
 use serde_json::json;
 use std::{fmt::Write, fs, io, path::Path};
 
@@ -96,13 +99,47 @@ pub fn page(report: &Report, circumstances: &Circumstances) -> String {
 
 /// The figures that one looks for first.
 fn tiles(body: &mut String, report: &Report) {
+    let figures = report.figures();
     body.push_str("<section class=tiles>");
-    // What must be nothing, and is, stands in the table of targets.
-    for (name, value) in report.figures().into_iter().filter(|(_, value)| value != "0") {
-        let long = if value.len() > 14 { " class=long" } else { "" };
-        let _ = write!(body, "<div class=tile><b{long}>{}</b><span>{}</span></div>", escaped(&value), escaped(name));
+    for (name, value) in &figures {
+        // What must be nothing, and is, stands in the table of targets.
+        if let Figure::One(number) = value
+            && *number != 0.0
+        {
+            let _ = write!(body, "<div class=tile><b>{value}</b><span>{}</span></div>", escaped(name));
+        }
     }
     body.push_str("</section>");
+    let mut rows: Vec<(&str, &[(String, f64)])> = Vec::new();
+    for (name, value) in &figures {
+        if let Figure::Each(cases) = value {
+            rows.push((name, cases));
+        }
+    }
+    cases(body, rows);
+}
+
+/// Figures of several cases: a table for each set of cases.
+fn cases(body: &mut String, mut rows: Vec<(&str, &[(String, f64)])>) {
+    fn names(cases: &[(String, f64)]) -> Vec<&str> {
+        cases.iter().map(|(case, _)| case.as_str()).collect()
+    }
+    while let Some((_, first)) = rows.first().copied() {
+        let (alike, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, cases)| names(cases) == names(first));
+        body.push_str("<section><table><thead><tr><th>");
+        for case in names(first) {
+            let _ = write!(body, "<th class=n>{}", escaped(case));
+        }
+        body.push_str("</thead><tbody>");
+        for (name, cases) in alike {
+            let _ = write!(body, "<tr><td>{}", escaped(name));
+            for (_, number) in cases {
+                let _ = write!(body, "<td class=n>{}", Figure::One(*number));
+            }
+        }
+        body.push_str("</tbody></table></section>");
+        rows = others;
+    }
 }
 
 fn verdicts(body: &mut String, report: &Report) {
@@ -173,6 +210,8 @@ mod tests {
     fn report() -> Report {
         let mut report = Report::new("storm", 7);
         report.p99_ms = Some(12.5.into());
+        let cases = [("64", 0.45), ("2000", 0.4)].map(|(case, ratio)| (case.to_owned(), ratio));
+        report.ratio_to_echo = Some(Figure::Each(cases.to_vec()));
         report.must_be_zero("errors", 0);
         report.must_be_zero("lost", 3);
         report.breaks("box_1: </script><b>wrong</b>");
@@ -184,6 +223,7 @@ mod tests {
     fn the_page_holds_everything_and_needs_nothing() {
         let page = page(&report(), &Circumstances::here(1_800_000_000_000, 3.0));
         assert!(page.contains("does not hold") && page.contains("lost is 3, must be 0") && page.contains("12.5"));
+        assert!(page.contains("<th class=n>2000") && page.contains("<td class=n>0.45"), "cases stand in a table");
         for foreign in ["src=", "href=", "@import", "url(http", "fetch("] {
             assert!(!page.contains(foreign), "the page would load something: {foreign}");
         }

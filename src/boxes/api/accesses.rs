@@ -3,9 +3,10 @@
 use super::{ShownAccess, change_box, look, named, refused, schema::Grant};
 use crate::{
     boxes::{AccessRecord, Command, Refusal, Scope, SmartBox},
-    http::{Ask, Changed, Code, Doc, Problem, Reply, body::objects},
+    http::{Ask, Bulk, Cell, Changed, Code, Doc, Problem, Reply, body::objects},
     kernel::{AccessId, GroupId, KeyId, PersonId, RowSpace, UnixMillis},
     orgs::api::{Wrong, checked_zone},
+    store::keys,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -90,18 +91,22 @@ pub(super) async fn check_people(
     wrong: &mut Wrong,
     at: &str,
 ) -> Result<(), Problem> {
-    let (mut known, mut unknown) = (HashSet::new(), HashSet::new());
-    for (row, access) in accesses.iter().enumerate() {
-        let person = access.person;
-        if !known.contains(&person) && !unknown.contains(&person) {
-            let found = ask.engine.row(RowSpace::People, ask.org(), person.to_bytes().to_vec()).await?;
-            if found.is_some() {
-                known.insert(person)
-            } else {
-                unknown.insert(person)
-            };
+    if accesses.is_empty() {
+        return Ok(());
+    }
+    let (org, people) = (ask.org(), accesses.iter().map(|access| access.person).collect::<HashSet<_>>());
+    let unknown = ask.engine.with_db(move |db, _| {
+        let mut unknown = HashSet::new();
+        for person in people {
+            if db.get(&keys::row(db.partition_of(org), RowSpace::People, org, &person.to_bytes()))?.is_none() {
+                unknown.insert(person);
+            }
         }
-        if unknown.contains(&person) {
+        Ok(unknown)
+    });
+    let unknown = unknown.await?;
+    for (row, access) in accesses.iter().enumerate() {
+        if unknown.contains(&access.person) {
             let pointer = if at.is_empty() { "/person".to_owned() } else { format!("{at}/{row}/person") };
             wrong.add(pointer, "there is no such person");
         }
@@ -169,6 +174,27 @@ pub(crate) async fn batch(ask: Ask) -> Result<Reply, Problem> {
     }
     let (accesses, revision) = granted(&ask, &accesses, "/accesses").await?;
     Reply::created(&GrantedAll { accesses, revision })
+}
+
+const ROWS: Bulk = Bulk {
+    takes: &[
+        ("person", Cell::Text),
+        ("key", Cell::Text),
+        ("group", Cell::Text),
+        ("box", Cell::Flag),
+        ("from", Cell::Text),
+        ("until", Cell::Text),
+        ("zone", Cell::Text),
+    ],
+    gives: &["access", "revision"],
+};
+
+pub(crate) const BULK: Doc =
+    Doc::new("Grant many accesses, each by itself").details("A row is what granting one access takes.").rows(&ROWS);
+
+pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
+    look(&ask, named(&ask)?, |_| ()).await?;
+    ask.bulk(&ROWS, grant).await
 }
 
 pub(crate) const SHOW: Doc = Doc::new("Show an access").shows::<ShownAccess>();

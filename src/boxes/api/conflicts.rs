@@ -1,22 +1,22 @@
 //! Conflicts: both versions, whole, and how they end.
 
 use super::{
-    change_box, named, refused,
+    change_box, key_of, named, refused,
     schema::{JournalKind, OutcomeName, ReasonName},
     stored, time,
 };
 use crate::{
     boxes::{Accept, Act, BinState, Command, Conflict, Cursor, Fob, Label, Refusal, conflict_key},
-    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    http::{Ask, Changed, Code, Doc, List, Problem, Reply, RowKey},
     kernel::{
         BoxId, KeyId, PersonId, RowSpace,
         schema::{Time, pattern},
     },
 };
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 use utoipa::{
-    ToSchema,
+    IntoParams, ToSchema,
     openapi::{RefOr, Schema},
 };
 
@@ -40,6 +40,23 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, ()> {
         let (id, number) = text.split_once('.').ok_or(())?;
         Ok(Self(id.parse().map_err(|_| ())?, number.parse().map_err(|_| ())?))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl RowKey for Place {
+    fn to_key(&self) -> Vec<u8> {
+        conflict_key(self.0, self.1).to_vec()
+    }
+
+    fn from_key(key: &[u8]) -> Option<Self> {
+        let (id, number) = key.split_at_checked(16)?;
+        Some(Self(BoxId::from_bytes(id)?, u64::from_be_bytes(number.try_into().ok()?)))
     }
 }
 
@@ -135,20 +152,50 @@ impl Shown {
     }
 }
 
-pub(crate) const LIST: Doc = Doc::new("List conflicts").lists::<Shown, Place>();
+const COLUMNS: [&str; 21] = [
+    "box",
+    "seq",
+    "kept_at",
+    "outcome",
+    "reason",
+    "kind",
+    "bin",
+    "fob",
+    "person",
+    "at",
+    "box_time",
+    "estimated",
+    "text",
+    "server.bin_state",
+    "server.bin_fob",
+    "server.key",
+    "server.fob_bin",
+    "server.holder",
+    "server.since",
+    "resolved.at",
+    "resolved.accept",
+];
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    #[param(inline)]
+    r#box: Option<BoxId>,
+    /// Not resolved, or resolved
+    open: Option<bool>,
+}
+
+pub(crate) const LIST: Doc = Doc::new("List conflicts").query::<Filter>().exports::<Shown, Place>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
-    let query: PageQuery = ask.query()?;
-    let limit = query.limit()?;
-    let after = query.after::<Place>()?.map(|Place(id, number)| conflict_key(id, number).to_vec());
-    let rows = ask.engine.rows(RowSpace::Conflicts, ask.org(), Vec::new(), after, limit).await?;
-    let shown = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
-        let id = key.get(..16).and_then(BoxId::from_bytes).ok_or(Code::Internal)?;
-        Ok(Shown::of(id, stored(bytes)?))
-    };
-    let items = rows.iter().map(shown).collect::<Result<Vec<_>, Problem>>()?;
-    let next = items.last().filter(|_| items.len() == limit).map(|last| format!("{}.{}", last.r#box, last.seq));
-    Reply::ok(&Page { items, next })
+    let (page, filter) = ask.list_query::<Filter>()?;
+    let prefix = filter.r#box.map(|id| id.to_bytes().to_vec()).unwrap_or_default();
+    let list = List::of_rows(&COLUMNS, (RowSpace::Conflicts, ask.org(), prefix), move |_, key, conflict: Conflict| {
+        let Place(id, _) = key_of(key)?;
+        let passes = filter.open.is_none_or(|open| open == conflict.resolved.is_none());
+        Ok(passes.then(|| Shown::of(id, conflict)))
+    });
+    ask.list::<Place, _>(list, &page).await
 }
 
 async fn find(ask: &Ask) -> Result<(BoxId, Conflict), Problem> {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     boxes::{Fob, HistoryItem, Label, Outcome, history_item},
-    http::{Ask, Code, Doc, Page, Problem, Reply, limit_of},
+    http::{Ask, Doc, Each, List, Look, Problem, Reply, RowKey},
     kernel::{
         KeyId, OrgId, PersonId, RowSpace,
         schema::{Time, Whole64},
@@ -15,22 +15,12 @@ use crate::{
     store::{Db, StoreError, StoredRecord, keys},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
-
-/// Records read at once, and reads for one page: a long stretch of other events ends a page early.
-const RECORDS: usize = 200;
-const READS_MAX: usize = 25;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Query {
-    /// How many at most; 50 if nothing is said.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<usize>,
-    /// The `next` of the page before.
-    #[param(value_type = Option<Whole64>, inline)]
-    after: Option<u64>,
+struct Filter {
     /// Ignored and rejected entries too.
     #[serde(default)]
     all: bool,
@@ -91,62 +81,66 @@ impl From<HistoryItem> for Shown {
     }
 }
 
-pub(crate) const LIST: Doc = Doc::new("What happened at a box, newest first").query::<Query>().pages::<Shown>();
+const COLUMNS: [&str; 14] = [
+    "revision",
+    "at",
+    "kind",
+    "seq",
+    "bin",
+    "fob",
+    "key",
+    "person",
+    "offline",
+    "outcome",
+    "reason",
+    "box_time",
+    "estimated",
+    "person_erased",
+];
+
+pub(crate) const LIST: Doc =
+    Doc::new("What happened at a box, newest first").query::<Filter>().exports::<Shown, Whole64>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
-    let mut page = page(&ask).await?;
-    let (org, people) = (ask.org(), page.items.iter().filter_map(|item| item.person).collect());
-    let gone = ask.engine.with_db(move |db, _| gone(db, org, people)).await?;
-    for item in &mut page.items {
-        item.person_erased = item.person.is_some_and(|person| gone.contains(&person));
-    }
-    Reply::ok(&page)
-}
-
-/// Those of them who are no longer there.
-fn gone(db: &Db, org: OrgId, people: HashSet<PersonId>) -> Result<HashSet<PersonId>, StoreError> {
-    let mut gone = HashSet::new();
-    for person in people {
-        let row = keys::row(db.partition_of(org), RowSpace::People, org, &person.to_bytes());
-        if db.get(&row)?.is_none() {
-            gone.insert(person);
-        }
-    }
-    Ok(gone)
-}
-
-async fn page(ask: &Ask) -> Result<Page<Shown>, Problem> {
-    let Query { limit, after, all } = ask.query()?;
-    let limit = limit_of(limit)?;
-    let address = named(ask)?;
-    look(ask, address, |_| ()).await?;
-    let mut before = after;
-    let mut items: Vec<Shown> = Vec::new();
-    for _ in 0..READS_MAX {
-        let records = ask.engine.history(address, before, RECORDS).await?;
-        let whole = records.len() < RECORDS;
+    let (page, Filter { all }) = ask.list_query()?;
+    let (address, org) = (named(&ask)?, ask.org());
+    look(&ask, address, |_| ()).await?;
+    let list = List::new(&COLUMNS, move |look: Look<'_>, each: Each<'_, Shown>| {
+        let before = look.after.and_then(u64::from_key);
+        let records = look.db.history(address, before, look.rows)?;
+        let mut erased = HashMap::new();
         for record in &records {
             for item in lines(record, before)? {
-                let kept = all || matches!(item.outcome, Outcome::Applied | Outcome::Flagged(_));
-                if kept && items.len() == limit {
-                    let next = items.last().map(|last| last.revision.to_string());
-                    return Ok(Page { items, next });
+                let revision = item.revision.to_key();
+                if !(all || matches!(item.outcome, Outcome::Applied | Outcome::Flagged(_))) {
+                    each(&revision, None);
+                    continue;
                 }
-                items.extend(kept.then(|| item.into()));
+                let mut shown = Shown::from(item);
+                if let Some(person) = shown.person {
+                    let known = match erased.get(&person) {
+                        Some(known) => *known,
+                        None => *erased.entry(person).or_insert(is_gone(look.db, org, person)?),
+                    };
+                    shown.person_erased = known;
+                }
+                each(&revision, Some(&shown));
             }
-            before = Some(record.first_revision);
+            each(&record.first_revision.to_key(), None);
         }
-        if whole {
-            return Ok(Page { items, next: None });
-        }
-    }
-    Ok(Page { items, next: before.map(|before| before.to_string()) })
+        Ok(records.len() < look.rows)
+    });
+    ask.list::<u64, _>(list, &page).await
+}
+
+fn is_gone(db: &Db, org: OrgId, person: PersonId) -> Result<bool, StoreError> {
+    Ok(db.get(&keys::row(db.partition_of(org), RowSpace::People, org, &person.to_bytes()))?.is_none())
 }
 
 /// The lines of one record before a revision, newest first.
-fn lines(record: &StoredRecord, before: Option<u64>) -> Result<Vec<HistoryItem>, Problem> {
+fn lines(record: &StoredRecord, before: Option<u64>) -> Result<Vec<HistoryItem>, StoreError> {
     let mut lines = Vec::new();
-    for (event, stamp) in events::decoded(record).map_err(|error| Problem::detailed(Code::Internal, error))? {
+    for (event, stamp) in events::decoded(record).map_err(|why| StoreError::Corrupt { what: "record", why })? {
         if before.is_some_and(|before| stamp.revision >= before) {
             break;
         }

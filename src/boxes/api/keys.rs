@@ -1,9 +1,9 @@
 //! Keys: they live in the box that is their home.
 
-use super::{ShownPlace, change_box, look, refused, stored};
+use super::{ShownPlace, change_box, look, named, refused, stored};
 use crate::{
     boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, Label, Refusal},
-    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    http::{Ask, Bulk, Cell, Changed, Code, Doc, Problem, Reply},
     kernel::{
         BoxId, GroupId, KeyId, RowSpace,
         schema::{Text, TextOrEmpty},
@@ -102,6 +102,27 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { key, revision })
 }
 
+const ROWS: Bulk = Bulk {
+    takes: &[
+        ("name", Cell::Text),
+        ("fob", Cell::Text),
+        ("roaming", Cell::Flag),
+        ("groups", Cell::List),
+        ("description", Cell::Text),
+        ("notes", Cell::Text),
+        ("pick_up_note", Cell::Text),
+        ("bin", Cell::Text),
+    ],
+    gives: &["key", "revision"],
+};
+
+pub(crate) const BULK: Doc = Doc::new("Add many keys").details("A row is what adding one key takes.").rows(&ROWS);
+
+pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
+    look(&ask, named(&ask)?, |_| ()).await?;
+    ask.bulk(&ROWS, create).await
+}
+
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = KeyChange)]
@@ -162,34 +183,6 @@ pub(crate) async fn remove(ask: Ask) -> Result<Reply, Problem> {
 async fn texts_of(ask: &Ask, key: KeyId) -> Result<KeyTexts, Problem> {
     let row = ask.engine.row(RowSpace::KeyTexts, ask.org(), key.to_bytes().to_vec()).await?;
     row.map_or_else(|| Ok(KeyTexts::default()), |bytes| stored(&bytes))
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = KeyListed)]
-struct Listed {
-    key: KeyId,
-    name: Box<str>,
-    fob: Fob,
-    roaming: bool,
-    /// Its home.
-    r#box: BoxId,
-}
-
-pub(crate) const LIST: Doc = Doc::new("List keys").lists::<Listed, KeyId>();
-
-pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
-    let query: PageQuery = ask.query()?;
-    let limit = query.limit()?;
-    let after = query.after::<KeyId>()?.map(|after| after.to_bytes().to_vec());
-    let rows = ask.engine.rows(RowSpace::Keys, ask.org(), Vec::new(), after, limit).await?;
-    let listed = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
-        let row: KeyRow = stored(bytes)?;
-        let key = KeyId::from_bytes(key).ok_or(Code::Internal)?;
-        Ok(Listed { key, name: row.name, fob: row.fob, roaming: row.roaming, r#box: row.home })
-    };
-    let items = rows.iter().map(listed).collect::<Result<Vec<_>, Problem>>()?;
-    let next = items.last().filter(|_| items.len() == limit).map(|last| last.key.to_string());
-    Reply::ok(&Page { items, next })
 }
 
 #[derive(Serialize, ToSchema)]

@@ -8,7 +8,9 @@ mod decode;
 mod enrolment;
 pub(crate) mod events;
 pub mod history;
+mod key_list;
 pub mod keys;
+mod list;
 pub(crate) mod mails;
 pub(crate) mod person;
 mod schema;
@@ -19,17 +21,20 @@ pub mod wire;
 
 pub use decode::decode_sync;
 pub(crate) use enrolment::{MAKE as MAKE_ENROLMENT, make as make_enrolment};
-pub(crate) use setup::{CREATE, create};
+pub(crate) use key_list::{LIST as KEY_LIST, list as list_keys};
+pub(crate) use list::{LIST, list};
+pub(crate) use setup::{BULK, CREATE, bulk, create};
 
 use super::{BinState, Command, Fob, Health, Inventory, KeyPlace, Label, Model, Overview, Plan, Refusal, SmartBox};
 use crate::{
-    boxes::{AccessView, BinView, BoxRow, Scope},
-    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    boxes::{AccessView, BinView, Scope},
+    http::{Ask, Changed, Code, Doc, Problem, Reply, RowKey},
     kernel::{
-        AccessId, Address, BoxId, Codec, GroupId, KeyId, PersonId, RowSpace, Stamp, UnixMillis,
+        AccessId, Address, BoxId, Codec, GroupId, KeyId, PersonId, Stamp, UnixMillis,
         schema::{Text, TextOrEmpty, Time, Zone},
     },
     orgs::api::{Wrong, checked_zone, is_text, text},
+    store::StoreError,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -122,52 +127,9 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
 }
 
-#[derive(Serialize, ToSchema)]
-#[schema(as = BoxListed)]
-struct Listed {
-    r#box: BoxId,
-    name: Box<str>,
-    model: Model,
-    plan: Plan,
-    location: Box<str>,
-    zone: Box<str>,
-    enrolled: bool,
-    suspended: bool,
-    offline: bool,
-    #[schema(value_type = Option<Time>)]
-    pending_since: Option<String>,
-    late: bool,
-    open_conflicts: u32,
-}
-
-pub(crate) const LIST: Doc = Doc::new("List boxes").lists::<Listed, BoxId>();
-
-pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
-    let query: PageQuery = ask.query()?;
-    let limit = query.limit()?;
-    let after = query.after::<BoxId>()?.map(|after| after.to_bytes().to_vec());
-    let rows = ask.engine.rows(RowSpace::Boxes, ask.org(), Vec::new(), after, limit).await?;
-    let now = ask.now();
-    let listed = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
-        let row: BoxRow = stored(bytes)?;
-        Ok(Listed {
-            r#box: BoxId::from_bytes(key).ok_or(Code::Internal)?,
-            late: row.pending_since.is_some_and(|since| since.plus(row.plan.guarantee()) < now),
-            pending_since: time(row.pending_since),
-            name: row.name,
-            model: row.model,
-            plan: row.plan,
-            location: row.location,
-            zone: row.zone,
-            enrolled: row.enrolled,
-            suspended: row.suspended,
-            offline: row.offline,
-            open_conflicts: row.open_conflicts,
-        })
-    };
-    let items = rows.iter().map(listed).collect::<Result<Vec<_>, Problem>>()?;
-    let next = items.last().filter(|_| items.len() == limit).map(|last| last.r#box.to_string());
-    Reply::ok(&Page { items, next })
+/// What the key of a row names.
+pub(super) fn key_of<K: RowKey>(key: &[u8]) -> Result<K, StoreError> {
+    K::from_key(key).ok_or_else(|| StoreError::Corrupt { what: "list row", why: "its key".to_owned() })
 }
 
 #[derive(Serialize, ToSchema)]

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     boxes::{Command, Creation, Label, MAX_BINS, MAX_KEYS, Model, SmartBox},
-    http::{Ask, Code, Doc, Problem, Reply, body::objects},
+    http::{Ask, Bulk, Cell, Code, Doc, Problem, Reply, body::objects},
     kernel::{AccessId, BoxId, KeyId, schema::Zone},
     orgs::{
         Organisation,
@@ -111,6 +111,26 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
         }
     };
     Reply::created(&Created { r#box: id, revision, keys, accesses, enrolment_code })
+}
+
+const ROWS: Bulk = Bulk {
+    takes: &[
+        ("name", Cell::Text),
+        ("model", Cell::Text),
+        ("location", Cell::Text),
+        ("zone", Cell::Text),
+        ("bins", Cell::List),
+        ("enrol", Cell::Flag),
+    ],
+    gives: &["box", "revision", "enrolment_code"],
+};
+
+pub(crate) const BULK: Doc = Doc::new("Set up many boxes")
+    .details("A row is what setting one box up takes; keys and accesses come with NDJSON only.")
+    .rows(&ROWS);
+
+pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
+    ask.bulk(&ROWS, create).await
 }
 
 /// One after the other; the last one is what a repeat is recognised by.

@@ -33,7 +33,7 @@ impl Story {
     /// Decides, evolves, and checks that events and snapshot survive their bytes.
     fn tell(&mut self, command: Command) -> Result<usize, Refusal> {
         let now = UnixMillis(1_790_000_000_000 + self.revision);
-        let cx = Context { org: ORG, now, epoch: 1, up_since: UnixMillis(0), by: Principal::Server, from: None };
+        let cx = Context { org: ORG, now, up_since: UnixMillis(0), by: Principal::Server, from: None, epoch: 1 };
         let mut events = Vec::new();
         self.state.decide(&command, 0, &cx, &mut events)?;
         let mut reread = self.state.clone();

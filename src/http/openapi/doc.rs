@@ -1,7 +1,7 @@
 //! What the OpenAPI document says of one route. It stands beside the handler, and its row of the route table names it.
 
 use super::schemas::Schemas;
-use crate::http::{Changed, Code};
+use crate::http::{Bulk, Changed, Code};
 use utoipa::{
     IntoParams, ToSchema,
     openapi::{
@@ -30,6 +30,7 @@ pub struct Doc {
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// Other media types of the answer, which `Accept` asks for.
     pub(super) also: &'static [&'static str],
+    pub(super) rows: Option<&'static Bulk>,
     pub(super) refuses: &'static [Code],
 }
 
@@ -47,6 +48,7 @@ impl Doc {
             tagged: false,
             headers: &[],
             also: &[],
+            rows: None,
             refuses: &[],
         }
     }
@@ -87,10 +89,21 @@ impl Doc {
         self.answers::<T>()
     }
 
+    /// 200 with a line about each row of many.
+    pub const fn rows(mut self, rows: &'static Bulk) -> Self {
+        self.rows = Some(rows);
+        self.refuses(&[Code::NotAcceptable, Code::NotFound])
+    }
+
     /// 200 with one page of these; the next page is asked for with an `After`.
     pub const fn lists<T: ToSchema, After: ToSchema>(mut self) -> Self {
         self.after = Some(Schemas::request::<After>);
         self.pages::<T>()
+    }
+
+    /// The same, also as CSV and NDJSON.
+    pub const fn exports<T: ToSchema, After: ToSchema>(self) -> Self {
+        self.lists::<T, After>().also(&["text/csv", "application/x-ndjson"])
     }
 
     /// 200 with one page of these; the query is named apart.

@@ -4,7 +4,7 @@ use super::schemas::{Schemas, may_be_null};
 use crate::{
     boxes::Label,
     http::{
-        Code, PageQuery,
+        Bulk, Code, PageQuery,
         routes::{Guard, Route},
     },
     kernel::{AccessId, BoxId, KeyId, MailId, OrgId, PersonId, TokenId, WebhookId, schema::Whole64},
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use utoipa::openapi::{
     AllOfBuilder, Content, Header, ObjectBuilder, Ref, RefOr, Required, Schema, SecurityRequirement, Type,
     path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
-    request_body::RequestBodyBuilder,
+    request_body::{RequestBody, RequestBodyBuilder},
     response::{Response, ResponseBuilder},
     schema::SchemaType,
 };
@@ -36,9 +36,9 @@ const PARAMETERS: &[Named] = &[
     ("key", Schemas::request::<KeyId>, "The key"),
     ("access", Schemas::request::<AccessId>, "The access"),
     ("mail", Schemas::request::<MailId>, "The mail"),
-    ("name", Schemas::request::<BackupName>, "The backup"),
     ("webhook", Schemas::request::<WebhookId>, "The webhook"),
     ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
+    ("name", Schemas::request::<BackupName>, "The backup"),
     ("seq", Schemas::request::<Whole64>, "The conflict's number at its box"),
 ];
 
@@ -75,6 +75,9 @@ pub(super) fn of(route: &Route, schemas: &mut Schemas) -> Operation {
     if let Some(put) = doc.body {
         let body = RequestBodyBuilder::new().content("application/json", Content::new(Some(put(schemas))));
         operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
+    }
+    if let Some(rows) = doc.rows {
+        operation = operation.request_body(Some(rows_of(rows)));
     }
     operation = operation.response(doc.status.to_string(), success(route, schemas));
     if doc.tagged {
@@ -163,13 +166,27 @@ fn success(route: &Route, schemas: &mut Schemas) -> Response {
     let tagged = route.doc.tagged || is_change(route) && route.method != Method::DELETE;
     let headers: &[&str] = if tagged { &[REQUEST_ID, ETAG] } else { &[REQUEST_ID] };
     let response = with_headers(ResponseBuilder::new().description(about), headers);
+    let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
+    if route.doc.rows.is_some() {
+        return ROWS_TYPES.iter().fold(response, |response, media_type| response.content(*media_type, text())).build();
+    }
     let Some(put) = route.doc.answer else { return response.build() };
     let json = response.content("application/json", Content::new(Some(put(schemas))));
-    let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
     route.doc.also.iter().fold(json, |response, media_type| response.content(*media_type, text())).build()
 }
 
 const REQUEST_ID: &str = "X-Request-Id";
+const ROWS_TYPES: [&str; 2] = ["application/x-ndjson", "text/csv"];
+
+/// A body of many rows.
+fn rows_of(rows: &Bulk) -> RequestBody {
+    let columns: Vec<_> = rows.takes.iter().map(|(name, _)| *name).collect();
+    let about = format!("One object a line, or CSV with a head line of these columns: {}", columns.join(", "));
+    let text = || Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
+    let body = RequestBodyBuilder::new().description(Some(about)).required(Some(Required::True));
+    ROWS_TYPES.iter().fold(body, |body, media_type| body.content(*media_type, text())).build()
+}
+
 const ETAG: &str = "ETag";
 const RETRY_AFTER: &str = "Retry-After";
 const AUTHENTICATE: &str = "WWW-Authenticate";
@@ -198,7 +215,7 @@ pub(super) fn headers() -> BTreeMap<String, RefOr<Header>> {
 }
 
 fn idempotency_key() -> Parameter {
-    let key = crate::kernel::schema::pattern("^[!-~]+$").min_length(Some(1)).max_length(Some(255));
+    let key = crate::kernel::schema::pattern("^[!-~]([ -~]*[!-~])?$").min_length(Some(1)).max_length(Some(255));
     ParameterBuilder::new()
         .name("Idempotency-Key")
         .parameter_in(ParameterIn::Header)
@@ -229,7 +246,7 @@ const IF_NONE_MATCH: &str = "IfNoneMatch";
 pub(super) fn parameters() -> [(&'static str, Parameter); 3] {
     let condition = |name: &str, about: &str| {
         let tags = r#"^(\*|(W/)?"[!#-~]*"( ?, ?(W/)?"[!#-~]*")*)$"#;
-        let tags = crate::kernel::schema::pattern(tags).max_length(Some(1000));
+        let tags = crate::kernel::schema::pattern(tags).examples(["\"12\""]);
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header);
         parameter.description(Some(about)).schema(Some(tags)).build()
     };
@@ -251,6 +268,8 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     match route.guard {
         Guard::Nobody => {}
         Guard::Token(scopes) => {
+            // A condition that cannot be read.
+            codes.push(Code::Malformed);
             codes.extend([Code::AuthMissing, Code::AuthInvalid, Code::TooManyFailures]);
             codes.extend((!scopes.is_empty()).then_some(Code::Forbidden));
         }
@@ -266,6 +285,9 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     }
     if doc.body.is_some() && matches!(route.guard, Guard::Token(_)) || doc.after.is_some() || doc.query.is_some() {
         codes.extend([Code::Invalid, Code::Malformed]);
+    }
+    if !doc.also.is_empty() {
+        codes.push(Code::NotAcceptable);
     }
     if is_idempotent(route) {
         codes.extend([Code::OtherBody, Code::InProgress]);

@@ -2,7 +2,7 @@
 
 use crate::{
     delivery::mail,
-    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    http::{Ask, Changed, Code, Doc, List, PageQuery, Problem, Reply},
     kernel::{
         Codec, MailId, PersonId, Recipient, RowSpace,
         schema::{Time, shapes, words},
@@ -11,6 +11,7 @@ use crate::{
         DeadLetter, MailChoice, Organisation,
         organisation::{Command, Refusal},
     },
+    store::StoreError,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -108,20 +109,19 @@ fn stored(bytes: &[u8]) -> Result<DeadLetter, Problem> {
     DeadLetter::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))
 }
 
-pub(crate) const DEAD: Doc = Doc::new("List mails that could not be brought").lists::<Shown, MailId>();
+const COLUMNS: [&str; 9] =
+    ["mail", "template", "to.owner", "to.person", "message_id", "asked_at", "died_at", "reason", "code"];
+
+pub(crate) const DEAD: Doc = Doc::new("List mails that could not be brought").exports::<Shown, MailId>();
 
 pub(crate) async fn dead(ask: Ask) -> Result<Reply, Problem> {
-    let query: PageQuery = ask.query()?;
-    let limit = query.limit()?;
-    let after = query.after::<MailId>()?.map(|id| id.to_bytes().to_vec());
-    let rows = ask.engine.rows(RowSpace::DeadLetters, ask.org(), Vec::new(), after, limit).await?;
-    let shown = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
-        let id = MailId::from_bytes(key).ok_or(Code::Internal)?;
-        Ok(Shown::of(id, stored(bytes)?))
-    };
-    let items = rows.iter().map(shown).collect::<Result<Vec<_>, Problem>>()?;
-    let next = items.last().filter(|_| items.len() == limit).map(|last| last.mail.to_string());
-    Reply::ok(&Page { items, next })
+    let page: PageQuery = ask.query()?;
+    let list = List::of_rows(&COLUMNS, (RowSpace::DeadLetters, ask.org(), Vec::new()), |_, key, letter: DeadLetter| {
+        let id = MailId::from_bytes(key);
+        let id = id.ok_or_else(|| StoreError::Corrupt { what: "dead letter", why: "its key".to_owned() })?;
+        Ok(Some(Shown::of(id, letter)))
+    });
+    ask.list::<MailId, _>(list, &page).await
 }
 
 pub(crate) const RESEND: Doc = Doc::new("Try again to bring a mail").changed();

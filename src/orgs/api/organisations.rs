@@ -8,15 +8,16 @@ use super::{
 };
 use crate::{
     boxes::Plan,
-    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply, auth::Caller, body::object},
+    http::{Ask, Changed, Code, Doc, Each, List, Look, Problem, Reply, auth::Caller, body::object},
     kernel::{
-        Codec, OrgId, PersonId, Stamp, TokenId,
+        Codec, OrgId, PersonId, RowSpace, Stamp, TokenId,
         schema::{Secret, Text, Time, Zone},
     },
     orgs::{Language, Organisation, OrganisationRow, ProfilePlain, Role, Scope, Scopes, organisation::Command},
+    store::StoreError,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -67,12 +68,12 @@ struct Change {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Organisation)]
-struct Shown<'a> {
+struct Shown {
     organisation: OrgId,
-    name: &'a str,
+    name: Box<str>,
     plan: Plan,
     language: Language,
-    zone: &'a str,
+    zone: Box<str>,
     owner: PersonId,
     /// `None`: as the server's configuration says.
     history_days: Option<u32>,
@@ -165,10 +166,10 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
         known.changed,
         &Shown {
             organisation,
-            name: &known.name,
+            name: known.name,
             plan: known.plan,
             language: known.language,
-            zone: &known.zone,
+            zone: known.zone,
             owner: known.owner,
             history_days: known.history_days,
             created_at: known.created.to_rfc3339(),
@@ -177,46 +178,71 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     )
 }
 
-pub(crate) const LIST: Doc = Doc::new("List organisations")
-    .details("The operator sees all, a token of an organisation its own.")
-    .lists::<Shown, OrgId>();
-
-pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
-    let query: PageQuery = ask.query()?;
-    let limit = query.limit()?;
-    let after: Option<OrgId> = query.after()?;
-    let rows = if is_operator(&ask) {
-        ask.engine.organisations(after, limit).await?
-    } else {
-        let own = ask.engine.row(crate::kernel::RowSpace::Organisations, ask.org(), Vec::new()).await?;
-        own.into_iter().filter(|_| after.is_none_or(|after| after < ask.org())).map(|row| (ask.org(), row)).collect()
-    };
-    let read = |(organisation, bytes): &(OrgId, Vec<u8>)| {
-        OrganisationRow::decode_from(bytes)
-            .map(|row| (*organisation, row))
-            .map_err(|error| Problem::detailed(Code::Internal, error))
-    };
-    let rows = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let shown = |(organisation, row): &(OrgId, OrganisationRow)| -> serde_json::Value {
-        serde_json::json!(Shown {
-            organisation: *organisation,
-            name: &row.name,
-            plan: row.plan,
-            language: row.language,
-            zone: &row.zone,
-            owner: row.owner,
-            history_days: row.history_days,
-            created_at: row.created.to_rfc3339(),
-            revision: None,
-        })
-    };
-    let next = rows.last().filter(|_| rows.len() == limit).map(|(organisation, _)| organisation.to_string());
-    Reply::ok(&Page { items: rows.iter().map(shown).collect(), next })
-}
-
 /// The operator, or the organisation's own token.
 pub(crate) fn is_own(ask: &Ask, organisation: OrgId) -> Result<(), Problem> {
     if is_operator(ask) || organisation == ask.org() { Ok(()) } else { Err(Code::NotFound.into()) }
+}
+
+const COLUMNS: [&str; 8] = ["organisation", "name", "plan", "language", "zone", "owner", "history_days", "created_at"];
+
+/// Which organisations; every filter that is named must hold.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    /// How the name begins; upper and lower case alike
+    name: Option<String>,
+    #[param(inline)]
+    plan: Option<Plan>,
+}
+
+impl Filter {
+    fn passes(&self, row: &OrganisationRow) -> bool {
+        let name = self.name.as_ref().is_none_or(|start| row.name.to_lowercase().starts_with(start));
+        name && self.plan.is_none_or(|plan| plan == row.plan)
+    }
+}
+
+pub(crate) const LIST: Doc = Doc::new("List organisations")
+    .details("The operator sees all, a token of an organisation its own.")
+    .query::<Filter>()
+    .exports::<Shown, OrgId>();
+
+pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    let (page, mut filter) = ask.list_query::<Filter>()?;
+    filter.name = filter.name.map(|name| name.to_lowercase());
+    let own = (!is_operator(&ask)).then(|| ask.org());
+    let list = List::new(&COLUMNS, move |look: Look<'_>, each: Each<'_, Shown>| {
+        let after = look.after.and_then(OrgId::from_bytes);
+        let rows = match own {
+            None => look.db.organisations(after, look.rows)?,
+            Some(own) => {
+                let row = look.db.rows(RowSpace::Organisations, own, &[], None, 1)?;
+                row.into_iter().filter(|_| after.is_none_or(|after| after < own)).map(|(_, row)| (own, row)).collect()
+            }
+        };
+        for (organisation, bytes) in &rows {
+            let row = OrganisationRow::decode_from(bytes)
+                .map_err(|why| StoreError::Corrupt { what: "organisation's row", why })?;
+            let shown = filter.passes(&row).then(|| shown(*organisation, row));
+            each(&organisation.0.to_be_bytes(), shown.as_ref());
+        }
+        Ok(rows.len() < look.rows)
+    });
+    ask.list::<OrgId, _>(list, &page).await
+}
+
+fn shown(organisation: OrgId, row: OrganisationRow) -> Shown {
+    Shown {
+        organisation,
+        name: row.name,
+        plan: row.plan,
+        language: row.language,
+        zone: row.zone,
+        owner: row.owner,
+        history_days: row.history_days,
+        created_at: row.created.to_rfc3339(),
+        revision: None,
+    }
 }
 
 fn is_operator(ask: &Ask) -> bool {

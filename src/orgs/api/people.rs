@@ -2,7 +2,7 @@
 
 use super::values::{self, AccessCode, AssignedRole, Email, Mobile, Wrong, or_null};
 use crate::{
-    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    http::{Ask, Bulk, Cell, Changed, Code, Doc, List, Problem, Reply},
     kernel::{
         Address, Codec, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
         schema::{Text, Time},
@@ -11,9 +11,10 @@ use crate::{
         Mark, Person, PersonRow, ProfilePlain, Role,
         person::{Command, Credentials, Profile, Refusal},
     },
+    store::StoreError,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
 
 pub(super) use crate::boxes::CredentialsPlain;
@@ -117,6 +118,24 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { person, revision })
 }
 
+const ROWS: Bulk = Bulk {
+    takes: &[
+        ("name", Cell::Text),
+        ("email", Cell::Text),
+        ("mobile", Cell::Text),
+        ("role", Cell::Text),
+        ("access_code", Cell::Text),
+        ("badges", Cell::List),
+    ],
+    gives: &["person", "revision"],
+};
+
+pub(crate) const BULK: Doc = Doc::new("Add many people").details("A row is what adding one person takes.").rows(&ROWS);
+
+pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
+    ask.bulk(&ROWS, create).await
+}
+
 pub(crate) const SHOW: Doc = Doc::new("Show a person").shows::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
@@ -140,22 +159,50 @@ fn listed(person: PersonId, profile: ProfilePlain, role: Role, created: UnixMill
     Listed { person, name, email, mobile, role, created_at: created.to_rfc3339() }
 }
 
-pub(crate) const LIST: Doc = Doc::new("List people").lists::<Listed, PersonId>();
+const COLUMNS: [&str; 6] = ["person", "name", "email", "mobile", "role", "created_at"];
+
+/// Which people; every filter that is named must hold.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    #[param(inline)]
+    role: Option<Role>,
+    /// What stands in the name; upper and lower case alike
+    name: Option<String>,
+    /// What stands in the e-mail address; upper and lower case alike
+    email: Option<String>,
+}
+
+impl Filter {
+    fn passes(&self, profile: &ProfilePlain) -> bool {
+        let holds = |text: &str, part: &Option<String>| {
+            part.as_ref().is_none_or(|part| text.to_lowercase().contains(part.as_str()))
+        };
+        holds(&profile.name, &self.name) && holds(profile.email.as_deref().unwrap_or_default(), &self.email)
+    }
+}
+
+pub(crate) const LIST: Doc = Doc::new("List people").query::<Filter>().exports::<Listed, PersonId>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
-    let query: PageQuery = ask.query()?;
-    let limit = query.limit()?;
-    let after = query.after::<PersonId>()?.map(|after| after.to_bytes().to_vec());
-    let rows = ask.engine.rows(RowSpace::People, ask.org(), Vec::new(), after, limit).await?;
-    let mut items = Vec::with_capacity(rows.len());
-    for (key, bytes) in &rows {
-        let person = PersonId::from_bytes(key).ok_or(Code::Internal)?;
-        let row = PersonRow::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))?;
-        let profile: ProfilePlain = open(&ask, person.at(ask.org()), VaultField::Profile).await?;
-        items.push(listed(person, profile, row.role, row.created));
+    let (page, mut filter) = ask.list_query::<Filter>()?;
+    for text in [&mut filter.name, &mut filter.email].into_iter().flatten() {
+        *text = text.to_lowercase();
     }
-    let next = items.last().filter(|_| items.len() == limit).map(|last| last.person.to_string());
-    Reply::ok(&Page { items, next })
+    let org = ask.org();
+    let list = List::of_rows(&COLUMNS, (RowSpace::People, org, Vec::new()), move |look, key, row: PersonRow| {
+        let corrupt = |why: String| StoreError::Corrupt { what: "person", why };
+        if filter.role.is_some_and(|role| role != row.role) {
+            return Ok(None);
+        }
+        let person = PersonId::from_bytes(key).ok_or_else(|| corrupt("its row's key".to_owned()))?;
+        // Nothing sealed: erased a moment ago.
+        let plain = look.keys.read(look.db, person.at(org), VaultField::Profile)?;
+        let profile =
+            plain.map(|plain| ProfilePlain::decode_from(&plain)).transpose().map_err(corrupt)?.unwrap_or_default();
+        Ok(filter.passes(&profile).then(|| listed(person, profile, row.role, row.created)))
+    });
+    ask.list::<PersonId, _>(list, &page).await
 }
 
 pub(crate) const CHANGE: Doc = Doc::new("Change a person").takes::<Change>().changed().refuses(TAKEN);

@@ -2,7 +2,7 @@
 
 use super::values::{self, Wrong};
 use crate::{
-    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply, auth},
+    http::{Ask, Changed, Code, Doc, List, Problem, Reply, auth},
     kernel::{
         Codec, OrgId, RowSpace, TokenId, UnixMillis,
         schema::{Secret, Text, Time, TimeGiven},
@@ -11,9 +11,10 @@ use crate::{
         ApiToken, Scope, Scopes, TokenRow,
         token::{self, Command, Issue, Refusal},
     },
+    store::StoreError,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -54,18 +55,17 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(ask: &Ask, token_id: TokenId, bytes: &[u8]) -> Result<Self, Problem> {
-        let row = TokenRow::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))?;
-        let mut prefix = text(ask.org(), token_id, &[0; 32]);
+    fn of(org: OrgId, token_id: TokenId, row: TokenRow) -> Self {
+        let mut prefix = text(org, token_id, &[0; 32]);
         prefix.truncate(auth::PUBLIC_TEXT);
-        Ok(Self {
+        Self {
             token_id,
             prefix,
             label: row.label,
             scopes: row.scopes.list(),
             expires_at: row.expires_at.map(UnixMillis::to_rfc3339),
             created_at: row.created.to_rfc3339(),
-        })
+        }
     }
 }
 
@@ -104,18 +104,27 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { token_id, token: text(ask.org(), token_id, &secret), revision })
 }
 
-pub(crate) const LIST: Doc = Doc::new("List tokens").lists::<Shown, TokenId>();
+const COLUMNS: [&str; 6] = ["token_id", "prefix", "label", "scopes", "expires_at", "created_at"];
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    /// Not expired, or expired
+    active: Option<bool>,
+}
+
+pub(crate) const LIST: Doc = Doc::new("List tokens").query::<Filter>().exports::<Shown, TokenId>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
-    let query: PageQuery = ask.query()?;
-    let limit = query.limit()?;
-    let after = query.after::<TokenId>()?.map(|after| after.to_bytes().to_vec());
-    let rows = ask.engine.rows(RowSpace::Tokens, ask.org(), Vec::new(), after, limit).await?;
-    let shown =
-        |(key, bytes): &(Vec<u8>, Vec<u8>)| Shown::of(&ask, TokenId::from_bytes(key).ok_or(Code::Internal)?, bytes);
-    let items = rows.iter().map(shown).collect::<Result<Vec<_>, Problem>>()?;
-    let next = items.last().filter(|_| items.len() == limit).map(|last| last.token_id.to_string());
-    Reply::ok(&Page { items, next })
+    let (page, filter) = ask.list_query::<Filter>()?;
+    let (org, now) = (ask.org(), ask.now());
+    let list = List::of_rows(&COLUMNS, (RowSpace::Tokens, org, Vec::new()), move |_, key, row: TokenRow| {
+        let token_id = TokenId::from_bytes(key)
+            .ok_or_else(|| StoreError::Corrupt { what: "token", why: "its row's key".to_owned() })?;
+        let active = row.expires_at.is_none_or(|at| now < at);
+        Ok(filter.active.is_none_or(|wanted| wanted == active).then(|| Shown::of(org, token_id, row)))
+    });
+    ask.list::<TokenId, _>(list, &page).await
 }
 
 pub(crate) const SHOW: Doc = Doc::new("Show a token without its secret").shows::<Shown>();
@@ -123,8 +132,9 @@ pub(crate) const SHOW: Doc = Doc::new("Show a token without its secret").shows::
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let token_id: TokenId = ask.path("token_id")?;
     let row = ask.engine.row(RowSpace::Tokens, ask.org(), token_id.to_bytes().to_vec()).await?;
-    let row = row.ok_or(Code::NotFound)?;
-    Reply::object(token::ISSUED, &Shown::of(&ask, token_id, &row)?)
+    let row = TokenRow::decode_from(&row.ok_or(Code::NotFound)?);
+    let row = row.map_err(|error| Problem::detailed(Code::Internal, error))?;
+    Reply::object(token::ISSUED, &Shown::of(ask.org(), token_id, row))
 }
 
 pub(crate) const REVOKE: Doc = Doc::new("Revoke a token").details("It holds at once.").changed();

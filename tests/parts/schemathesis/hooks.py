@@ -158,13 +158,14 @@ def repair(case):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    with WORLD.lock:
+        spare(case)
     mode = case.meta.generation.mode if case.meta else None
     if mode is None or not mode.is_positive:
         return
     with WORLD.lock:
         if case.path_parameters and chosen(case, "path", 3):
             real_path(case)
-        spare(case)
         repair(case)
 
 
