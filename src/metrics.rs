@@ -108,6 +108,10 @@ table! {
         "From the decision of an event until it was handed to a stream that had nothing older to send.";
     REFUSALS_FORGOTTEN = Counter "castellan_refusals_forgotten_total", Count, [],
         "Refusals that are not events and had to make room for newer ones.";
+    BACKUPS = Counter "castellan_backups_total", Count, ["outcome"],
+        "Backups that were asked of this server: made, or failed.";
+    BACKUP_MADE = Gauge "castellan_backup_made_timestamp_seconds", Seconds, [],
+        "When the newest backup in the server's backup folder was made, in Unix time; 0: there is none.";
     DISK_FREE = Gauge "castellan_disk_free_bytes", Bytes, [],
         "Free space on the disk of the data folder.";
     READ_ONLY = Gauge "castellan_read_only", Count, [],

@@ -1,4 +1,4 @@
-//! The server killed with -9 again and again, and a storm, both small: `castellan-load` drives the real binary, keeps
+//! The server killed with -9 again and again, lost and restored from a backup, and a storm, all small: `castellan-load` drives the real binary, keeps
 //! its own ledger outside the process, and fails when what it verifies does not hold.
 
 #![allow(clippy::unwrap_used)]
@@ -41,6 +41,15 @@ fn everybody_comes_back_at_once() {
     let report = run("storm", &["--boxes", "60", "--entries", "5", "--seed", "7"]);
     assert_eq!((&report["errors"], &report["past_guarantee"]), (&0.into(), &0.into()), "{report}");
     assert_eq!(report["boxes"], 60, "{report}");
+}
+
+#[test]
+fn lost_and_restored_from_a_backup_it_gets_again_what_the_boxes_still_have() {
+    let seconds = ["--seconds-before", "2", "--seconds-after", "2", "--seconds-back", "1"];
+    let fleet = ["--boxes", "40", "--forgetful", "10", "--seed", "7"];
+    let report = run("restore", &[&fleet[..], &seconds[..]].concat());
+    assert_eq!((&report["lost"], &report["doubled"]), (&0.into(), &0.into()), "{report}");
+    assert!(report["details"]["entries_asked_for_again"].as_u64() > Some(0), "{report}");
 }
 
 /// The scenario with its page, which must show that everything holds.

@@ -2,6 +2,7 @@
 
 mod counter;
 mod feed;
+mod guarded;
 mod post;
 mod trimming;
 

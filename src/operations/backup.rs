@@ -94,6 +94,17 @@ pub fn sweep(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// When the newest of the finished ones was made, in Unix time; 0 if there is none.
+pub fn newest_s(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let finished = entries.filter(|entry| entry.file_name().to_string_lossy().parse::<BackupName>().is_ok());
+    let made = finished.filter_map(|entry| {
+        let written = fs::metadata(entry.path().join(manifest::FILE)).and_then(|manifest| manifest.modified()).ok()?;
+        Some(written.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
+    });
+    made.max().unwrap_or_default()
+}
+
 /// What to make.
 pub struct Wanted<'a> {
     pub folder: &'a Path,

@@ -7,7 +7,7 @@ pub mod manifest;
 pub mod restore;
 pub mod rotation;
 
-use crate::{config::Config, engine::Engine, store::MasterKeySource};
+use crate::{config::Config, engine::Engine, metrics, store::MasterKeySource};
 use backup::{BackupError, BackupName};
 use manifest::Manifest;
 use parking_lot::Mutex;
@@ -66,6 +66,7 @@ impl Operations {
     pub fn start(engine: Engine, config: &Config) -> io::Result<Self> {
         let folder = config.backup_dir();
         backup::sweep(&folder)?;
+        ::metrics::gauge!(metrics::BACKUP_MADE).set(backup::newest_s(&folder) as f64);
         let operations = Self(Arc::new(Inner {
             engine,
             folder,
@@ -105,9 +106,12 @@ impl Operations {
             match made {
                 Ok(manifest) => {
                     tracing::info!(name = manifest.name, bytes = manifest.bytes(), "backup made");
+                    ::metrics::counter!(metrics::BACKUPS, "outcome" => "made").increment(1);
+                    ::metrics::gauge!(metrics::BACKUP_MADE).set(backup::newest_s(of.folder()) as f64);
                 }
                 Err(error) => {
                     tracing::error!(%error, name = under_way.name.as_str(), "backup failed");
+                    ::metrics::counter!(metrics::BACKUPS, "outcome" => "failed").increment(1);
                     work.last = Some((under_way.name, error.to_string()));
                 }
             }
