@@ -24,7 +24,12 @@ impl SmartBox {
             match event {
                 Event::KeyAdded { key, .. } => {
                     let (space, value) = fob_claim(&key.fob);
-                    claims.push(ClaimOp::Take { space, value });
+                    // While a key's record is on its way to another box, its fob is still claimed here, and not free.
+                    let departed = self.departed.iter().any(|departed| departed.fob == key.fob);
+                    claims.push(match departed {
+                        true => ClaimOp::TakeFree { space, value },
+                        false => ClaimOp::Take { space, value },
+                    });
                 }
                 // In a bin it stays, unknown, and this box still answers for it.
                 Event::KeyRemoved { fob, .. } if self.bin_of(fob).is_none() => claims.push(release(fob)),

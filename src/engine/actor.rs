@@ -163,13 +163,15 @@ impl<M: Machine> EntityActor<M> {
 
     fn take_claims(&self, claims: &[ClaimOp], held: &mut Vec<ClaimKey>) -> Result<(), Failure<M::Refusal>> {
         for claim in claims {
-            let (space, value, from) = match claim {
-                ClaimOp::Take { space, value } => (*space, value, None),
-                ClaimOp::Inherit { space, value, from } => (*space, value, Some(*from)),
+            let own = self.address;
+            let (space, value, holders) = match claim {
+                ClaimOp::Take { space, value } => (*space, value, &[own][..]),
+                ClaimOp::TakeFree { space, value } => (*space, value, &[][..]),
+                ClaimOp::Inherit { space, value, from } => (*space, value, &[own, *from][..]),
                 ClaimOp::Release { .. } => continue,
             };
             let key = self.claim_key(space, value);
-            match self.shared.claims.take(&self.shared.db, key, self.address, from) {
+            match self.shared.claims.take(&self.shared.db, key, own, holders) {
                 Ok(()) => held.push(key),
                 Err(Denied::Taken) => return Err(Failure::Taken(space)),
                 Err(Denied::Store(error)) => return Err(Failure::Store(error.to_string())),

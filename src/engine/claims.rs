@@ -27,12 +27,12 @@ pub(super) enum Denied {
 }
 
 impl Claims {
-    /// Takes a value for `owner`, or says that another entity has it. `from` may hand over what it holds.
-    pub fn take(&self, db: &Db, key: ClaimKey, owner: Address, from: Option<Address>) -> Result<(), Denied> {
+    /// Takes a value for `owner`, or says that an entity has it that is not among `holders`.
+    pub fn take(&self, db: &Db, key: ClaimKey, owner: Address, holders: &[Address]) -> Result<(), Denied> {
         self.hold(key, owner)?;
         match db.claim_holder(key.space, key.org, &key.digest) {
             Ok(None) => Ok(()),
-            Ok(Some(holder)) if holder == owner || Some(holder) == from => Ok(()),
+            Ok(Some(holder)) if holders.contains(&holder) => Ok(()),
             Ok(Some(_)) => {
                 self.settle(&key);
                 Err(Denied::Taken)

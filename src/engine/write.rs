@@ -40,6 +40,7 @@ impl<M: Machine> EntityActor<M> {
         }
         for claim in &judged.claims {
             let (ClaimOp::Take { space, value }
+            | ClaimOp::TakeFree { space, value }
             | ClaimOp::Inherit { space, value, .. }
             | ClaimOp::Release { space, value }) = claim;
             let digest = self.claim_key(*space, value).digest;

@@ -105,6 +105,11 @@ pub enum ClaimOp {
         space: ClaimSpace,
         value: Vec<u8>,
     },
+    /// Refused as `taken` if anybody holds it, the deciding entity too: what belongs to it is on its way to another.
+    TakeFree {
+        space: ClaimSpace,
+        value: Vec<u8>,
+    },
     /// Takes over a value from the entity that gives it away (a key that moves between boxes).
     Inherit {
         space: ClaimSpace,

@@ -174,13 +174,14 @@ impl World {
             if step == 0 {
                 state.claims(&command, &events, &mut claims);
                 for claim in &claims {
-                    let (value, heir) = match claim {
-                        ClaimOp::Take { value, .. } => (value, None),
-                        ClaimOp::Inherit { value, from, .. } => (value, Some(*from)),
+                    let (value, holders) = match claim {
+                        ClaimOp::Take { value, .. } => (value, &[address][..]),
+                        ClaimOp::TakeFree { value, .. } => (value, &[][..]),
+                        ClaimOp::Inherit { value, from, .. } => (value, &[address, *from][..]),
                         ClaimOp::Release { .. } => continue,
                     };
                     let holder = self.claims.get(value).copied();
-                    if holder.is_some_and(|holder| holder != address && Some(holder) != heir) {
+                    if holder.is_some_and(|holder| !holders.contains(&holder)) {
                         return Err(No::Taken);
                     }
                 }
@@ -195,7 +196,7 @@ impl World {
         }
         for claim in claims {
             match claim {
-                ClaimOp::Take { value, .. } | ClaimOp::Inherit { value, .. } => {
+                ClaimOp::Take { value, .. } | ClaimOp::TakeFree { value, .. } | ClaimOp::Inherit { value, .. } => {
                     self.claims.insert(value, address);
                 }
                 ClaimOp::Release { value, .. } => {

@@ -103,6 +103,7 @@ impl World {
         let own = HOME.at(ORG);
         let free = claims.iter().all(|claim| match claim {
             ClaimOp::Take { value, .. } => self.holders.get(value).is_none_or(|holder| *holder == own),
+            ClaimOp::TakeFree { value, .. } => !self.holders.contains_key(value),
             ClaimOp::Inherit { value, from, .. } => {
                 self.holders.get(value).is_none_or(|holder| holder == from || *holder == own)
             }
@@ -110,7 +111,7 @@ impl World {
         });
         for claim in claims.into_iter().filter(|_| free) {
             match claim {
-                ClaimOp::Take { value, .. } | ClaimOp::Inherit { value, .. } => self.holders.insert(value, own),
+                ClaimOp::Take { value, .. } | ClaimOp::TakeFree { value, .. } | ClaimOp::Inherit { value, .. } => self.holders.insert(value, own),
                 ClaimOp::Release { value, .. } => self.holders.remove(&value),
             };
         }
