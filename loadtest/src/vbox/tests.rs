@@ -163,7 +163,7 @@ fn a_restored_server_gets_receipted_entries_again() {
     assert_eq!(body["journal"]["more"], true);
     vbox.apply(answer("1.20", Changes::default(), vec![], 701)).unwrap().unwrap();
     assert_eq!(vbox.unsent(), 0);
-    let refused = vbox.apply(answer("2.1", Changes::default(), vec![], 100)).unwrap();
+    let refused = vbox.apply(answer("1.21", Changes::default(), vec![], 100)).unwrap();
     assert_eq!(refused.unwrap_err(), Unbelievable::ResumesBehindKept(100));
     vbox.apply(answer("2.1", Changes::default(), vec![], 600)).unwrap().unwrap();
     assert_eq!(vbox.unsent(), 101);
