@@ -9,6 +9,7 @@ pub mod boxes;
 pub mod cli;
 pub mod config;
 pub mod delivery;
+pub mod devices;
 pub mod engine;
 pub mod feed;
 pub mod http;

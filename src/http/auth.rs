@@ -112,8 +112,8 @@ pub fn bearer(header: Option<&[u8]>) -> Result<&str, Problem> {
     Ok(token.trim())
 }
 
-/// Checks an API token against what its entity has published.
-pub async fn caller(engine: &Engine, text: &str) -> Result<Caller, Problem> {
+/// Checks an API token against what its entity has published; also when it was last used, as far as that is written.
+pub async fn caller(engine: &Engine, text: &str) -> Result<(Caller, Option<UnixMillis>), Problem> {
     let parts = text.strip_prefix(API_PREFIX).and_then(parse).ok_or(Code::AuthInvalid)?;
     let (org, token) = (OrgId(parts.org), TokenId(parts.id));
     let view = match engine.view::<ApiToken>(token.at(org)).await {
@@ -124,8 +124,8 @@ pub async fn caller(engine: &Engine, text: &str) -> Result<Caller, Problem> {
     let right = bool::from(view.as_ref().map_or([0; 32], |view| view.hash).ct_eq(&parts.hash));
     let now = engine.clock().now();
     let view = view.filter(|view| right && !view.revoked && view.expires_at.is_none_or(|at| now < at));
-    let scopes = view.ok_or(Code::AuthInvalid)?.scopes;
-    Ok(Caller::Token { token, org, scopes })
+    let view = view.ok_or(Code::AuthInvalid)?;
+    Ok((Caller::Token { token, org, scopes: view.scopes }, view.last_used))
 }
 
 /// Whether the token that somebody came with is still one.

@@ -23,6 +23,7 @@ mod service;
 pub mod table;
 pub mod ticket;
 pub mod tls;
+mod uses;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -10,6 +10,7 @@ use super::{
     routes,
     routes::ROUTES,
     tls::Certificate,
+    uses::Uses,
 };
 use crate::{
     config::Config,
@@ -44,6 +45,7 @@ pub(super) struct Worker {
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
     pub rates: Arc<Rates>,
+    pub uses: Arc<Uses>,
     pub refusals: Arc<Refusals>,
     pub streams: Arc<Streams>,
     pub authentication_failures: Counter,
@@ -82,6 +84,7 @@ impl Worker {
             admission,
             failures: Arc::clone(&shared.failures),
             rates: Arc::clone(&shared.rates),
+            uses: Arc::clone(&shared.uses),
             refusals: Arc::clone(&shared.refusals),
             streams: Arc::clone(&shared.streams),
             authentication_failures: ::metrics::counter!(metrics::AUTH_FAILURES),
@@ -170,6 +173,7 @@ struct Shared {
     webhooks: webhooks::Door,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
+    uses: Arc<Uses>,
     refusals: Arc<Refusals>,
     streams: Arc<Streams>,
     operations: Operations,
@@ -273,6 +277,7 @@ impl Listeners {
         let shared = Shared {
             webhooks,
             failures: Arc::new(failures),
+            uses: Arc::default(),
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
             refusals: Arc::default(),
             streams: Arc::new(Streams::new(&config.feed)),

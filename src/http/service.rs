@@ -88,10 +88,11 @@ async fn handle(
         Ok(caller) => caller,
         Err(problem) => return Err(refusal(route, worker, Caller::Nobody, from, problem)),
     };
-    if let Err(problem) = worker.rates.count(&caller, from, worker.engine.clock().now()) {
-        return Err(refusal(route, worker, caller, from, problem));
-    }
-    if let Err(problem) = permitted(route, &caller) {
+    let counted = match caller {
+        Caller::Box(_) => Ok(()),
+        Caller::Nobody | Caller::Token { .. } => worker.rates.count(&caller, from, worker.engine.clock().now()),
+    };
+    if let Err(problem) = counted.and_then(|()| permitted(route, &caller)) {
         return Err(refusal(route, worker, caller, from, problem));
     }
     let body =
@@ -155,7 +156,13 @@ async fn authenticate(route: &Route, worker: &Worker, request: &HttpRequest) -> 
             let token = auth::bearer(header).ok().and_then(BoxToken::parse);
             token.map(Caller::Box).ok_or_else(|| Code::BoxTokenInvalid.into())
         }
-        Guard::Token(_) => auth::caller(&worker.engine, auth::bearer(header)?).await,
+        Guard::Token(_) => {
+            let (caller, last_used) = auth::caller(&worker.engine, auth::bearer(header)?).await?;
+            if let Caller::Token { token, org, .. } = caller {
+                worker.uses.note(&worker.engine, token.at(org), last_used, worker.engine.clock().now());
+            }
+            Ok(caller)
+        }
     }
 }
 

@@ -78,8 +78,13 @@ pub fn of_token(state: &ApiToken, events: &[token::Event], effects: &mut Effects
 /// The list row of a token that is valid.
 pub fn token_row(state: &ApiToken, effects: &mut Effects) {
     let Standing::Valid { issue, created } = &state.standing else { return };
-    let row =
-        TokenRow { label: issue.label.clone(), scopes: issue.scopes, expires_at: issue.expires_at, created: *created };
+    let row = TokenRow {
+        label: issue.label.clone(),
+        scopes: issue.scopes,
+        expires_at: issue.expires_at,
+        created: *created,
+        last_used: state.last_used,
+    };
     effects.put(RowSpace::Tokens, state.address.org, &state.address.entity.raw.to_be_bytes(), row.to_bytes());
 }
 

@@ -48,6 +48,8 @@ pub struct TokenRow {
     pub expires_at: Option<UnixMillis>,
     #[n(3)]
     pub created: UnixMillis,
+    #[n(4)]
+    pub last_used: Option<UnixMillis>,
 }
 
 /// `VaultField::Profile`.

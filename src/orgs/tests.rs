@@ -15,6 +15,7 @@ use crate::{
         VaultField, VaultOp,
     },
 };
+use std::time::Duration;
 
 const ORG: OrgId = OrgId(7);
 
@@ -174,6 +175,23 @@ fn issue() -> token::Issue {
         expires_at: None,
         hash: [7; 32],
     }
+}
+
+#[test]
+fn most_uses_of_a_token_leave_no_record() {
+    let mut story = Story::<ApiToken>::of(TokenId(3).at(ORG));
+    assert_eq!(story.tell(token::Command::Use), Ok(0), "nobody knows it");
+    story.tell(token::Command::Create(issue())).unwrap();
+    assert_eq!(story.tell(token::Command::Use), Ok(1));
+    assert_eq!(story.row(RowSpace::Tokens), Some(true));
+    let last = story.state.view().unwrap().last_used;
+    assert_eq!((story.tell(token::Command::Use), story.tell(token::Command::Use)), (Ok(0), Ok(0)));
+    assert_eq!(story.state.view().unwrap().last_used, last);
+    let hour = Duration::from_secs(3600);
+    assert!(token::is_use_worth_a_record(last, last.unwrap().plus(hour)));
+    assert!(!token::is_use_worth_a_record(last, UnixMillis(last.unwrap().plus(hour).0 - 1)));
+    story.tell(token::Command::Revoke).unwrap();
+    assert_eq!(story.tell(token::Command::Use), Ok(0));
 }
 
 #[test]
@@ -372,6 +390,7 @@ fn golden_events() {
         (hex(organisation::Event::MailsChosen { choice: MailChoice::default() }.to_bytes()), "82178182f5f5"),
         (hex(created.to_bytes()), "820085615201016355544350000000000000000000000000000000 01"),
         (hex(token::Event::Revoked.to_bytes()), "820180"),
+        (hex(token::Event::Used.to_bytes()), "820280"),
         (hex(person::Event::RoleChanged { role: Role::Viewer }.to_bytes()), "82038104"),
         (hex(person::Event::Erased.to_bytes()), "820480"),
     ];
@@ -423,6 +442,7 @@ fn events_are_shown_without_secrets() {
         events::person(&person::Event::CredentialsGiven { to: BoxId(3), generation: 2 }),
         events::token(&token::Event::Created(issue)),
         events::token(&token::Event::Revoked),
+        events::token(&token::Event::Used),
     ];
     for view in &shown {
         assert!(PAGE.contains(&format!("| `{}` |", view.name)), "docs/events.md does not know {}", view.name);
@@ -434,7 +454,7 @@ fn events_are_shown_without_secrets() {
     let names: std::collections::BTreeSet<_> = shown.iter().map(|view| view.name).collect();
     assert_eq!(names.len(), shown.len());
     assert_eq!(shown[2].data["plan"], "lite");
-    assert_eq!(shown[shown.len() - 2].data["scopes"][0], "org:admin");
+    assert_eq!(shown[shown.len() - 3].data["scopes"][0], "org:admin");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod etag;
 mod feed;
 mod follower;
 mod idempotency;
+mod limits;
 mod lists;
 mod mail;
 mod many;

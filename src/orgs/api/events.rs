@@ -84,6 +84,7 @@ pub(crate) fn token(event: &token::Event) -> EventView {
             }),
         ),
         Event::Revoked => ("tokens.revoked", json!({})),
+        Event::Used => ("tokens.used", json!({})),
     };
     EventView::new(name, data)
 }

@@ -52,6 +52,9 @@ struct Shown {
     expires_at: Option<String>,
     #[schema(value_type = Time)]
     created_at: String,
+    /// Within the hour.
+    #[schema(value_type = Option<Time>)]
+    last_used_at: Option<String>,
 }
 
 impl Shown {
@@ -65,6 +68,7 @@ impl Shown {
             scopes: row.scopes.list(),
             expires_at: row.expires_at.map(UnixMillis::to_rfc3339),
             created_at: row.created.to_rfc3339(),
+            last_used_at: row.last_used.map(UnixMillis::to_rfc3339),
         }
     }
 }
@@ -104,7 +108,7 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { token_id, token: text(ask.org(), token_id, &secret), revision })
 }
 
-const COLUMNS: [&str; 6] = ["token_id", "prefix", "label", "scopes", "expires_at", "created_at"];
+const COLUMNS: [&str; 7] = ["token_id", "prefix", "label", "scopes", "expires_at", "created_at", "last_used_at"];
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -5,6 +5,7 @@ use crate::{
     orgs::{effects, words::Scopes},
 };
 use minicbor::{Decode, Encode};
+use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct ApiToken {
@@ -12,6 +13,9 @@ pub struct ApiToken {
     pub address: Address,
     #[n(1)]
     pub standing: Standing,
+    /// Written once an hour at most.
+    #[cbor(n(2), default)]
+    pub last_used: Option<UnixMillis>,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -55,12 +59,22 @@ pub struct TokenView {
     pub scopes: Scopes,
     pub expires_at: Option<UnixMillis>,
     pub hash: [u8; 32],
+    pub last_used: Option<UnixMillis>,
+}
+
+/// How far apart two uses are that are both written down.
+const USES_APART: Duration = Duration::from_secs(3600);
+
+pub fn is_use_worth_a_record(last: Option<UnixMillis>, now: UnixMillis) -> bool {
+    last.is_none_or(|last| now.since(last) >= USES_APART)
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     Create(Issue),
     Revoke,
+    /// It was used; most uses leave no event.
+    Use,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -69,6 +83,8 @@ pub enum Event {
     Created(#[n(0)] Issue),
     #[n(1)]
     Revoked,
+    #[n(2)]
+    Used,
 }
 
 /// In order of precedence.
@@ -88,10 +104,10 @@ impl Machine for ApiToken {
     type View = TokenView;
 
     fn blank(address: Address) -> Self {
-        Self { address, standing: Standing::Unknown }
+        Self { address, standing: Standing::Unknown, last_used: None }
     }
 
-    fn decide(&self, command: &Command, _: usize, _: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
+    fn decide(&self, command: &Command, _: usize, cx: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
         match (command, &self.standing) {
             (Command::Create(issue), Standing::Unknown) => events.push(Event::Created(issue.clone())),
             (Command::Create(wanted), Standing::Valid { issue, .. } | Standing::Revoked { issue }) => {
@@ -102,6 +118,10 @@ impl Machine for ApiToken {
             (Command::Revoke, Standing::Unknown) => return Err(Refusal::NotFound),
             (Command::Revoke, Standing::Valid { .. }) => events.push(Event::Revoked),
             (Command::Revoke, Standing::Revoked { .. }) => {}
+            (Command::Use, Standing::Valid { .. }) if is_use_worth_a_record(self.last_used, cx.now) => {
+                events.push(Event::Used);
+            }
+            (Command::Use, _) => {}
         }
         Ok(Progress::Done)
     }
@@ -115,6 +135,7 @@ impl Machine for ApiToken {
                 self.standing = Standing::Revoked { issue: issue.clone() };
             }
             (Event::Revoked, Standing::Unknown | Standing::Revoked { .. }) => {}
+            (Event::Used, _) => self.last_used = Some(stamp.at),
         }
     }
 
@@ -135,7 +156,8 @@ impl Machine for ApiToken {
             Standing::Valid { issue, .. } => (issue, false),
             Standing::Revoked { issue } => (issue, true),
         };
-        Some(TokenView { revoked, scopes: issue.scopes, expires_at: issue.expires_at, hash: issue.hash })
+        let Issue { scopes, expires_at, hash, .. } = issue;
+        Some(TokenView { revoked, scopes: *scopes, expires_at: *expires_at, hash: *hash, last_used: self.last_used })
     }
 
     fn standing_rows(&self, rows: &mut Effects) {

@@ -106,6 +106,9 @@ def repair(case):
         case.headers["If-Match"] = "*"
     if case.operation.method.upper() != "GET":
         (case.headers or {}).pop("If-None-Match", None)
+    elif (case.headers or {}).get("If-None-Match"):
+        # What is put in for values that no header can carry knows nothing of the pattern.
+        case.headers["If-None-Match"] = '"12"'
     if case.operation.path.startswith("/box/") and "Authorization" in case.headers:
         case.headers["Authorization"] = f"Bearer {WORLD.box_token}"
     if name == "audit.list":
@@ -116,6 +119,14 @@ def repair(case):
         query["after"] = WORLD.cursor()
     if "organisation" in query:
         query["organisation"] = WORLD.organisation
+    if name == "people.export":
+        # The `next` of a page before; one page holds all of this person.
+        query.pop("after", None)
+    if name == "keys.list" and query.get("where"):
+        query.setdefault("box", WORLD.box)
+    if name.endswith(".bulk"):
+        # A head line as CSV; as NDJSON a row that is wrong, which is told in its own line.
+        case.body = "person\n" if name == "accesses.bulk" else "name\n"
     if not isinstance(case.body, dict):
         return
     body = case.body = within(case.body)
