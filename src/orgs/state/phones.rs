@@ -323,7 +323,8 @@ mod tests {
         assert_eq!(full, Err(PhonesRefusal::Full));
         let mapped: IpAddr = "::ffff:11.0.0.5".parse().unwrap();
         assert!(phones.trusts(mapped, UnixMillis(0)));
-        take(&mut phones, PhonesCommand::Revoke { entry: phones.permanent[5].entry }, 0);
+        let entry = phones.permanent[5].entry;
+        take(&mut phones, PhonesCommand::Revoke { entry }, 0);
         assert!(!phones.trusts(mapped, UnixMillis(0)));
     }
 }
