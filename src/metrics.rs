@@ -5,6 +5,7 @@ use crate::{
     delivery::webhooks::ErrorClass,
     engine::Engine,
     kernel::MailTrouble,
+    store::StoreMemory,
 };
 use ::metrics::{Counter, Gauge, Histogram, Unit};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -114,6 +115,8 @@ table! {
         "When the newest backup in the server's backup folder was made, in Unix time; 0: there is none.";
     DISK_FREE = Gauge "castellan_disk_free_bytes", Bytes, [],
         "Free space on the disk of the data folder.";
+    STORE_MEMORY = Gauge "castellan_store_memory_bytes", Bytes, ["part"],
+        "Memory of the database itself, bounded by its configuration: block_cache, memtables, table_readers.";
     READ_ONLY = Gauge "castellan_read_only", Count, [],
         "1 while the disk is below its watermark and no changes are taken.";
     BOXES = Gauge "castellan_boxes", Count, ["plan", "which"],
@@ -206,6 +209,15 @@ pub fn observe(engine: &Engine) {
     }
     for (partition, waiting) in engine.commit_queues().enumerate() {
         ::metrics::gauge!(COMMIT_QUEUE, "partition" => partition.to_string()).set(waiting as f64);
+    }
+    match engine.db().memory() {
+        Ok(StoreMemory { block_cache, memtables, table_readers }) => {
+            let parts = [("block_cache", block_cache), ("memtables", memtables), ("table_readers", table_readers)];
+            for (part, bytes) in parts {
+                ::metrics::gauge!(STORE_MEMORY, "part" => part).set(bytes as f64);
+            }
+        }
+        Err(error) => tracing::error!(%error, "the database does not say how much memory it uses"),
     }
     ::metrics::gauge!(READ_ONLY).set(f64::from(u8::from(engine.is_read_only())));
 }

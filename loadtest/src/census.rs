@@ -10,7 +10,7 @@ use crate::{
     figures::trend,
     fleet::{self, Shape},
     html::Chart,
-    process::{ServerProcess, find_binary, raise_open_files},
+    process::raise_open_files,
     prometheus::Scraped,
     report::{Bound, Figure, LoadError, Report},
     site::{Common, Site},
@@ -23,10 +23,11 @@ use people::Census;
 use serde_json::json;
 use std::{path::PathBuf, time::Duration};
 
+const MIB: f64 = 1_048_576.0;
 /// What a server may use before the first box counts.
 const BASE_MIB: f64 = 200.0;
 const BYTES_PER_AWAKE_BOX_MAX: f64 = 6.0 * 1024.0;
-/// What all the sleeping boxes together may cost: noise.
+/// What all the sleeping boxes together may cost, beside the database's bounded caches: noise.
 const ASLEEP_MIB_MAX: f64 = 32.0;
 const READY_S_MAX: f64 = 3.0;
 /// Boxes and connections of the load under which the server is killed.
@@ -59,12 +60,26 @@ pub struct CensusArgs {
     pub no_targets: bool,
 }
 
-/// Memory of the server in MiB at the moments that are compared.
+/// Memory of the server at one moment, in MiB.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moment {
+    resident: f64,
+    /// Of it the database's caches and memory tables, which its configuration bounds whatever is known or awake.
+    store: f64,
+}
+
+impl Moment {
+    fn beside_the_store(self) -> f64 {
+        self.resident - self.store
+    }
+}
+
+/// The moments that are compared.
 #[derive(Clone, Copy, Debug, Default)]
 struct Memory {
-    empty: f64,
-    asleep: f64,
-    awake: f64,
+    empty: Moment,
+    asleep: Moment,
+    awake: Moment,
 }
 
 pub async fn run(args: &CensusArgs, common: &Common, seed: u64) -> Result<Report, LoadError> {
@@ -93,12 +108,12 @@ pub async fn run(args: &CensusArgs, common: &Common, seed: u64) -> Result<Report
     site.own()?.stop().await?;
     report.detail("graceful_stop_s", seconds(stopping.elapsed()));
     let after_stop = site.own()?.spawn().await?.as_secs_f64();
-    memory.asleep = settled_mib(&site).await;
+    memory.asleep = settled(&site).await;
 
     let course = site.observe();
     course.mark("waking");
     let woken = wake::all(&site.target, &census.boxes[..args.awake], args.connections, &course, &site).await?;
-    memory.awake = settled_mib(&site).await;
+    memory.awake = settled(&site).await;
     let awake = site.metrics().await.and_then(|text| Scraped::read(&text).awake.get("box").copied());
     course.mark("asked again");
     let again = args.awake.min(10_000);
@@ -126,18 +141,18 @@ fn seconds(span: Duration) -> f64 {
     (span.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-async fn of_an_empty_server(common: &Common) -> Result<f64, LoadError> {
-    let mut process = ServerProcess::start(&find_binary(common.server_bin.as_deref())?).await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let mib = process.rss_kib().unwrap_or(0) as f64 / 1024.0;
-    process.stop().await?;
-    Ok(mib)
+async fn of_an_empty_server(common: &Common) -> Result<Moment, LoadError> {
+    let mut site = Site::open_own(common, None).await?;
+    let moment = settled(&site).await;
+    site.own()?.stop().await?;
+    Ok(moment)
 }
 
 /// A moment later, when what was only for a moment is given back.
-async fn settled_mib(site: &Site) -> f64 {
+async fn settled(site: &Site) -> Moment {
     tokio::time::sleep(Duration::from_secs(1)).await;
-    site.rss_kib().unwrap_or(0) as f64 / 1024.0
+    let store = site.metrics().await.map_or(0.0, |text| Scraped::read(&text).store_memory.values().sum());
+    Moment { resident: site.rss_kib().unwrap_or(0) as f64 / 1024.0, store: store / MIB }
 }
 
 /// As many syncs as go, then kill -9 in the middle; until the server is ready again. What had its receipt must be there.
@@ -182,25 +197,30 @@ fn conclude(
     by_awake: &[(f64, f64)],
     ready: &[(&'static str, f64)],
 ) {
-    let per_box = (memory.awake - BASE_MIB).max(0.0) * 1_048_576.0 / args.awake as f64;
-    report.server_rss_kib = Some((memory.awake * 1024.0) as u64);
+    let Memory { empty, asleep, awake } = memory;
+    let each = |mib: f64| mib.max(0.0) * MIB / args.awake as f64;
+    let per_box = each(awake.resident - BASE_MIB);
+    report.server_rss_kib = Some((awake.resident * 1024.0) as u64);
     report.rss_bytes_per_awake_box = Some(per_box as u64);
-    let asleep = memory.asleep - memory.empty;
-    let slope = trend(by_awake).map_or(0.0, |(slope, _)| slope * 1_048_576.0);
+    let sleeping = asleep.beside_the_store() - empty.beside_the_store();
+    let slope = trend(by_awake).map_or(0.0, |(slope, _)| slope * MIB);
+    let parts = |moment: Moment| json!({ "resident": moment.resident.round(), "of_it_store": moment.store.round() });
     report.detail(
         "memory",
         json!({
-            "empty_mib": memory.empty.round(), "all_asleep_mib": memory.asleep.round(), "awake_mib": memory.awake.round(),
+            "empty_mib": parts(empty), "all_asleep_mib": parts(asleep), "awake_mib": parts(awake),
+            "all_sleeping_boxes_mib": (asleep.resident - empty.resident).round(),
+            "all_sleeping_boxes_beside_store_mib": sleeping.round(),
             "bytes_per_awake_box_beyond_200_mib": per_box.round(),
-            "bytes_per_awake_box_beyond_asleep":
-                ((memory.awake - memory.asleep) * 1_048_576.0 / args.awake as f64).round(),
+            "bytes_per_awake_box_beyond_asleep": each(awake.resident - asleep.resident).round(),
+            "bytes_per_awake_box_beside_store": each(awake.beside_the_store() - asleep.beside_the_store()).round(),
             "bytes_per_awake_box_by_trend": slope.round(),
         }),
     );
     let line: Vec<(f64, f64)> = by_awake.to_vec();
     let chart = Chart::new("Memory by boxes awake", "boxes awake", "MiB resident")
         .dots("server", &line)
-        .line("empty server", &[(0.0, memory.empty), (args.awake as f64, memory.empty)])
+        .line("empty server", &[(0.0, empty.resident), (args.awake as f64, empty.resident)])
         .line(
             "allowed: 200 MiB and 6 KiB each",
             &[
@@ -214,7 +234,11 @@ fn conclude(
     }
     let word = "bytes an awake box, beyond a base of 200 MiB";
     report.must(word, per_box, Bound::AtMost(BYTES_PER_AWAKE_BOX_MAX));
-    report.must("MiB for all sleeping boxes together", asleep, Bound::AtMost(ASLEEP_MIB_MAX));
+    report.must(
+        "MiB for all sleeping boxes together, beside the database's bounded memory",
+        sleeping,
+        Bound::AtMost(ASLEEP_MIB_MAX),
+    );
     for (when, seconds) in ready {
         report.must(&format!("seconds to ready {when}"), *seconds, Bound::AtMost(READY_S_MAX));
     }
@@ -232,14 +256,16 @@ mod tests {
     #[test]
     fn memory_is_judged_beyond_the_base() {
         let mut report = Report::new("census", 1);
-        let memory = Memory { empty: 40.0, asleep: 60.0, awake: 200.0 + 500.0 };
+        let at = |resident, store| Moment { resident, store };
+        let memory = Memory { empty: at(40.0, 1.0), asleep: at(160.0, 110.0), awake: at(200.0 + 500.0, 130.0) };
         let by_awake = [(0.0, 60.0), (50_000.0, 380.0), (100_000.0, 700.0)];
         conclude(&mut report, &args(100_000), memory, &by_awake, &[("after a stop", 0.4)]);
         assert!(report.holds(), "{:?}", report.broken);
         assert_eq!(report.rss_bytes_per_awake_box, Some(5242));
         assert_eq!(report.details["memory"]["bytes_per_awake_box_by_trend"], 6711.0);
+        assert_eq!(report.details["memory"]["all_sleeping_boxes_beside_store_mib"], 11.0);
         let mut report = Report::new("census", 1);
-        let memory = Memory { empty: 40.0, asleep: 400.0, awake: 900.0 };
+        let memory = Memory { empty: at(40.0, 1.0), asleep: at(400.0, 110.0), awake: at(900.0, 120.0) };
         conclude(&mut report, &args(100_000), memory, &by_awake, &[("after a stop", 3.5)]);
         assert_eq!(report.broken.len(), 3, "{:?}", report.broken);
     }

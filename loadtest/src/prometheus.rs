@@ -115,6 +115,8 @@ pub struct Scraped {
     pub activations: f64,
     pub mailbox_full: f64,
     pub awake: BTreeMap<String, f64>,
+    /// Memory of the server's database in bytes, by part.
+    pub store_memory: BTreeMap<String, f64>,
     /// Of `QUEUES` and `AGES`, those that the server has; summed over their labels.
     pub gauges: BTreeMap<&'static str, f64>,
 }
@@ -135,6 +137,9 @@ impl Scraped {
             } else if name == "castellan_actors_awake" {
                 let kind = sample.label("kind").unwrap_or_default();
                 *scraped.awake.entry(kind.to_owned()).or_default() += sample.value;
+            } else if name == "castellan_store_memory_bytes" {
+                let part = sample.label("part").unwrap_or_default();
+                scraped.store_memory.insert(part.to_owned(), sample.value);
             } else if name == "castellan_activations_total" {
                 scraped.activations += sample.value;
             } else if name == "castellan_mailbox_full_total" {

@@ -229,7 +229,7 @@ impl SmartBox {
         let third = u32::try_from(self.plan.guarantee().as_secs() / 3).unwrap_or(u32::MAX);
         let span = wished.min(third);
         // Splitmix64: no chance is drawn here, and neighbours must not come together.
-        let mut mixed = (self.address.entity.raw as u64) ^ self.revision.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.home.id.0 as u64) ^ self.revision.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let spread = u64::from(span / 5) + 1;

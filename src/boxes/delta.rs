@@ -32,7 +32,7 @@ impl SmartBox {
             key: key.id,
             fob: key.fob,
             roaming: key.roaming,
-            groups: key.groups.clone(),
+            groups: key.groups[..].into(),
         }));
         let accesses = accesses.iter().filter(|access| access.revision() > since);
         changes.accesses.extend(accesses.map(Access::record));

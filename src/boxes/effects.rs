@@ -35,7 +35,7 @@ impl SmartBox {
                 Event::KeyRemoved { fob, .. } if self.bin_of(fob).is_none() => claims.push(release(fob)),
                 Event::KeyArrived(arrival) => {
                     let (space, value) = fob_claim(&arrival.key.fob);
-                    claims.push(ClaimOp::Inherit { space, value, from: arrival.from.at(self.address.org) });
+                    claims.push(ClaimOp::Inherit { space, value, from: arrival.from.at(self.home.org) });
                 }
                 Event::VisitorUnknown { fob, .. } => {
                     let (space, value) = fob_claim(fob);
@@ -269,7 +269,7 @@ impl SmartBox {
         if !self.exists() {
             return;
         }
-        let (org, id) = (self.address.org, self.id().to_bytes());
+        let (org, id) = (self.home.org, self.id().to_bytes());
         effects.put(RowSpace::Boxes, org, &id, self.row().to_bytes());
         if let Some(code) = &self.enrolment {
             effects.put(RowSpace::EnrolmentCodes, org, &code.hash.0, id.to_vec());
@@ -304,9 +304,9 @@ impl SmartBox {
                 name: key.name.clone(),
                 fob: key.fob,
                 roaming: key.roaming,
-                groups: key.groups.clone(),
+                groups: key.groups[..].into(),
             };
-            effects.put(RowSpace::Keys, self.address.org, &key.id.to_bytes(), row.to_bytes());
+            effects.put(RowSpace::Keys, self.home.org, &key.id.to_bytes(), row.to_bytes());
         }
     }
 
@@ -318,11 +318,11 @@ impl SmartBox {
 
     fn ask_person(&self, person: PersonId, effects: &mut Effects) {
         let wanted = PersonMessage::CredentialsWanted { to: self.id(), generation: self.generation };
-        effects.send(MessageTarget::Entity(person.at(self.address.org)), &wanted);
+        effects.send(MessageTarget::Entity(person.at(self.home.org)), &wanted);
     }
 
     fn tell(&self, other: BoxId, message: &BoxMessage, effects: &mut Effects) {
-        effects.send(MessageTarget::Entity(other.at(self.address.org)), message);
+        effects.send(MessageTarget::Entity(other.at(self.home.org)), message);
     }
 
     fn ask_holder(&self, sighting: Sighting, effects: &mut Effects) {

@@ -55,7 +55,7 @@ impl SmartBox {
             }
             Event::PlanSet { plan } => self.plan = *plan,
             Event::EnrolmentCodeMade { code_hash, expires } => {
-                self.enrolment = Some(EnrolmentCode { hash: *code_hash, expires: *expires });
+                self.enrolment = Some(Box::new(EnrolmentCode { hash: *code_hash, expires: *expires }));
             }
             Event::EnrolmentCodeDropped { .. } => self.enrolment = None,
             Event::Enrolled { token_hash, generation, .. } => {
@@ -67,7 +67,7 @@ impl SmartBox {
                 self.sync.confirmed = 0;
                 self.sync.offered = 0;
                 // A box that has just been enrolled has nothing yet.
-                self.sync.missing = vec![Missing { since: stamp.at, revision: stamp.revision }];
+                self.sync.missing = vec![Missing { since: stamp.at, revision: stamp.revision }].into();
                 self.sync.breached = false;
                 self.sync.offline = false;
                 self.sync.next_sync_s = 0;
@@ -97,7 +97,7 @@ impl SmartBox {
                 self.sync.confirmed = 0;
                 self.sync.offered = 0;
                 if self.token_hash.is_some() {
-                    self.sync.missing = vec![Missing { since: stamp.at, revision: stamp.revision }];
+                    self.sync.missing = vec![Missing { since: stamp.at, revision: stamp.revision }].into();
                 }
             }
             Event::JournalGap { number, last, .. } => {
@@ -152,7 +152,7 @@ impl SmartBox {
                 if let Some(known) = self.keys.iter_mut().find(|known| known.id == *key) {
                     known.name = name.clone();
                     known.roaming = *roaming;
-                    known.groups = groups.clone();
+                    known.groups = groups[..].into();
                     known.revision = stamp.revision;
                     self.miss(stamp);
                 }
@@ -196,9 +196,9 @@ impl SmartBox {
                 self.keys.retain(|known| known.id != key.id);
                 self.remove(RemovedItem::Key(key.id), stamp);
                 if self.departed.len() == MAX_DEPARTED {
-                    self.departed.pop_front();
+                    self.departed.remove(0);
                 }
-                self.departed.push_back(Departed { fob: key.fob, to: sighting.by });
+                self.departed.push(Departed { fob: key.fob, to: sighting.by });
                 self.miss(stamp);
             }
             Event::KeyArrived(arrival) => {
@@ -269,7 +269,7 @@ impl SmartBox {
             // It has lost what it had: it is missing everything that this answer gives it.
             let since = sync.missing.first().map_or(stamp.at, |missing| missing.since);
             sync.confirmed = synced.shown;
-            sync.missing = vec![Missing { since, revision: stamp.revision }];
+            sync.missing = vec![Missing { since, revision: stamp.revision }].into();
         } else {
             self.confirm(synced.shown);
         }
@@ -296,7 +296,7 @@ impl SmartBox {
         match sync.missing.last_mut() {
             // Only what it was given in one answer can be told apart.
             Some(last) if full || last.revision > sync.offered => last.revision = stamp.revision,
-            _ => push_tight(&mut sync.missing, Missing { since: stamp.at, revision: stamp.revision }),
+            _ => sync.missing.push(Missing { since: stamp.at, revision: stamp.revision }),
         }
     }
 
@@ -329,19 +329,18 @@ impl SmartBox {
             self.conflicts.numbered = self.conflicts.numbered.saturating_add(1);
         }
         if self.conflicts.open.len() < MAX_OPEN_CONFLICTS {
-            push_tight(&mut self.conflicts.open, number);
+            self.conflicts.open.push(number);
         } else {
             self.conflicts.unlisted = self.conflicts.unlisted.saturating_add(1);
         }
     }
 
     fn remove(&mut self, item: RemovedItem, stamp: Stamp) {
-        if self.removals.len() == MAX_REMOVALS
-            && let Some(forgotten) = self.removals.pop_front()
-        {
+        if self.removals.len() == MAX_REMOVALS {
+            let forgotten = self.removals.remove(0);
             self.delta_from = self.delta_from.max(forgotten.revision);
         }
-        self.removals.push_back(Removal { revision: stamp.revision, item });
+        self.removals.push(Removal { revision: stamp.revision, item });
     }
 
     /// The fob turned out to be elsewhere. Nobody saw it leave: somebody has to look, or its pick-up is still to come.
@@ -352,7 +351,7 @@ impl SmartBox {
         if let (Some((key, groups)), Ok(bin)) = (expected, u16::try_from(bin))
             && self.late.len() < MAX_LATE_PICK_UPS
         {
-            push_tight(&mut self.late, LatePickUp { bin, fob, key, groups });
+            self.late.push(LatePickUp { bin, fob, key, groups });
         }
     }
 
@@ -364,7 +363,7 @@ impl SmartBox {
             id: key.id,
             fob: key.fob,
             name: key.name.clone(),
-            groups: key.groups.clone(),
+            groups: key.groups[..].into(),
             place: place.or(visitor.as_ref().map(|visitor| visitor.place)).unwrap_or(Place::Unknown),
             since: visitor.as_ref().map_or(since, |visitor| visitor.since),
             heard: visitor.map_or(stamp.at, |visitor| visitor.heard),
@@ -408,7 +407,7 @@ impl SmartBox {
             if self.withdrawn.len() == MAX_WITHDRAWN {
                 self.withdrawn.remove(0);
             }
-            push_tight(&mut self.withdrawn, access);
+            self.withdrawn.push(access);
         }
     }
 

@@ -3,7 +3,6 @@
 use super::{
     command::Act,
     event::Judged,
-    evolve::push_tight,
     state::{MAX_RECEIPTS, MAX_VISITORS_OUT, Place, SmartBox, Visitor},
     words::{Fob, Outcome},
 };
@@ -91,7 +90,7 @@ impl SmartBox {
             None => {
                 let asked = Some(heard);
                 let visitor = Visitor { fob, place, since, heard, asked, corrected, person, claimed: false };
-                push_tight(&mut self.visitors, visitor);
+                self.visitors.push(visitor);
             }
         }
     }
@@ -106,7 +105,7 @@ impl SmartBox {
         if self.visitors[index].asked.is_none() {
             // Nobody's, and gone.
             if self.visitors.remove(index).claimed {
-                push_tight(&mut self.leaving, fob);
+                self.leaving.push(fob);
             }
             return;
         }
@@ -171,6 +170,6 @@ impl SmartBox {
             person: None,
             claimed: true,
         };
-        push_tight(&mut self.visitors, visitor);
+        self.visitors.push(visitor);
     }
 }

@@ -21,6 +21,7 @@ mod evolve_bins;
 mod judge;
 mod mails;
 mod messages;
+mod rare;
 mod read;
 mod rows;
 mod state;

@@ -183,7 +183,7 @@ impl SmartBox {
             visitors_unresolved: self.visitors.iter().map(|visitor| u32::from(visitor.asked.is_some())).sum(),
             late_pick_ups: u32::try_from(self.late.len()).unwrap_or(u32::MAX),
             open_conflicts: self.open_conflicts(),
-            conflicts: self.conflicts.open.clone(),
+            conflicts: self.conflicts.open.to_vec(),
         }
     }
 
@@ -202,7 +202,7 @@ impl SmartBox {
             name: key.name.clone(),
             fob: key.fob,
             roaming: key.roaming,
-            groups: key.groups.clone(),
+            groups: key.groups[..].into(),
             place: match key.place {
                 Place::Bin(bin) => KeyPlace::Bin { bin: self.bins[usize::from(bin)].label, since: key.since },
                 Place::Out(person) => KeyPlace::Person { person, since: key.since },
@@ -230,17 +230,22 @@ impl SmartBox {
         fn vec<T>(items: &Vec<T>) -> usize {
             items.capacity() * size_of::<T>()
         }
-        fn ring<T>(items: &std::collections::VecDeque<T>) -> usize {
-            items.capacity() * size_of::<T>()
-        }
         let texts = self.name.len() + self.location.len() + self.zone.len();
-        let keys: usize = self.keys.iter().map(|key| key.name.len() + size_of_val(&*key.groups)).sum();
+        let keys: usize = self.keys.iter().map(|key| key.name.len() + key.groups.heap_bytes()).sum();
         let badges: usize = self.people.iter().map(|person| size_of_val(&*person.badges)).sum();
         let accesses: usize = self.accesses.iter().chain(&self.withdrawn).map(Access::heap_bytes).sum();
-        let items = vec(&self.bins) + vec(&self.keys) + vec(&self.accesses) + vec(&self.withdrawn) + vec(&self.people);
-        let rare = vec(&self.visitors) + vec(&self.late) + vec(&self.leaving) + vec(&self.conflicts.open);
-        let rings = ring(&self.departed) + ring(&self.removals) + ring(&self.journal.contents);
-        size_of::<Self>() + texts + keys + badges + accesses + items + rare + rings + vec(&self.sync.missing)
+        let items = vec(&self.bins) + vec(&self.keys) + vec(&self.accesses) + vec(&self.people);
+        let rare = self.withdrawn.heap_bytes()
+            + self.visitors.heap_bytes()
+            + self.late.heap_bytes()
+            + self.departed.heap_bytes()
+            + self.removals.heap_bytes()
+            + self.leaving.heap_bytes()
+            + self.sync.missing.heap_bytes()
+            + self.conflicts.open.heap_bytes();
+        let enrolment = self.enrolment.as_deref().map_or(0, size_of_val);
+        let contents = self.journal.contents.capacity() * size_of::<u32>();
+        size_of::<Self>() + texts + keys + badges + accesses + items + rare + enrolment + contents
     }
 
     /// Whether an access of this scope may be granted here.

@@ -3,10 +3,11 @@
 use super::{
     access::Access,
     command::{KeyRecord, RemovedItem},
+    rare::Rare,
     words::{BinState, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
 };
-use crate::kernel::{Address, BoxId, GroupId, KeyId, PersonId, UnixMillis};
-use minicbor::{Decode, Encode};
+use crate::kernel::{Address, BoxId, GroupId, KeyId, OrgId, PersonId, UnixMillis};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::{collections::VecDeque, time::Duration};
 
 /// Receipted entries whose content is remembered.
@@ -41,7 +42,7 @@ pub const LEAST_CONTACT_GRACE: Duration = Duration::from_secs(120);
 #[derive(Debug, Encode, Decode)]
 pub struct SmartBox {
     #[n(0)]
-    pub(super) address: Address,
+    pub(super) home: Home,
     #[n(1)]
     pub(super) epoch: u32,
     /// Of the last event.
@@ -62,7 +63,7 @@ pub struct SmartBox {
     #[n(9)]
     pub(super) token_hash: Option<SecretHash>,
     #[n(10)]
-    pub(super) enrolment: Option<EnrolmentCode>,
+    pub(super) enrolment: Option<Box<EnrolmentCode>>,
     #[n(11)]
     pub(super) suspended: bool,
     #[n(12)]
@@ -73,17 +74,17 @@ pub struct SmartBox {
     pub(super) accesses: Vec<Access>,
     /// Revoked while the box may not have known: entries from before are still judged by them.
     #[n(15)]
-    pub(super) withdrawn: Vec<Access>,
+    pub(super) withdrawn: Rare<Access>,
     #[n(16)]
     pub(super) people: Vec<Person>,
     #[n(17)]
-    pub(super) visitors: Vec<Visitor>,
+    pub(super) visitors: Rare<Visitor>,
     #[n(18)]
-    pub(super) late: Vec<LatePickUp>,
+    pub(super) late: Rare<LatePickUp>,
     #[n(19)]
-    pub(super) departed: VecDeque<Departed>,
+    pub(super) departed: Rare<Departed>,
     #[n(20)]
-    pub(super) removals: VecDeque<Removal>,
+    pub(super) removals: Rare<Removal>,
     /// A cursor below this gets everything.
     #[n(21)]
     pub(super) delta_from: u64,
@@ -95,10 +96,39 @@ pub struct SmartBox {
     pub(super) conflicts: Conflicts,
     /// Unknown fobs that have left, while their claims are still held.
     #[n(25)]
-    pub(super) leaving: Vec<Fob>,
+    pub(super) leaving: Rare<Fob>,
     /// Of the last change of name, location or zone.
     #[cbor(n(26), default)]
     pub(super) described: u64,
+}
+
+/// Its address, without the kind that all boxes have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Home {
+    pub org: OrgId,
+    pub id: BoxId,
+}
+
+impl Home {
+    fn of(address: Address) -> Self {
+        Self { org: address.org, id: BoxId(address.entity.raw) }
+    }
+}
+
+impl<C> Encode<C> for Home {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        cx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        self.id.at(self.org).encode(e, cx)
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Home {
+    fn decode(d: &mut Decoder<'b>, cx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        Address::decode(d, cx).map(Self::of)
+    }
 }
 
 #[derive(Debug, Clone, Encode, Decode)]
@@ -146,7 +176,7 @@ pub(super) struct Key {
     #[n(2)]
     pub name: Box<str>,
     #[n(3)]
-    pub groups: Box<[GroupId]>,
+    pub groups: Rare<GroupId>,
     #[n(4)]
     pub place: Place,
     /// Since when it is there.
@@ -169,7 +199,7 @@ impl Key {
             name: self.name.clone(),
             fob: self.fob,
             roaming: self.roaming,
-            groups: self.groups.clone(),
+            groups: self.groups[..].into(),
         }
     }
 }
@@ -278,7 +308,7 @@ pub(super) struct SyncState {
     pub offered: u64,
     /// Changes that it did not make itself and has not confirmed, by the answer that first told it.
     #[n(5)]
-    pub missing: Vec<Missing>,
+    pub missing: Rare<Missing>,
     #[n(6)]
     pub breached: bool,
     #[n(7)]
@@ -307,7 +337,7 @@ pub(super) struct Missing {
 #[derive(Debug, Clone, Default, Encode, Decode)]
 pub(super) struct Conflicts {
     #[n(0)]
-    pub open: Vec<u64>,
+    pub open: Rare<u64>,
     /// Open ones beyond the list's bound.
     #[n(1)]
     pub unlisted: u32,
@@ -319,7 +349,7 @@ pub(super) struct Conflicts {
 impl SmartBox {
     pub(super) fn blank_at(address: Address) -> Self {
         Self {
-            address,
+            home: Home::of(address),
             epoch: 1,
             revision: 0,
             model: Model::MS5,
@@ -334,12 +364,12 @@ impl SmartBox {
             bins: Vec::new(),
             keys: Vec::new(),
             accesses: Vec::new(),
-            withdrawn: Vec::new(),
+            withdrawn: Rare::default(),
             people: Vec::new(),
-            visitors: Vec::new(),
-            late: Vec::new(),
-            departed: VecDeque::new(),
-            removals: VecDeque::new(),
+            visitors: Rare::default(),
+            late: Rare::default(),
+            departed: Rare::default(),
+            removals: Rare::default(),
             delta_from: 0,
             journal: Journal { next: 1, contents: VecDeque::new(), line: 0, adopting: false },
             sync: SyncState {
@@ -348,7 +378,7 @@ impl SmartBox {
                 offline: false,
                 confirmed: 0,
                 offered: 0,
-                missing: Vec::new(),
+                missing: Rare::default(),
                 breached: false,
                 skew_ms: 0,
                 health: Health::default(),
@@ -357,7 +387,7 @@ impl SmartBox {
                 activity: 0,
             },
             conflicts: Conflicts::default(),
-            leaving: Vec::new(),
+            leaving: Rare::default(),
             described: 0,
         }
     }
@@ -374,13 +404,7 @@ impl SmartBox {
         list(&mut self.bins);
         list(&mut self.keys);
         list(&mut self.accesses);
-        list(&mut self.withdrawn);
         list(&mut self.people);
-        list(&mut self.visitors);
-        list(&mut self.late);
-        list(&mut self.leaving);
-        list(&mut self.sync.missing);
-        list(&mut self.conflicts.open);
     }
 
     pub fn exists(&self) -> bool {
@@ -388,7 +412,7 @@ impl SmartBox {
     }
 
     pub fn id(&self) -> BoxId {
-        BoxId(self.address.entity.raw)
+        self.home.id
     }
 
     pub fn revision(&self) -> u64 {

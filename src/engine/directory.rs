@@ -28,9 +28,19 @@ enum Slot<M: Machine> {
     /// Being read from the store; work waits.
     Loading(Waiting<M>),
     Awake(Awake<M>),
-    /// Asked to go to sleep; work waits until it has left, or stays.
-    Leaving(Awake<M>, Waiting<M>),
+    /// Asked to go to sleep; work waits until it has left, or stays. Boxed: most slots are awake, and shall be small.
+    Leaving(Box<(Awake<M>, Waiting<M>)>),
     Quarantined,
+}
+
+impl<M: Machine> Slot<M> {
+    fn awake(&self) -> Option<&Awake<M>> {
+        match self {
+            Self::Awake(awake) => Some(awake),
+            Self::Leaving(leaving) => Some(&leaving.0),
+            Self::Loading(_) | Self::Quarantined => None,
+        }
+    }
 }
 
 struct Awake<M: Machine> {
@@ -84,14 +94,14 @@ impl<M: Machine> Kind for Directory<M> {
 
     fn poison(&self, shared: &Shared, address: Address, generation: u64) {
         if let Entry::Occupied(slot) = self.slots.entry(address)
-            && let Slot::Awake(awake) | Slot::Leaving(awake, _) = slot.get()
+            && let Some(awake) = slot.get().awake()
             && awake.generation == generation
         {
             // A full mailbox cannot take it: the next failing record poisons again.
             if awake.actor.try_send(Stop).is_ok() {
                 shared.awake.fetch_sub(1, Ordering::Relaxed);
-                if let Slot::Leaving(_, waiting) = slot.remove() {
-                    waiting.into_inner().into_iter().for_each(|envelope| envelope.fail(Failure::NotWritten));
+                if let Slot::Leaving(leaving) = slot.remove() {
+                    leaving.1.into_inner().into_iter().for_each(|envelope| envelope.fail(Failure::NotWritten));
                 }
             }
         }
@@ -155,7 +165,6 @@ impl<M: Machine> Directory<M> {
         if shared.closed_orgs.has(address.org) {
             return envelope.fail(Failure::Gone);
         }
-        let waiting_max = shared.config.mailbox_capacity;
         match self.slots.entry(address) {
             Entry::Vacant(free) => {
                 free.insert(Slot::Loading(Mutex::new(vec![envelope])));
@@ -176,14 +185,8 @@ impl<M: Machine> Directory<M> {
                         }
                     }
                 }
-                Slot::Loading(waiting) | Slot::Leaving(_, waiting) => {
-                    let waiting = waiting.get_mut();
-                    if waiting.len() < waiting_max {
-                        return waiting.push(envelope);
-                    }
-                    shared.stats.mailbox_full.increment(1);
-                    return envelope.fail(Failure::Busy);
-                }
+                Slot::Loading(waiting) => return wait(shared, waiting, envelope),
+                Slot::Leaving(leaving) => return wait(shared, &mut leaving.1, envelope),
                 Slot::Quarantined => return envelope.fail(Failure::Quarantined),
             },
         }
@@ -242,14 +245,15 @@ impl<M: Machine> Directory<M> {
             && matches!(slot.get(), Slot::Awake(awake) if awake.actor.try_send(Leave).is_ok())
             && let Slot::Awake(awake) = slot.insert(Slot::Loading(Mutex::default()))
         {
-            slot.insert(Slot::Leaving(awake, Mutex::default()));
+            slot.insert(Slot::Leaving(Box::new((awake, Mutex::default()))));
         }
     }
 
     /// The actor says whether it could leave; what waited meanwhile goes on.
     pub fn leaves(&self, shared: &Arc<Shared>, address: Address, gone: bool) {
         let leaving = self.slots.remove_if(&address, |_, slot| matches!(slot, Slot::Leaving(..)));
-        let Some((_, Slot::Leaving(awake, waiting))) = leaving else { return };
+        let Some((_, Slot::Leaving(leaving))) = leaving else { return };
+        let (awake, waiting) = *leaving;
         if gone {
             shared.awake.fetch_sub(1, Ordering::Relaxed);
             waiting.into_inner().into_iter().for_each(|envelope| self.deliver(shared, envelope));
@@ -262,10 +266,20 @@ impl<M: Machine> Directory<M> {
 
     pub fn quarantine(&self, shared: &Arc<Shared>, address: Address) {
         shared.stats.quarantined.increment(1);
-        if let Some(Slot::Leaving(_, waiting)) = self.slots.insert(address, Slot::Quarantined) {
-            waiting.into_inner().into_iter().for_each(|envelope| envelope.fail(Failure::Quarantined));
+        if let Some(Slot::Leaving(leaving)) = self.slots.insert(address, Slot::Quarantined) {
+            leaving.1.into_inner().into_iter().for_each(|envelope| envelope.fail(Failure::Quarantined));
         }
     }
+}
+
+/// Work for an entity that is not awake at the moment.
+fn wait<M: Machine>(shared: &Shared, waiting: &mut Waiting<M>, envelope: Box<Envelope<M>>) {
+    let waiting = waiting.get_mut();
+    if waiting.len() < shared.config.mailbox_capacity {
+        return waiting.push(envelope);
+    }
+    shared.stats.mailbox_full.increment(1);
+    envelope.fail(Failure::Busy);
 }
 
 fn forward<M: Machine>(actor: &Addr<EntityActor<M>>, waiting: Waiting<M>) {

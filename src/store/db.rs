@@ -4,7 +4,7 @@ use super::{StoreError, keys, record::StoredRecord};
 use crate::kernel::{Address, ClaimSpace, OrgId, RowSpace, UnixMillis};
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompactionStyle, DBCompressionType,
-    DBWithThreadMode, Direction, IteratorMode, MultiThreaded, ReadOptions,
+    DBWithThreadMode, Direction, IteratorMode, MultiThreaded, ReadOptions, properties,
 };
 use std::{path::Path, sync::Arc};
 
@@ -61,6 +61,17 @@ impl Partitions {
 pub struct Db {
     raw: Arc<DBWithThreadMode<MultiThreaded>>,
     partitions: Partitions,
+}
+
+/// In bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreMemory {
+    /// Blocks read from disk, with the tables' indexes and filters.
+    pub block_cache: u64,
+    /// Rows that are not yet in tables.
+    pub memtables: u64,
+    /// What open tables hold outside the cache.
+    pub table_readers: u64,
 }
 
 /// A key and its value.
@@ -159,6 +170,21 @@ impl Db {
             Family::Events => "events",
         };
         self.raw.cf_handle(name).expect("opened with the database")
+    }
+
+    /// Memory that the database itself holds: bounded by its options, whatever is known or awake.
+    pub fn memory(&self) -> Result<StoreMemory, StoreError> {
+        let of = |family, what| {
+            Ok::<_, StoreError>(self.raw.property_int_value_cf(&self.family(family), what)?.unwrap_or_default())
+        };
+        // One cache for both families.
+        Ok(StoreMemory {
+            block_cache: of(Family::Default, properties::BLOCK_CACHE_USAGE)?,
+            memtables: of(Family::Default, properties::SIZE_ALL_MEM_TABLES)?
+                + of(Family::Events, properties::SIZE_ALL_MEM_TABLES)?,
+            table_readers: of(Family::Default, properties::ESTIMATE_TABLE_READERS_MEM)?
+                + of(Family::Events, properties::ESTIMATE_TABLE_READERS_MEM)?,
+        })
     }
 
     pub fn folder(&self) -> &Path {

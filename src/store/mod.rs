@@ -11,7 +11,7 @@ pub mod ops;
 pub mod record;
 pub mod vault;
 
-pub use db::{Db, Family, Options, Partitions};
+pub use db::{Db, Family, Options, Partitions, StoreMemory};
 pub use feed::{FeedError, FeedPage, FeedQuery, FeedRecord};
 pub use log::{Appended, Batch, CommitLog, RocksLog, Tail};
 pub use master::{MasterKeySource, MasterKeys};

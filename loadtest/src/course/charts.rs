@@ -149,10 +149,18 @@ fn processors(looks: &[Look]) -> Chart {
 
 fn memory(looks: &[Look]) -> Chart {
     let names: BTreeSet<&String> = looks.iter().flat_map(|look| look.rss_mib.keys()).collect();
-    names.into_iter().fold(Chart::over_time("Memory", "MiB resident"), |chart, name| {
+    let chart = names.into_iter().fold(Chart::over_time("Memory", "MiB resident"), |chart, name| {
         let points: Vec<(f64, f64)> =
             looks.iter().filter_map(|look| Some((look.at_s, *look.rss_mib.get(name)?))).collect();
         chart.line(name.clone(), &points)
+    });
+    // Of the server's: what its database holds, within the bounds that its configuration sets.
+    let parts: BTreeSet<&String> =
+        looks.iter().filter_map(|look| look.scraped.as_ref()).flat_map(|scraped| scraped.store_memory.keys()).collect();
+    parts.into_iter().fold(chart, |chart, part| {
+        let of = |look: &Look| Some((look.at_s, look.scraped.as_ref()?.store_memory.get(part)? / 1_048_576.0));
+        let points: Vec<(f64, f64)> = looks.iter().filter_map(of).collect();
+        chart.line(format!("of it {}", part.replace('_', " ")), &points)
     })
 }
 

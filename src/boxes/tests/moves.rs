@@ -182,3 +182,22 @@ fn a_visitor_corrected_away_leaves_its_key_without_a_place() {
     world.settle();
     assert!(matches!(world.place(1, key), Some(KeyPlace::Unknown { since }) if since > UnixMillis(0)));
 }
+
+#[test]
+fn a_fob_whose_key_is_on_its_way_elsewhere_is_not_free() {
+    let (mut world, key) = world();
+    let (drop, pick) = (world.drop(1, 1, "F1", "A-1", Some(ANNA)), world.pick(0, 1, "F1", "A-1", Some(ANNA)));
+    world.sync(0, vec![pick]);
+    world.sync(1, vec![drop]);
+    // Box 1 asks, box 0 hands the key over, and its record has not arrived yet.
+    while world.place(0, key).is_some() {
+        assert!(world.deliver_one(false));
+    }
+    assert_eq!(world.place(1, key), None, "on its way");
+    let again = world.try_add_key(0, KeyId(9), "F1", None, false);
+    assert_eq!(again, Err(No::Taken), "neither here");
+    assert_eq!(world.try_add_key(2, KeyId(9), "F1", None, false), Err(No::Taken), "nor elsewhere");
+    world.settle();
+    assert_eq!(world.bin(1, "A-1").key, Some(key));
+    assert_eq!(world.try_add_key(0, KeyId(9), "F1", None, false), Err(No::Taken));
+}
