@@ -121,7 +121,7 @@ impl Known {
             return;
         }
         events.push(Event::Guessed { trace: attempt.trace });
-        if self.wrong.len() + 1 < GUESSES_MAX {
+        if self.wrong_at(now).len() + 1 < GUESSES_MAX {
             return;
         }
         events.push(match self.rounds + 1 < rules.rounds_until_blocked {
@@ -134,10 +134,15 @@ impl Known {
         self.pap.is_some_and(|pap| is_same(pap, guess))
     }
 
+    /// The guesses of the round that it is now: a lock that is over ends a round, whether somebody said so or not.
+    fn wrong_at(&self, now: UnixMillis) -> &[Guess] {
+        if self.authentication.at(now) == self.authentication { &self.wrong } else { &[] }
+    }
+
     /// The same wrong value again, by somebody who retries.
     fn repeats(&self, trace: Mark, now: UnixMillis) -> bool {
         let same = |guess: &Guess| is_same(guess.trace, trace) && now < guess.at.plus(REPEATS_WITHIN);
-        self.wrong.iter().any(same)
+        self.wrong_at(now).iter().any(same)
     }
 
     /// The right value again, by somebody who retries.
