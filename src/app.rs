@@ -7,6 +7,7 @@ use crate::{
         mail::{MailError, Mailer},
         webhooks::{self, DispatchConfig, Dispatcher, Reach, Schedule, Webhook},
     },
+    devices::Device,
     engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds},
     http::server::Listeners,
     kernel::{Chance, Clock, OrgId, TokenId},
@@ -43,7 +44,13 @@ pub enum StartError {
 
 /// Every kind of entity there is.
 pub fn kinds(workers: usize) -> Kinds {
-    Kinds::new(workers).with::<Organisation>().with::<Person>().with::<ApiToken>().with::<SmartBox>().with::<Webhook>()
+    Kinds::new(workers)
+        .with::<Organisation>()
+        .with::<Person>()
+        .with::<ApiToken>()
+        .with::<SmartBox>()
+        .with::<Webhook>()
+        .with::<Device>()
 }
 
 pub(crate) fn database_folder(data: &Path) -> PathBuf {

@@ -147,6 +147,16 @@ table! {
         "Webhooks, by whether they are active or paused.";
     WEBHOOK_PAUSED = Counter "castellan_webhook_paused_total", Count, ["reason"],
         "Webhooks that the server has paused, by reason.";
+    PHONES_SERVED = Counter "castellan_phones_served_total", Count, ["configuration"],
+        "Configurations that phones have asked for: full, or minimal.";
+    PHONES_CONTRADICTED = Counter "castellan_phones_contradicted_total", Count, [],
+        "Requests whose path names another MAC than their user agent.";
+    PAPS = Counter "castellan_paps_total", Count, ["outcome"],
+        "PAPs that were entered: accepted, wrong, repeated (a wrong one again at once), locked (nothing was judged), not_needed.";
+    PAPS_REFUSED = Counter "castellan_paps_refused_total", Count, [],
+        "PAPs that were not judged because their source had tried too many wrong ones.";
+    PAP_SOURCES_CLOSED = Counter "castellan_pap_sources_closed_total", Count, [],
+        "Times that a source or an organisation was closed for a while because of wrong PAPs.";
     INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
         "Invariants found broken in production. Must stay 0.";
 }
@@ -172,6 +182,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     for trouble in MailTrouble::ALL {
         ::metrics::counter!(MAILS_DEAD, "reason" => trouble.name()).absolute(0);
     }
+    for outcome in ["accepted", "wrong", "repeated", "locked", "not_needed"] {
+        ::metrics::counter!(PAPS, "outcome" => outcome).absolute(0);
+    }
+    ::metrics::counter!(PAP_SOURCES_CLOSED).absolute(0);
     for outcome in ["renewed", "failed"] {
         ::metrics::counter!(TLS_RELOADS, "outcome" => outcome).absolute(0);
     }

@@ -12,7 +12,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// Spaces whose rows are all told by `Machine::standing_rows`.
-const STANDING: [RowSpace; 7] = [
+const STANDING: [RowSpace; 9] = [
     RowSpace::Organisations,
     RowSpace::People,
     RowSpace::Tokens,
@@ -20,6 +20,8 @@ const STANDING: [RowSpace; 7] = [
     RowSpace::Keys,
     RowSpace::PersonBoxes,
     RowSpace::EnrolmentCodes,
+    RowSpace::Devices,
+    RowSpace::DeviceMacs,
 ];
 
 /// How many rows of each space the states of a partition stand for.

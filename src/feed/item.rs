@@ -4,6 +4,7 @@ use super::query::{Doer, EntityName, EventType, KindName, WordOfOutcome};
 use crate::{
     boxes,
     delivery::webhooks,
+    devices,
     kernel::{
         EntityKind, EventOutcome, EventView, FeedCursor, Principal, UnixMillis,
         schema::{FeedPlace, Time},
@@ -91,6 +92,7 @@ pub fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
         EntityKind::Token => orgs::api::events::of_token(record),
         EntityKind::SmartBox => boxes::api::events::views(record),
         EntityKind::Webhook => webhooks::api::events::views(record),
+        EntityKind::Device => devices::api::events::views(record),
     }
 }
 

@@ -10,12 +10,13 @@ use super::{
     idempotency::Idempotency,
     problem::Problem,
     refusals::Refusals,
-    server::Worker,
+    server::{Worker, Working},
     table::Format,
     ticket::{self, Ticket},
 };
 use crate::{
     delivery::webhooks,
+    devices,
     engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
     feed::Streams,
     kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
@@ -208,6 +209,15 @@ impl Ask {
 
     pub fn webhooks(&self) -> &webhooks::Door {
         &self.worker.webhooks
+    }
+
+    pub fn phones(&self) -> &Arc<devices::Door> {
+        &self.worker.phones
+    }
+
+    /// To be held as long as something is worked on that a stop is to wait for.
+    pub fn working(&self) -> Working {
+        self.worker.begin()
     }
 
     pub fn principal(&self) -> Principal {

@@ -11,7 +11,7 @@ use super::{
     codes::Code,
     idempotency::Idempotency,
     problem::Problem,
-    table::{Format, Rows},
+    table::{Format, Rows, uncell},
 };
 use actix_web::web::Bytes;
 use futures_util::{StreamExt, stream};
@@ -253,23 +253,15 @@ fn csv_row(record: &csv::ByteRecord, columns: &[(&str, Cell)]) -> Row {
             continue;
         }
         let value = match cell {
-            Cell::Text => Value::from(plain(text)),
+            Cell::Text => Value::from(uncell(text)),
             Cell::Flag if text.eq_ignore_ascii_case("true") => Value::Bool(true),
             Cell::Flag if text.eq_ignore_ascii_case("false") => Value::Bool(false),
             Cell::Flag => return Err(Problem::malformed(at(), "expected `true` or `false`".to_owned())),
-            Cell::List => plain(text).split('|').collect(),
+            Cell::List => uncell(text).split('|').collect(),
         };
         object.insert((*name).to_owned(), value);
     }
     Ok(Value::Object(object).to_string().into())
-}
-
-/// Takes off the mark that our own CSV puts before what a spreadsheet would take for a formula.
-fn plain(text: &str) -> &str {
-    match text.strip_prefix('\'') {
-        Some(rest) if rest.starts_with(['=', '+', '-', '@', '\t', '\r']) => rest,
-        _ => text,
-    }
 }
 
 #[cfg(test)]

@@ -95,6 +95,12 @@ codes! {
     WebhookLimitReached = "webhooks.limit_reached", 409, Pointless, "The organisation has as many webhooks as it may have";
     WebhookFeedTrimmed = "webhooks.feed_trimmed", 409, Pointless, "What the webhook would go on with is not kept any more";
     WebhookEventGone = "webhooks.event_gone", 409, Pointless, "The event of this delivery is not kept any more";
+    MacTaken = "devices.mac_taken", 409, Pointless, "Another device has this MAC address";
+    NoFreePap = "devices.no_free_pap", 409, Safe, "No PAP was free";
+    NoPap = "devices.no_pap", 404, Pointless, "The device has no PAP any more";
+    MacContradicted = "devices.mac_contradicted", 403, Pointless, "A phone asked for another one's configuration";
+    TooManyWrongPaps = "devices.too_many_wrong_paps", 429, Safe, "Too many wrong PAPs";
+    WhitelistFull = "phones.whitelist_full", 409, Pointless, "The whitelist has as many entries as it may have";
     OperationRunning = "operator.running", 409, Safe, "Another one is under way";
     MasterKeyNotOurs = "operator.master_key_not_ours", 409, Pointless, "The server cannot change this master key";
     Busy = "server.busy", 503, Safe, "The server has more to do than it can finish in time";

@@ -209,6 +209,8 @@ impl Problem {
                 ClaimSpace::Email => Code::EmailTaken.into(),
                 ClaimSpace::AccessCode => Code::AccessCodeTaken.into(),
                 ClaimSpace::Badge => Code::BadgeTaken.into(),
+                ClaimSpace::DeviceMac => Code::MacTaken.into(),
+                ClaimSpace::Pap => Code::NoFreePap.into(),
                 ClaimSpace::Replay => Code::InProgress.into(),
             },
             Failure::Busy => Self::from(Code::Busy).retry_after_s(1),

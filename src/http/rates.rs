@@ -72,7 +72,7 @@ impl Rate {
 }
 
 /// Whoever has one IPv6 address usually has its whole /64.
-pub(super) fn block(from: IpAddr) -> IpAddr {
+pub(crate) fn block(from: IpAddr) -> IpAddr {
     match from {
         IpAddr::V4(_) => from,
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),

@@ -5,12 +5,14 @@ use super::{
     ask::{Ask, Reply},
     codes::Code,
     openapi::{self, Doc},
+    phones,
     problem::Problem,
     service,
 };
 use crate::{
     boxes::api as boxes,
     delivery::webhooks::api as webhooks,
+    devices::api as devices,
     feed::{audit, changes},
     operations::api as operations,
     orgs::{
@@ -53,7 +55,7 @@ impl Route {
 
     /// Whether it takes rows instead of one object.
     pub(super) fn is_bulk(&self) -> bool {
-        self.path.ends_with("/bulk")
+        self.path.ends_with("/bulk") || self.path.ends_with("/import")
     }
 }
 
@@ -65,6 +67,10 @@ const TOKEN_ADMIN: Guard = Guard::Token(&[Scope::OrgAdmin, Scope::Operator]);
 const AUDIT: Guard = Guard::Token(&[Scope::AuditRead, Scope::Operator]);
 const BOXES_READ: Guard = Guard::Token(&[Scope::BoxesRead]);
 const BOXES_WRITE: Guard = Guard::Token(&[Scope::BoxesWrite]);
+const DEVICES_READ: Guard = Guard::Token(&[Scope::DevicesRead]);
+const DEVICES_WRITE: Guard = Guard::Token(&[Scope::DevicesWrite]);
+const DEVICES_PAP: Guard = Guard::Token(&[Scope::DevicesPap]);
+const DEVICES_AUTHENTICATE: Guard = Guard::Token(&[Scope::DevicesAuthenticate]);
 
 macro_rules! routes {
     ($($method:ident $path:literal, $guard:expr, $class:ident, $name:literal, $handler:path, $doc:expr;)*) => {
@@ -141,6 +147,25 @@ routes! {
     GET "/api/v1/boxes/{box}/conflicts/{seq}", BOXES_READ, Admin, "conflicts.show", boxes::conflicts::show, boxes::conflicts::SHOW;
     POST "/api/v1/boxes/{box}/conflicts/{seq}/resolution", BOXES_WRITE, Admin, "conflicts.resolve", boxes::conflicts::resolve, boxes::conflicts::RESOLVE;
 
+    POST "/api/v1/devices", DEVICES_WRITE, Admin, "devices.create", devices::create, devices::CREATE;
+    GET "/api/v1/devices", DEVICES_READ, Admin, "devices.list", devices::list, devices::LIST;
+    POST "/api/v1/devices/bulk", DEVICES_WRITE, Background, "devices.bulk", devices::bulk, devices::BULK;
+    GET "/api/v1/devices/export", DEVICES_PAP, Admin, "devices.export", devices::csv::export, devices::csv::EXPORT;
+    POST "/api/v1/devices/import", DEVICES_WRITE, Background, "devices.import", devices::csv::import, devices::csv::IMPORT;
+    POST "/api/v1/devices/authenticate", DEVICES_AUTHENTICATE, PersonAtBox, "devices.authenticate", devices::authenticate::authenticate, devices::authenticate::AUTHENTICATE;
+    GET "/api/v1/devices/{device}", DEVICES_READ, Admin, "devices.show", devices::show, devices::SHOW;
+    PATCH "/api/v1/devices/{device}", DEVICES_WRITE, Admin, "devices.change", devices::change, devices::CHANGE;
+    DELETE "/api/v1/devices/{device}", DEVICES_WRITE, Admin, "devices.delete", devices::delete, devices::DELETE;
+    GET "/api/v1/devices/{device}/pap", DEVICES_PAP, Admin, "devices.pap", devices::pap, devices::PAP;
+    POST "/api/v1/devices/{device}/suspension", DEVICES_WRITE, Admin, "devices.suspend", devices::suspend, devices::SUSPEND;
+    POST "/api/v1/devices/{device}/reset", DEVICES_WRITE, Admin, "devices.reset", devices::reset, devices::RESET;
+    GET "/api/v1/phones/settings", DEVICES_READ, Admin, "phones.settings", devices::phones::settings, devices::phones::SETTINGS;
+    PATCH "/api/v1/phones/settings", DEVICES_WRITE, Admin, "phones.set", devices::phones::set, devices::phones::SET;
+    POST "/api/v1/phones/path", DEVICES_WRITE, Admin, "phones.path", devices::phones::make_path, devices::phones::MAKE_PATH;
+    GET "/api/v1/phones/whitelist", DEVICES_READ, Admin, "phones.whitelist", devices::phones::whitelist, devices::phones::WHITELIST;
+    POST "/api/v1/phones/whitelist", DEVICES_WRITE, Admin, "phones.allow", devices::phones::allow, devices::phones::ALLOW;
+    DELETE "/api/v1/phones/whitelist/{entry}", DEVICES_WRITE, Admin, "phones.revoke", devices::phones::revoke, devices::phones::REVOKE;
+
     GET "/api/v1/events", AUDIT, Admin, "events.list", changes::list, changes::LIST;
     GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list, audit::LIST;
     GET "/api/v1/audit/refusals", AUDIT, Admin, "audit.refusals", audit::refusals, audit::REFUSALS;
@@ -187,6 +212,7 @@ pub fn register(app: &mut web::ServiceConfig) {
         app.service(resource.default_service(web::to(refuse)));
     }
     openapi::register(app);
+    phones::register(app);
     app.service(web::resource("/problems/{code}").route(web::get().to(problem_page)));
     app.default_service(web::to(service::unknown));
 }

@@ -15,8 +15,10 @@ use super::{
 use crate::{
     config::Config,
     delivery::webhooks,
+    devices,
     engine::Engine,
     feed::Streams,
+    kernel::Clock,
     metrics::{self, AdmissionMetrics, RouteMetrics},
     operations::Operations,
 };
@@ -42,6 +44,9 @@ use tokio::sync::Semaphore;
 pub(super) struct Worker {
     pub engine: Engine,
     pub webhooks: webhooks::Door,
+    pub phones: Arc<devices::Door>,
+    pub phone_metrics: RouteMetrics,
+    pub page_metrics: RouteMetrics,
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
     pub rates: Arc<Rates>,
@@ -81,6 +86,9 @@ impl Worker {
         Rc::new(Self {
             engine: engine.clone(),
             webhooks: shared.webhooks.clone(),
+            phones: Arc::clone(&shared.phones),
+            phone_metrics: RouteMetrics::of("provisioning.fetch"),
+            page_metrics: RouteMetrics::of("phone.page"),
             admission,
             failures: Arc::clone(&shared.failures),
             rates: Arc::clone(&shared.rates),
@@ -159,7 +167,7 @@ fn hex(bytes: &[u8], text: &mut [u8]) {
 }
 
 /// One request that is being worked on.
-pub(super) struct Working(Arc<AtomicUsize>);
+pub struct Working(Arc<AtomicUsize>);
 
 impl Drop for Working {
     fn drop(&mut self) {
@@ -171,6 +179,7 @@ impl Drop for Working {
 #[derive(Clone)]
 struct Shared {
     webhooks: webhooks::Door,
+    phones: Arc<devices::Door>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     uses: Arc<Uses>,
@@ -274,8 +283,10 @@ impl Listeners {
     ) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
         let operations = Operations::start(engine.clone(), config)?;
+        let phones = Arc::new(devices::Door::open(config, engine.up_since())?);
         let shared = Shared {
             webhooks,
+            phones: Arc::clone(&phones),
             failures: Arc::new(failures),
             uses: Arc::default(),
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
@@ -310,7 +321,13 @@ impl Listeners {
             None => api.listen(self.api)?,
         }
         .run();
-        actix_web::rt::spawn(upkeep(metrics.clone(), Arc::clone(&shared.failures), Arc::clone(&shared.rates)));
+        actix_web::rt::spawn(upkeep(
+            metrics.clone(),
+            Arc::clone(&shared.failures),
+            Arc::clone(&shared.rates),
+            phones,
+            engine.clock().clone(),
+        ));
         let state = Observed { engine: engine.clone(), metrics, stopping: Arc::clone(&shared.stopping) };
         let observability =
             HttpServer::new(move || App::new().app_data(web::Data::new(state.clone())).configure(observe))
@@ -352,7 +369,13 @@ struct Observed {
 }
 
 /// Histograms gather what was recorded, quiet addresses are forgotten: as long as the server runs.
-async fn upkeep(metrics: Option<PrometheusHandle>, failures: Arc<FailureLimit>, rates: Arc<Rates>) {
+async fn upkeep(
+    metrics: Option<PrometheusHandle>,
+    failures: Arc<FailureLimit>,
+    rates: Arc<Rates>,
+    phones: Arc<devices::Door>,
+    clock: Clock,
+) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     loop {
         every.tick().await;
@@ -361,6 +384,7 @@ async fn upkeep(metrics: Option<PrometheusHandle>, failures: Arc<FailureLimit>, 
         }
         failures.tidy();
         rates.tidy();
+        phones.tidy(clock.now());
     }
 }
 

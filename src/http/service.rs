@@ -255,7 +255,7 @@ fn streamed(mut response: HttpResponseBuilder, stream: Stream) -> HttpResponse {
 }
 
 #[cold]
-fn failure(problem: &Problem, request_id: HeaderValue) -> HttpResponse {
+pub(super) fn failure(problem: &Problem, request_id: HeaderValue) -> HttpResponse {
     ::metrics::counter!(metrics::HTTP_PROBLEMS, "code" => problem.code().as_str()).increment(1);
     let json = problem.to_json(request_id.to_str().unwrap_or_default());
     let mut response = HttpResponse::build(status(problem.status()));

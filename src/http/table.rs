@@ -33,10 +33,22 @@ impl Format {
 
 /// A spreadsheet must take a cell for text, whatever it begins with.
 pub fn cell(text: &str) -> Cow<'_, str> {
-    match text.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r') => Cow::Owned(format!("'{text}")),
-        _ => Cow::Borrowed(text),
+    // One that begins with the mark already gets another, so that taking one off gives back what was there.
+    if is_formula(text.trim_start_matches(MARK)) { Cow::Owned(format!("{MARK}{text}")) } else { Cow::Borrowed(text) }
+}
+
+/// Takes off what `cell` has put before a text.
+pub fn uncell(text: &str) -> &str {
+    match text.strip_prefix(MARK) {
+        Some(rest) if is_formula(rest.trim_start_matches(MARK)) => rest,
+        _ => text,
     }
+}
+
+const MARK: char = '\'';
+
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r'])
 }
 
 /// Rows of CSV as they are written, to be taken piece by piece.
@@ -92,6 +104,13 @@ mod tests {
         assert_eq!(String::from_utf8(rows.take()).unwrap(), "a,b\r\n'=1+1,'-2\r\n\"say \"\"hi\"\"\",\"one,two\"\r\n");
         rows.row(["007", "@x"]);
         assert_eq!(rows.take(), b"007,'@x\r\n");
+    }
+
+    #[test]
+    fn what_is_marked_is_given_back_as_it_was() {
+        for text in ["=1+1", "'=1+1", "''-2", "'", "", "'x", "x", "-", "'@", "ü"] {
+            assert_eq!(uncell(&cell(text)), text);
+        }
     }
 
     #[test]

@@ -38,10 +38,14 @@ pub enum RowSpace {
     DeadLetters = 12,
     /// System organisation, organisation → since when it is being erased.
     Erasures = 13,
+    /// org, device → device list row, which also says whom it trusts.
+    Devices = 15,
+    /// org, MAC → device.
+    DeviceMacs = 16,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -55,6 +59,8 @@ impl RowSpace {
         Self::WebhookDeliveries,
         Self::DeadLetters,
         Self::Erasures,
+        Self::Devices,
+        Self::DeviceMacs,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -86,11 +92,15 @@ pub enum ClaimSpace {
     Badge = 4,
     /// An idempotency key that is being worked on (never a durable row).
     Replay = 5,
+    /// A device's MAC.
+    DeviceMac = 6,
+    /// The PAP of a device that has one, as a mark.
+    Pap = 7,
 }
 
 impl ClaimSpace {
     /// Those that have durable rows.
-    pub const STORED: [Self; 4] = [Self::Fob, Self::Email, Self::AccessCode, Self::Badge];
+    pub const STORED: [Self; 6] = [Self::Fob, Self::Email, Self::AccessCode, Self::Badge, Self::DeviceMac, Self::Pap];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::STORED.into_iter().find(|space| *space as u8 == number)
@@ -158,10 +168,14 @@ pub enum VaultField {
     Credentials = 2,
     /// A webhook's address and its signing secrets.
     WebhookSecret = 3,
+    /// A device's PAP.
+    Pap = 4,
+    /// A device's SIP accounts.
+    SipSecret = 6,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 3] = [Self::Profile, Self::Credentials, Self::WebhookSecret];
+    pub const ALL: [Self; 5] = [Self::Profile, Self::Credentials, Self::WebhookSecret, Self::Pap, Self::SipSecret];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|field| *field as u8 == number)

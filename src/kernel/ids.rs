@@ -17,10 +17,12 @@ pub enum EntityKind {
     Token = 3,
     SmartBox = 4,
     Webhook = 5,
+    Device = 6,
 }
 
 impl EntityKind {
-    pub const ALL: [Self; 5] = [Self::Organisation, Self::Person, Self::Token, Self::SmartBox, Self::Webhook];
+    pub const ALL: [Self; 6] =
+        [Self::Organisation, Self::Person, Self::Token, Self::SmartBox, Self::Webhook, Self::Device];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
@@ -33,6 +35,7 @@ impl EntityKind {
             Self::Token => "token",
             Self::SmartBox => "box",
             Self::Webhook => "webhook",
+            Self::Device => "device",
         }
     }
 
@@ -44,6 +47,7 @@ impl EntityKind {
             Self::Token => TokenId::PREFIX,
             Self::SmartBox => BoxId::PREFIX,
             Self::Webhook => WebhookId::PREFIX,
+            Self::Device => DeviceId::PREFIX,
         }
     }
 }
@@ -279,6 +283,7 @@ entity_id!(PersonId, "per", Person);
 entity_id!(TokenId, "tok", Token);
 entity_id!(BoxId, "box", SmartBox);
 entity_id!(WebhookId, "whk", Webhook);
+entity_id!(DeviceId, "dev", Device);
 typed_id!(
     /// A key on its fob. Lives inside the SmartBox that is its home.
     KeyId, "key");

@@ -27,4 +27,9 @@ invariants! {
     DELTA_COMPLETE = "BOX-4", "snapshot, or cursor state plus delta, equals the server's state";
     REMOVALS_BOUNDED = "BOX-5", "the ring of removals stays within its bound";
     PENDING_HONEST = "BOX-6", "a box is pending exactly while a change it did not make itself is unconfirmed";
+    THREE_GUESSES = "DEV-1", "at most three guesses at a device's PAP are judged wrong in one round";
+    LOCKED_IS_LOCKED = "DEV-2", "while a device is locked no PAP is accepted, not even the right one";
+    BLOCKED_STAYS = "DEV-3", "a blocked device is left only by a reset";
+    COUNTS_STAY = "DEV-4", "what a device is made of anew from its events has the same counts and times";
+    PAP_WHILE_NEEDED = "DEV-5", "a device has a PAP exactly until it is completely provisioned";
 }

@@ -107,6 +107,7 @@ shapes! {
     TimeGiven, "RFC 3339 with any offset, not before 1970", known(KnownFormat::DateTime).examples(["2100-01-01T00:00:00Z"]);
     Zone, "The name of an IANA time zone, such as Europe/Rome",
         pattern("^[A-Za-z0-9_+/-]+$").max_length(Some(64)).format(Some(SchemaFormat::Custom("iana-time-zone".into()))).examples(["Europe/Rome"]);
+    Whole32, "A whole number of 32 bits", whole(0).maximum(Some(u32::MAX as usize));
     Whole64, "A whole number of 64 bits", whole(0);
     FromOne64, "A whole number of 64 bits, from 1", whole(1);
     FeedPlace, "A cursor of the feed", pattern("^[0-9]{1,19}-[0-9]{1,19}-[0-9]{1,9}(-[0-9]{1,9})?$").examples(["1-4711-3"]);

@@ -3,7 +3,7 @@
 use super::state::organisation::{Command, Event};
 use crate::kernel::{Codec, Effects, MailCopy, MailId, MailName, MailTrouble, OrgId, RowSpace, UnixMillis};
 use minicbor::{Decode, Encode};
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 /// What an organisation receives. Stored in no outbox, but read like any message: numbers are append-only.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -11,6 +11,22 @@ pub enum OrganisationMessage {
     /// From the post.
     #[n(0)]
     MailDied(#[n(0)] DeadMail),
+    /// From a device: its PAP was right, and its own last request came from there.
+    #[n(1)]
+    PhoneTrusted {
+        #[n(0)]
+        address: IpAddr,
+        #[n(1)]
+        at: UnixMillis,
+    },
+    /// From a device: it was provisioned from there.
+    #[n(2)]
+    PhoneProvisioned {
+        #[n(0)]
+        address: IpAddr,
+        #[n(1)]
+        at: UnixMillis,
+    },
 }
 
 /// A mail that could not be brought. Stands in an event: ids and numbers only.

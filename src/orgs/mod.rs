@@ -19,6 +19,7 @@ pub use rows::{OrganisationRow, PersonRow, ProfilePlain, TokenRow};
 pub use state::{
     organisation::{self, Organisation, OrganisationView},
     person::{self, Person},
+    phones::{Network, PbxSettings, Permanent, Phones, PhonesCommand, PhonesEvent, Temporary},
     token::{self, ApiToken, TokenView},
 };
 pub use words::{Language, MailChoice, Mark, Role, Scope, Scopes};

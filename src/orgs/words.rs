@@ -78,10 +78,30 @@ pub enum Scope {
     BoxesWrite = 3,
     #[serde(rename = "audit:read")]
     AuditRead = 4,
+    #[serde(rename = "devices:read")]
+    DevicesRead = 5,
+    #[serde(rename = "devices:write")]
+    DevicesWrite = 6,
+    /// Shows PAPs.
+    #[serde(rename = "devices:pap")]
+    DevicesPap = 7,
+    /// For a telephone system that takes PAPs.
+    #[serde(rename = "devices:authenticate")]
+    DevicesAuthenticate = 8,
 }
 
 impl Scope {
-    pub const ALL: [Self; 5] = [Self::Operator, Self::OrgAdmin, Self::BoxesRead, Self::BoxesWrite, Self::AuditRead];
+    pub const ALL: [Self; 9] = [
+        Self::Operator,
+        Self::OrgAdmin,
+        Self::BoxesRead,
+        Self::BoxesWrite,
+        Self::AuditRead,
+        Self::DevicesRead,
+        Self::DevicesWrite,
+        Self::DevicesPap,
+        Self::DevicesAuthenticate,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -90,6 +110,10 @@ impl Scope {
             Self::BoxesRead => "boxes:read",
             Self::BoxesWrite => "boxes:write",
             Self::AuditRead => "audit:read",
+            Self::DevicesRead => "devices:read",
+            Self::DevicesWrite => "devices:write",
+            Self::DevicesPap => "devices:pap",
+            Self::DevicesAuthenticate => "devices:authenticate",
         }
     }
 }
@@ -102,7 +126,7 @@ pub struct Scopes(#[n(0)] u32);
 impl Scopes {
     /// What an organisation's first token may do: everything of the organisation.
     pub fn of_organisation() -> Self {
-        [Scope::OrgAdmin, Scope::BoxesRead, Scope::BoxesWrite, Scope::AuditRead].into_iter().collect()
+        Scope::ALL.into_iter().filter(|scope| *scope != Scope::Operator).collect()
     }
 
     pub fn has(self, scope: Scope) -> bool {

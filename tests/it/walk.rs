@@ -42,7 +42,11 @@ fn things_of(org: &Org) -> Objects {
     assert_eq!(actual.outcomes(), ["ignored key_not_in_bin"], "makes conflict 1");
     let webhook = org.client.post("/webhooks", &json!({"url": "https://nowhere.invalid/", "types": ["none"]})).is(201);
     let webhook = string(&webhook, "webhook");
+    let device = org.client.post("/devices", &json!({"mac": "000413abcdef", "vendor": "snom"})).is(201);
+    let entry = org.client.post("/phones/whitelist", &json!({"network": "192.0.2.0/24"})).is(201);
     Objects(vec![
+        ("device", string(&device, "device")),
+        ("entry", entry["entry"].to_string()),
         ("organisation", org.id.clone()),
         ("person", person),
         ("token_id", token["token_id"].as_str().unwrap().to_owned()),
@@ -62,6 +66,8 @@ fn unknown_things() -> Objects {
     let id = |prefix: &str| format!("{prefix}_{NOTHING}");
     Objects(vec![
         ("organisation", id("org")),
+        ("device", id("dev")),
+        ("entry", "99".to_owned()),
         ("person", id("per")),
         ("token_id", id("tok")),
         ("box", id("box")),
@@ -89,7 +95,11 @@ fn body_for(route: &Route, person: &str) -> Option<Value> {
 
 fn ask(client: &Client, route: &Route, path: &str, person: &str) -> Answer {
     let body = body_for(route, person).map(|body| body.to_string());
-    let headers: &[_] = if path.ends_with("/bulk") { &[("content-type", "application/x-ndjson")] } else { &[] };
+    let headers: &[_] = if path.ends_with("/bulk") || path.ends_with("/import") {
+        &[("content-type", "application/x-ndjson")]
+    } else {
+        &[]
+    };
     client.send(route.method.as_str(), path, headers, body.as_ref().map(|body| body.as_bytes()))
 }
 
@@ -115,6 +125,9 @@ fn everything(org: &Org, objects: &Objects) -> Vec<String> {
         "/keys".to_owned(),
         "/conflicts".to_owned(),
         "/webhooks".to_owned(),
+        "/devices".to_owned(),
+        "/phones/whitelist".to_owned(),
+        "/phones/settings".to_owned(),
     ];
     paths.iter().map(|path| org.client.get(path).is(200).to_string()).collect()
 }
@@ -247,7 +260,7 @@ fn a_token_that_holds_no_more_is_no_token() {
     let org = rig.org();
     let objects = things_of(&org);
     let person = objects.of("person");
-    let all = json!(["org:admin", "boxes:read", "boxes:write", "audit:read"]);
+    let all = json!(["org:admin", "boxes:read", "boxes:write", "audit:read", "devices:write"]);
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(700);
     let short = json!({"label": "short", "scopes": all, "expires_at": soon.to_string()});
     let expired = org.client.post("/tokens", &short).is(201);

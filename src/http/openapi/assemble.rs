@@ -31,6 +31,8 @@ const TAGS: &[(&str, &str)] = &[
     ("keys", "Keys on their fobs"),
     ("accesses", "Who may pick up what, and when"),
     ("conflicts", "Journal entries that did not fit"),
+    ("devices", "Desk phones: set-up, authentication, state"),
+    ("phones", "What holds for all phones of an organisation"),
     ("webhooks", "Where events are sent, and how that goes"),
     ("events", "Everything that happens in an organisation, in order"),
     ("audit", "Who did what, when, from where; and what was refused"),

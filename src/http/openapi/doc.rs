@@ -26,6 +26,10 @@ pub struct Doc {
     pub(super) answer: Option<Put>,
     /// The answer shows an entity tag.
     pub(super) tagged: bool,
+    /// It is a change, and its answer shows none.
+    pub(super) untagged: bool,
+    /// The one media type of an answer that is no JSON.
+    pub(super) text: Option<&'static str>,
     /// Headers of the request, each with a sentence.
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// Other media types of the answer, which `Accept` asks for.
@@ -46,6 +50,8 @@ impl Doc {
             status: 200,
             answer: None,
             tagged: false,
+            untagged: false,
+            text: None,
             headers: &[],
             also: &[],
             rows: None,
@@ -87,6 +93,18 @@ impl Doc {
     pub const fn shows<T: ToSchema>(mut self) -> Self {
         self.tagged = true;
         self.answers::<T>()
+    }
+
+    /// 200 with text in this media type.
+    pub const fn text(mut self, media_type: &'static str) -> Self {
+        self.text = Some(media_type);
+        self
+    }
+
+    /// What is changed has no tag that the answer could show.
+    pub const fn untagged(mut self) -> Self {
+        self.untagged = true;
+        self
     }
 
     /// 200 with a line about each row of many.

@@ -7,7 +7,10 @@ use crate::{
         Bulk, Code, PageQuery,
         routes::{Guard, Route},
     },
-    kernel::{AccessId, BoxId, KeyId, MailId, OrgId, PersonId, TokenId, WebhookId, schema::Whole64},
+    kernel::{
+        AccessId, BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, TokenId, WebhookId,
+        schema::{Whole32, Whole64},
+    },
     operations::backup::BackupName,
 };
 use actix_web::http::Method;
@@ -37,6 +40,8 @@ const PARAMETERS: &[Named] = &[
     ("access", Schemas::request::<AccessId>, "The access"),
     ("mail", Schemas::request::<MailId>, "The mail"),
     ("webhook", Schemas::request::<WebhookId>, "The webhook"),
+    ("device", Schemas::request::<DeviceId>, "The device"),
+    ("entry", Schemas::request::<Whole32>, "The entry's number"),
     ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
     ("name", Schemas::request::<BackupName>, "The backup"),
     ("seq", Schemas::request::<Whole64>, "The conflict's number at its box"),
@@ -168,6 +173,9 @@ fn success(route: &Route, schemas: &mut Schemas) -> Response {
     if route.doc.rows.is_some() {
         return ROWS_TYPES.iter().fold(response, |response, media_type| response.content(*media_type, text())).build();
     }
+    if let Some(media_type) = route.doc.text {
+        return response.content(media_type, text()).build();
+    }
     let Some(put) = route.doc.answer else { return response.build() };
     let json = response.content("application/json", Content::new(Some(put(schemas))));
     route.doc.also.iter().fold(json, |response, media_type| response.content(*media_type, text())).build()
@@ -229,7 +237,8 @@ fn is_change(route: &Route) -> bool {
 
 /// Whether an answer shows a tag. Rows of many, what is gone and what is only begun have none.
 fn is_tagged(route: &Route) -> bool {
-    let of_one = route.doc.rows.is_none() && route.doc.status != 202 && route.method != Method::DELETE;
+    let of_one =
+        !route.doc.untagged && route.doc.rows.is_none() && route.doc.status != 202 && route.method != Method::DELETE;
     route.doc.tagged || is_change(route) && of_one
 }
 

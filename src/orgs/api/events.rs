@@ -3,7 +3,7 @@
 
 use crate::{
     kernel::{Codec, EventView, UnixMillis},
-    orgs::{organisation, person, token},
+    orgs::{PhonesEvent, organisation, person, token},
     store::StoredRecord,
 };
 use serde_json::json;
@@ -54,9 +54,37 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
         ),
         Event::MailResent { id } => ("organisations.mail_resent", json!({ "mail": id })),
         Event::MailGivenUp { id } => ("organisations.mail_given_up", json!({ "mail": id })),
+        Event::Phones(event) => phones(event),
         Event::MailsChosen { choice } => ("organisations.mails_chosen", json!({ "mails": choice })),
     };
     EventView::new(name, data)
+}
+
+fn phones(event: &PhonesEvent) -> (&'static str, serde_json::Value) {
+    match event {
+        // The path itself is a secret.
+        PhonesEvent::PathMade { salt: _ } => ("organisations.phones_path_made", json!({})),
+        PhonesEvent::Set(pbx) => (
+            "organisations.phones_set",
+            json!({
+                "registrar": pbx.registrar, "registrar_port": pbx.registrar_port,
+                "emergency_numbers": pbx.emergency_numbers, "authentication_number": pbx.authentication_number,
+            }),
+        ),
+        PhonesEvent::Allowed(entry) => (
+            "organisations.whitelisted",
+            json!({ "entry": entry.entry, "network": entry.network.to_string(), "note": entry.note }),
+        ),
+        PhonesEvent::Revoked { entry } => ("organisations.whitelist_revoked", json!({ "entry": entry })),
+        PhonesEvent::AllowedFor(entry) => (
+            "organisations.whitelisted_for",
+            json!({ "entry": entry.entry, "address": entry.address, "until": entry.until.to_rfc3339() }),
+        ),
+        PhonesEvent::Extended { entry, until } => {
+            ("organisations.whitelist_extended", json!({ "entry": entry, "until": until.to_rfc3339() }))
+        }
+        PhonesEvent::Exported => ("organisations.devices_exported", json!({})),
+    }
 }
 
 pub(crate) fn person(event: &person::Event) -> EventView {

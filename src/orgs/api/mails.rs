@@ -148,9 +148,11 @@ async fn tell(ask: &Ask, command: Command) -> Result<u64, Problem> {
     ask.tell_once::<Organisation>(of.at(of), command, refused).await
 }
 
-pub(super) fn refused(refusal: Refusal) -> Problem {
+pub(crate) fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NotFound | Refusal::MailNotFound => Code::NotFound.into(),
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
+        Refusal::WhitelistEntryNotFound => Problem::detailed(Code::NotFound, "no such entry"),
+        Refusal::WhitelistFull => Code::WhitelistFull.into(),
     }
 }

@@ -2,4 +2,5 @@
 
 pub mod organisation;
 pub mod person;
+pub mod phones;
 pub mod token;

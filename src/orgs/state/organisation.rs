@@ -9,6 +9,7 @@ use crate::{
     orgs::{
         effects,
         mails::{DeadLetter, DeadMail, OrganisationMessage},
+        state::phones::{Phones, PhonesCommand, PhonesEvent, PhonesRefusal},
         words::{Language, MailChoice},
     },
 };
@@ -56,6 +57,8 @@ pub struct Details {
     /// Of the last change of these.
     #[cbor(n(7), default)]
     pub changed: u64,
+    #[cbor(n(40), default)]
+    pub phones: Phones,
 }
 
 /// How long history may be kept.
@@ -98,6 +101,7 @@ pub enum Command {
     KeepHistory {
         days: Option<u32>,
     },
+    Phones(PhonesCommand),
     /// To the system organisation: this one goes, with all that is its own.
     Erase {
         organisation: OrgId,
@@ -179,6 +183,8 @@ pub enum Event {
         #[n(0)]
         choice: MailChoice,
     },
+    #[n(40)]
+    Phones(#[n(0)] PhonesEvent),
     #[n(30)]
     HistoryDaysSet {
         #[n(0)]
@@ -213,6 +219,7 @@ impl Event {
             | Self::MailResent { .. }
             | Self::MailGivenUp { .. }
             | Self::Operated(_)
+            | Self::Phones(_)
             | Self::ErasureBegun { .. }
             | Self::ErasureDone { .. } => false,
         }
@@ -225,6 +232,17 @@ pub enum Refusal {
     NotFound,
     AlreadyExists,
     MailNotFound,
+    WhitelistEntryNotFound,
+    WhitelistFull,
+}
+
+impl From<PhonesRefusal> for Refusal {
+    fn from(refusal: PhonesRefusal) -> Self {
+        match refusal {
+            PhonesRefusal::NoEntry => Self::WhitelistEntryNotFound,
+            PhonesRefusal::Full => Self::WhitelistFull,
+        }
+    }
 }
 
 impl Machine for Organisation {
@@ -260,9 +278,13 @@ impl Machine for Organisation {
                 Command::Change { .. }
                 | Command::ChooseMails { .. }
                 | Command::MailDied(_)
+                | Command::Phones(_)
                 | Command::KeepHistory { .. },
                 None,
             ) => return Err(Refusal::NotFound),
+            (Command::Phones(command), Some(known)) => {
+                known.phones.decide(command, cx.now, |event| events.push(Event::Phones(event)))?;
+            }
             (Command::ChooseMails { conflicts, guarantee }, Some(known)) => {
                 let choice = MailChoice {
                     conflicts: conflicts.unwrap_or(known.mails.conflicts),
@@ -336,8 +358,10 @@ impl Machine for Organisation {
                     mails: MailChoice::default(),
                     history_days: None,
                     changed: stamp.revision,
+                    phones: Phones::default(),
                 });
             }
+            (Event::Phones(event), Some(known)) => known.phones.apply(event, stamp),
             (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
             (Event::MailResent { id } | Event::MailGivenUp { id }, _) => self.dead_mails.retain(|dead| dead != id),
             (Event::MailsChosen { choice }, Some(known)) => known.mails = *choice,
@@ -355,6 +379,7 @@ impl Machine for Organisation {
                 | Event::LanguageChanged { .. }
                 | Event::ZoneChanged { .. }
                 | Event::MailsChosen { .. }
+                | Event::Phones(_)
                 | Event::HistoryDaysSet { .. },
                 None,
             ) => {}
@@ -375,8 +400,15 @@ impl Machine for Organisation {
     }
 
     fn message(incoming: Incoming<'_>) -> Result<Command, String> {
-        let OrganisationMessage::MailDied(mail) = OrganisationMessage::decode_from(incoming.body)?;
-        Ok(Command::MailDied(Box::new(mail)))
+        Ok(match OrganisationMessage::decode_from(incoming.body)? {
+            OrganisationMessage::MailDied(mail) => Command::MailDied(Box::new(mail)),
+            OrganisationMessage::PhoneTrusted { address, at } => {
+                Command::Phones(PhonesCommand::Trusted { address, at })
+            }
+            OrganisationMessage::PhoneProvisioned { address, at } => {
+                Command::Phones(PhonesCommand::Provisioned { address, at })
+            }
+        })
     }
 
     fn view(&self) -> Option<OrganisationView> {

@@ -82,6 +82,14 @@ class World:
             self.ask(self.token, "POST", f"/api/v1/webhooks/{webhook}/test", {})
         return webhook
 
+    def new_device(self):
+        mac = f"000413{self.number():06x}"
+        return self.ask(self.token, "POST", "/api/v1/devices", {"mac": mac, "vendor": "snom"})["device"]
+
+    def new_whitelist_entry(self):
+        network = f"10.{self.number() >> 8 & 255}.{self.number() & 255}.1"
+        return str(self.ask(self.token, "POST", "/api/v1/phones/whitelist", {"network": network})["entry"])
+
     def new_backup(self):
         """One that is finished; there is one at a time."""
         name = f"backup-{self.number()}"

@@ -1,0 +1,365 @@
+//! A phone's own request: which file, for whom, and how much of it.
+
+use super::{
+    digest::{self, Request, Shown},
+    door::{Door, is_path_of, org_of_path},
+    mac::Mac,
+    provisioning::{Account, Credential, File, Pbx, Phone, RenderError, Rendered, Shows, Trust, Unknown, Wanted},
+    rows::{AccountsPlain, DeviceRow},
+    state::{Command, Device, Refusal, Told},
+    trust,
+    words::{self, CONTACT_AGAIN, CONTACT_CHANGED, Contact, FILE_MAX, Salt, USER_AGENT_MAX, Why},
+};
+use crate::{
+    http::{Ask, Code, Problem},
+    kernel::{Codec, DeviceId, KeyedHash, OrgId, RowSpace, UnixMillis, VaultField},
+    metrics,
+    orgs::{Organisation, OrganisationView},
+    store::{Db, Keyring, StoreError, keys},
+};
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+
+/// What a phone asks.
+pub struct Fetch {
+    /// The organisation's part of the path.
+    pub path: String,
+    /// What follows it, as it was sent.
+    pub rest: String,
+    pub query: Option<String>,
+    pub method: &'static str,
+    /// Path and query as they were sent.
+    pub target: String,
+    pub user_agent: Option<String>,
+    pub authorization: Option<Vec<u8>>,
+}
+
+/// What it gets.
+pub enum Served {
+    File(Body),
+    /// It is to show its credential.
+    Challenge(Vec<String>),
+    /// What it has put here.
+    Taken,
+}
+
+pub struct Body {
+    pub content_type: &'static str,
+    pub bytes: Vec<u8>,
+    /// To be told when the last byte was sent to a GET.
+    pub then: Option<Delivery>,
+}
+
+/// The file that holds a device's credential is on its way.
+pub struct Delivery {
+    device: DeviceId,
+    org: OrgId,
+    salt: Salt,
+    why: Why,
+}
+
+/// How a phone shows who it is besides `Authorization`.
+enum Way<'a> {
+    Plain,
+    /// It is asked for its credential.
+    Asked,
+    Key(&'a str),
+}
+
+/// Takes what stands between the organisation and the file.
+fn way(rest: &str) -> (Way<'_>, &str) {
+    let rest = rest.trim_start_matches('/');
+    if let Some(file) = rest.strip_prefix("auth/") {
+        return (Way::Asked, file);
+    }
+    match rest.strip_prefix("key-").and_then(|rest| rest.split_once('/')) {
+        Some((key, file)) => (Way::Key(key), file),
+        None => (Way::Plain, rest),
+    }
+}
+
+fn refused(_: Refusal) -> Problem {
+    Code::NotFound.into()
+}
+
+/// The organisation of a path.
+pub(super) async fn organisation(ask: &Ask, path: &str) -> Result<(OrgId, Arc<OrganisationView>), Problem> {
+    let org = org_of_path(path).ok_or(Code::NotFound)?;
+    let view = ask.engine.view::<Organisation>(org.at(org)).await?;
+    let view = view.filter(|view| is_path_of(ask.engine.keys(), org, &view.phones, path));
+    view.map(|view| (org, view)).ok_or_else(|| Code::NotFound.into())
+}
+
+pub async fn serve(ask: &Rc<Ask>, door: &Arc<Door>, fetch: Fetch) -> Result<Served, Problem> {
+    let (org, view) = organisation(ask, &fetch.path).await?;
+    let (way, file) = way(&fetch.rest);
+    let wanted = match Wanted::parse(file, fetch.query.as_deref(), fetch.user_agent.as_deref()) {
+        Ok(wanted) => wanted,
+        Err(Unknown::Name) => return Err(Code::NotFound.into()),
+        Err(Unknown::Contradiction { asked, told }) => {
+            ::metrics::counter!(metrics::PHONES_CONTRADICTED).increment(1);
+            tracing::warn!(%asked, %told, "a phone asked for another one's configuration");
+            return Err(Code::MacContradicted.into());
+        }
+    };
+    if fetch.method == "PUT" {
+        return if wanted.file == File::Upload { Ok(Served::Taken) } else { Err(Code::MethodNotAllowed.into()) };
+    }
+    if matches!(wanted.file, File::Absent | File::Upload) {
+        return Err(Code::NotFound.into());
+    }
+    let now = ask.now();
+    let request = Request { method: fetch.method, target: &fetch.target, basic_allowed: door.basic_allowed };
+    let keys = ask.engine.keys();
+    let header = fetch.authorization.as_deref();
+    let shown = match way {
+        Way::Key(key) => Shown::Key(key),
+        Way::Plain | Way::Asked => Shown::read(header, &request, keys, org, now),
+    };
+    if let (Way::Asked, Shown::Nothing | Shown::Stale) = (&way, &shown) {
+        let nonce = digest::nonce(keys, org, now);
+        let stale = matches!(shown, Shown::Stale);
+        return Ok(Served::Challenge(digest::challenges(&nonce, stale, door.basic_allowed)));
+    }
+    let base = match &way {
+        Way::Asked => format!("{}/auth/", door.provisioning_url(&fetch.path)),
+        Way::Key(key) => format!("{}/key-{key}/", door.provisioning_url(&fetch.path)),
+        Way::Plain => format!("{}/", door.provisioning_url(&fetch.path)),
+    };
+    let asked = Asked { org, view, wanted, base, shown, path: fetch.path.clone(), name: file.to_owned() };
+    match asked.wanted.file {
+        File::Device(mac) => asked.device(ask, door, &fetch, mac, now).await,
+        _ => asked.common(ask, door).await,
+    }
+}
+
+/// A request that names a file.
+struct Asked<'a> {
+    org: OrgId,
+    view: Arc<OrganisationView>,
+    wanted: Wanted,
+    /// Where the phone is to ask for the files that this one names.
+    base: String,
+    shown: Shown<'a>,
+    path: String,
+    name: String,
+}
+
+/// What is written into a file, as it is handed to a thread that reads.
+struct Writing {
+    door: Arc<Door>,
+    view: Arc<OrganisationView>,
+    wanted: Wanted,
+    mac: Mac,
+    base: String,
+    label: String,
+}
+
+impl Writing {
+    fn rendered(&self, trust: Trust<'_>) -> Result<Rendered, RenderError> {
+        let pbx = &self.view.phones.pbx;
+        let settings = &self.door.settings;
+        let phone = Phone {
+            mac: self.mac,
+            label: &self.label,
+            language: self.view.language,
+            zone: &self.view.zone,
+            base_url: &self.base,
+            poll_s: match trust {
+                Trust::Full { .. } => settings.full_poll_s,
+                Trust::Minimal { .. } => settings.minimal_poll_s,
+            },
+            pbx: Pbx {
+                registrar: &pbx.registrar,
+                registrar_port: pbx.registrar_port,
+                emergency_numbers: &pbx.emergency_numbers,
+                authentication_number: &pbx.authentication_number,
+            },
+            trust,
+        };
+        self.door.templates.device(self.wanted.vendor, self.wanted.model.as_ref(), &phone)
+    }
+
+    fn minimal(&self, keys: &dyn KeyedHash, org: OrgId) -> Result<Rendered, RenderError> {
+        let (user, password) = words::derived_account(keys, org, self.mac);
+        self.rendered(Trust::Minimal { user: &user, password: &password })
+    }
+}
+
+fn unrendered(error: RenderError) -> Problem {
+    match error {
+        RenderError::NoFile(_) => Code::NotFound.into(),
+        error => {
+            tracing::error!(%error, "a phone's file cannot be made");
+            Code::Internal.into()
+        }
+    }
+}
+
+impl Asked<'_> {
+    fn writing(&self, door: &Arc<Door>, mac: Mac) -> Writing {
+        Writing {
+            door: Arc::clone(door),
+            view: Arc::clone(&self.view),
+            wanted: self.wanted.clone(),
+            mac,
+            base: self.base.clone(),
+            label: String::new(),
+        }
+    }
+
+    /// A file that every phone may have.
+    async fn common(self, ask: &Ask, door: &Arc<Door>) -> Result<Served, Problem> {
+        let (door, wanted, base) = (Arc::clone(door), self.wanted, self.base);
+        let rendered = ask.engine.with_db(move |_, _| Ok(door.templates.common(&wanted, &base))).await?;
+        let Rendered { content_type, body } = rendered.map_err(unrendered)?;
+        Ok(Served::File(Body { content_type, bytes: body, then: None }))
+    }
+
+    async fn device(
+        self,
+        ask: &Rc<Ask>,
+        door: &Arc<Door>,
+        fetch: &Fetch,
+        mac: Mac,
+        now: UnixMillis,
+    ) -> Result<Served, Problem> {
+        let org = self.org;
+        let (device, row) = ask.engine.with_db(move |db, keys| find(db, keys, org, mac)).await?;
+        let keys = ask.engine.keys();
+        let salts = row.as_ref().map_or([None; 2], |row| [row.credential, row.previous]);
+        let shown = trust::shown_credential(keys, device, mac, salts, &self.shown);
+        let why = row.as_ref().and_then(|row| trust::why(row, &self.view.phones, ask.from, shown, now));
+        let Some((row, why)) = row.as_ref().zip(why) else {
+            // For a MAC that nobody has set up all is the same, and nobody notes it.
+            let mut writing = self.writing(door, mac);
+            writing.base = format!("{}/", door.provisioning_url(&self.path));
+            let rendered = ask.engine.with_db(move |_, keys| Ok(writing.minimal(keys, org))).await?;
+            let Rendered { content_type, body } = rendered.map_err(unrendered)?;
+            if let (Some(row), Some(from)) = (&row, ask.from) {
+                door.saw(device, from.to_canonical());
+                self.note(ask, device, row, fetch, false, now);
+            }
+            count("minimal");
+            return Ok(Served::File(Body { content_type, bytes: body, then: None }));
+        };
+        let salt = match row.credential {
+            Some(salt) => salt,
+            None => admitted(ask, device, org).await?,
+        };
+        if row.previous.is_some() && shown == row.credential {
+            tell_later(ask, device, org, Command::Used { salt }, false);
+        }
+        self.note(ask, device, row, fetch, true, now);
+        let mut writing = self.writing(door, mac);
+        let url = door.provisioning_url(&self.path);
+        writing.base = match self.wanted.vendor.shows() {
+            Shows::Password | Shows::Digest => format!("{url}/auth/"),
+            Shows::Path => format!("{url}/key-{}/", words::credential(keys, device, salt).as_str()),
+        };
+        writing.label = row.description.label.to_string();
+        writing.wanted.model = writing.wanted.model.take().or_else(|| row.description.model.clone());
+        let rendered = ask.engine.with_db(move |db, keys| full(db, keys, &writing, device.at(org), device, salt));
+        let Rendered { content_type, body } = rendered.await?.map_err(unrendered)?;
+        count("full");
+        let is_open = !row.authentication.is_done() && fetch.method == "GET";
+        let then = is_open.then_some(Delivery { device, org, salt, why });
+        Ok(Served::File(Body { content_type, bytes: body, then }))
+    }
+
+    /// Remembers a contact, if it says something new: polling writes nothing.
+    fn note(&self, ask: &Rc<Ask>, device: DeviceId, row: &DeviceRow, fetch: &Fetch, full: bool, now: UnixMillis) {
+        let Some(address) = ask.from.map(|from| from.to_canonical()) else { return };
+        let contact = Contact {
+            address,
+            user_agent: words::printable(fetch.user_agent.as_deref().unwrap_or_default(), USER_AGENT_MAX),
+            file: words::printable(&self.name, FILE_MAX),
+            full,
+        };
+        let pause = if row.contact.as_ref() == Some(&contact) { CONTACT_AGAIN } else { CONTACT_CHANGED };
+        if row.contact.is_none() || now >= row.contact_at.plus(pause) {
+            tell_later(ask, device, self.org, Command::Seen(contact), false);
+        }
+    }
+}
+
+fn count(served: &'static str) {
+    ::metrics::counter!(metrics::PHONES_SERVED, "configuration" => served).increment(1);
+}
+
+/// The device of a MAC, and its row. Where there is none, as much is read, of one that is not there.
+pub(super) fn find(db: &Db, ring: &Keyring, org: OrgId, mac: Mac) -> Result<(DeviceId, Option<DeviceRow>), StoreError> {
+    let partition = db.partition_of(org);
+    let found = db.get(&keys::row(partition, RowSpace::DeviceMacs, org, &mac.0))?;
+    let found = found.as_deref().and_then(DeviceId::from_bytes);
+    let hash = ring.keyed_hash("devices.nobody", &[&org.to_bytes(), &mac.0]);
+    let nobody = DeviceId(hash[..16].iter().fold(0, |id, byte| id << 8 | u128::from(*byte)));
+    let device = found.unwrap_or(nobody);
+    let row = db.get(&keys::row(partition, RowSpace::Devices, org, &device.to_bytes()))?;
+    let row = row.map(|row| DeviceRow::decode_from(&row));
+    Ok((device, row.transpose().map_err(|why| StoreError::Corrupt { what: "device's row", why })?))
+}
+
+fn full(
+    db: &Db,
+    keys: &Keyring,
+    writing: &Writing,
+    subject: crate::kernel::Address,
+    device: DeviceId,
+    salt: Salt,
+) -> Result<Result<Rendered, RenderError>, StoreError> {
+    let sealed = keys.read(db, subject, VaultField::SipSecret)?.filter(|sealed| !sealed.is_empty());
+    let plain = sealed.map_or_else(|| Ok(AccountsPlain::default()), |sealed| AccountsPlain::decode_from(&sealed));
+    let plain = plain.map_err(|why| StoreError::Corrupt { what: "device's accounts", why })?;
+    let accounts: Vec<Account> = plain
+        .accounts
+        .iter()
+        .map(|account| Account {
+            display_name: account.name.clone(),
+            user: account.user.clone(),
+            authentication_user: None,
+            password: account.password.clone(),
+            registrar: None,
+        })
+        .collect();
+    let (user, password) = (writing.mac.to_string(), words::credential(keys, device, salt));
+    let credential = Credential { user: &user, password: &password };
+    Ok(writing.rendered(Trust::Full { accounts: &accounts, credential }))
+}
+
+/// A credential for a phone that is trusted without a PAP.
+async fn admitted(ask: &Ask, device: DeviceId, org: OrgId) -> Result<Salt, Problem> {
+    let salt = Salt::of(ask.engine.chance().bytes());
+    match ask.tell::<Device>(device.at(org), Command::Admit { salt }, refused).await?.answer {
+        Told::Credential(Some(salt)) => Ok(salt),
+        _ => Err(Code::Internal.into()),
+    }
+}
+
+/// How often something that must not be forgotten is tried again when the server is busy.
+const PERSISTENCE: u32 = 8;
+
+/// Tells a device something after the answer.
+fn tell_later(ask: &Rc<Ask>, device: DeviceId, org: OrgId, command: Command, must: bool) {
+    let (ask, working) = (Rc::clone(ask), ask.working());
+    tokio::task::spawn_local(async move {
+        for attempt in 0..if must { PERSISTENCE } else { 1 } {
+            if attempt > 0 {
+                tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
+            }
+            match ask.tell::<Device>(device.at(org), command.clone(), refused).await {
+                Err(problem) if problem.code() == Code::Busy => {}
+                _ => break,
+            }
+        }
+        drop(working);
+    });
+}
+
+impl Delivery {
+    /// The last byte was sent.
+    pub fn done(self, ask: &Rc<Ask>) {
+        let to: Option<IpAddr> = ask.from.map(|from| from.to_canonical());
+        let command = Command::Delivered { salt: self.salt, to, why: self.why };
+        tell_later(ask, self.device, self.org, command, true);
+    }
+}
