@@ -1,0 +1,224 @@
+//! Configurations out of templates: built in, replaceable file by file. All are tried with sample data when they are
+//! loaded, so that a broken one is found at the start and not when a phone asks.
+
+use super::{
+    Account, Credential, File, Model, Pbx, Phone, Trust, Vendor, Wanted,
+    escape::{self, Format},
+    phone::{Seen, SeenMac},
+};
+use crate::{devices::Mac, orgs::Language};
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+use std::path::Path;
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        /// File names and texts.
+        const BUILT_IN: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!("../../../config/templates/phones/", $name)))),*
+        ];
+    };
+}
+
+built_in![
+    "snom.device.xml.j2",
+    "snom.master.xml.j2",
+    "yealink.device.equals.j2",
+    "yealink.empty.equals.j2",
+    "yealink.master.equals.j2",
+];
+
+/// What is wrong with templates.
+#[derive(Debug, thiserror::Error)]
+#[error("provisioning.templates_dir: {file}: {reason}")]
+pub struct TemplateError {
+    pub file: String,
+    pub reason: String,
+}
+
+/// Why a file cannot be made. Holds no value of the phone's.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// Not one of the files that are made here.
+    #[error("there is no such file for {0}")]
+    NoFile(Vendor),
+    #[error("{0}")]
+    Template(String),
+    #[error("{0} cannot be read")]
+    Value(&'static str),
+}
+
+/// A file for a phone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    pub content_type: &'static str,
+    pub body: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub struct Templates(Environment<'static>);
+
+impl Templates {
+    /// The built-in ones, and what the folder has instead of them.
+    pub fn load(folder: Option<&Path>) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment.set_keep_trailing_newline(true);
+        // Or errors would show the values around them.
+        environment.set_debug(false);
+        environment.set_auto_escape_callback(escape::auto_escape);
+        environment.set_formatter(escape::write);
+        for filter in ["safe", "escape", "e"] {
+            environment.remove_filter(filter);
+        }
+        environment.add_filter("regex", regex_literal);
+        let broken =
+            |file: &str, error: minijinja::Error| TemplateError { file: file.to_owned(), reason: error.to_string() };
+        for (name, text) in BUILT_IN {
+            environment.add_template(name, text).map_err(|error| broken(name, error))?;
+        }
+        if let Some(folder) = folder {
+            for (name, text) in replacements(folder)? {
+                environment.add_template_owned(name.clone(), text).map_err(|error| broken(&name, error))?;
+            }
+        }
+        let templates = Self(environment);
+        templates.try_all()?;
+        Ok(templates)
+    }
+
+    fn try_all(&self) -> Result<(), TemplateError> {
+        for (name, _) in BUILT_IN {
+            let Some(format) = Format::of(name) else { continue };
+            let tried = if name.contains(".device.") {
+                let full =
+                    try_phone(Trust::Full { accounts: &sample_accounts(), credential: SAMPLE_CREDENTIAL }, |phone| {
+                        self.fill(name, format, Seen::phone(phone, format)?).map(drop)
+                    });
+                let minimal = Trust::Minimal { user: "m000413abcdef", password: "sample" };
+                full.and_then(|()| {
+                    try_phone(minimal, |phone| self.fill(name, format, Seen::phone(phone, format)?).map(drop))
+                })
+            } else {
+                self.fill(name, format, SeenBy::of(Some(SAMPLE_MAC), "https://phones.example/p/")).map(drop)
+            };
+            tried.map_err(|error| TemplateError { file: (*name).to_owned(), reason: error.to_string() })?;
+        }
+        Ok(())
+    }
+
+    /// The device's own configuration, full or minimal.
+    pub fn device(&self, vendor: Vendor, model: Option<&Model>, phone: &Phone<'_>) -> Result<Rendered, RenderError> {
+        let (name, format) = template(vendor, model, "device").ok_or(RenderError::NoFile(vendor))?;
+        self.fill(name, format, Seen::phone(phone, format)?)
+    }
+
+    /// A file without secrets: `File::Master` and `File::Empty`.
+    pub fn common(&self, wanted: &Wanted, base_url: &str) -> Result<Rendered, RenderError> {
+        let kind = match wanted.file {
+            File::Master => "master",
+            File::Empty => "empty",
+            File::Device(_) | File::Absent | File::Upload => return Err(RenderError::NoFile(wanted.vendor)),
+        };
+        let found = template(wanted.vendor, wanted.model.as_ref(), kind);
+        let (name, format) = found.ok_or(RenderError::NoFile(wanted.vendor))?;
+        self.fill(name, format, SeenBy::of(wanted.mac, base_url))
+    }
+
+    fn fill(&self, name: &str, format: Format, seen: impl Serialize) -> Result<Rendered, RenderError> {
+        let filled = self.0.get_template(name).and_then(|template| template.render(seen));
+        let body = filled.map_err(|error| RenderError::Template(error.to_string()))?.into_bytes();
+        Ok(Rendered { content_type: format.content_type(), body })
+    }
+}
+
+/// What a file sees that every phone may have.
+#[derive(Serialize)]
+struct SeenBy<'a> {
+    mac: Option<SeenMac>,
+    base_url: &'a str,
+}
+
+impl<'a> SeenBy<'a> {
+    fn of(mac: Option<Mac>, base_url: &'a str) -> Self {
+        Self { mac: mac.map(SeenMac::of), base_url }
+    }
+}
+
+/// The built-in name of a vendor's file, for a model of its own where there is one, and its format.
+fn template(vendor: Vendor, model: Option<&Model>, kind: &str) -> Option<(&'static str, Format)> {
+    let named = |start: String| BUILT_IN.iter().map(|(name, _)| *name).find(|name| name.starts_with(&start));
+    let series = model.and_then(|model| series(vendor, model)).and_then(|series| named(format!("{series}.{kind}.")));
+    let name = series.or_else(|| named(format!("{}.{kind}.", vendor.word())))?;
+    Some((name, Format::of(name)?))
+}
+
+/// Models whose files are not as the vendor's others.
+fn series(vendor: Vendor, model: &Model) -> Option<&'static str> {
+    let _ = (vendor, model);
+    None
+}
+
+/// Templates in a folder. A name that replaces nothing is a mistake.
+fn replacements(folder: &Path) -> Result<Vec<(String, String)>, TemplateError> {
+    let unreadable = |file: &Path, error: std::io::Error| TemplateError {
+        file: file.display().to_string(),
+        reason: error.to_string(),
+    };
+    let mut found = Vec::new();
+    for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
+        let path = entry.map_err(|error| unreadable(folder, error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        if !BUILT_IN.iter().any(|(known, _)| *known == name) {
+            let known: Vec<_> = BUILT_IN.iter().map(|(known, _)| *known).collect();
+            return Err(TemplateError {
+                file: name,
+                reason: format!("replaces nothing; there are {}", known.join(", ")),
+            });
+        }
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+        found.push((name, text));
+    }
+    Ok(found)
+}
+
+/// A number as a regular expression that means itself.
+fn regex_literal(number: &str) -> String {
+    number.chars().flat_map(|c| (!c.is_ascii_alphanumeric()).then_some('\\').into_iter().chain([c])).collect()
+}
+
+const SAMPLE_MAC: Mac = Mac([0x00, 0x04, 0x13, 0xab, 0xcd, 0xef]);
+const SAMPLE_CREDENTIAL: Credential<'static> = Credential { user: "000413abcdef", password: "sample" };
+
+fn sample_accounts() -> [Account; 2] {
+    let account = |user: &str| Account {
+        display_name: "Anna Rossi".to_owned(),
+        user: user.to_owned(),
+        authentication_user: None,
+        password: "sample".to_owned(),
+        registrar: None,
+    };
+    [account("201"), account("202")]
+}
+
+fn try_phone(trust: Trust<'_>, fill: impl Fn(&Phone<'_>) -> Result<(), RenderError>) -> Result<(), RenderError> {
+    let emergency_numbers = ["112".to_owned(), "118".to_owned()];
+    let pbx = Pbx {
+        registrar: "pbx.example",
+        registrar_port: 5060,
+        emergency_numbers: &emergency_numbers,
+        authentication_number: "*55",
+    };
+    for language in Language::ALL {
+        for zone in ["Europe/Rome", "UTC", "America/New_York"] {
+            let base_url = "https://phones.example/provisioning/sample/";
+            fill(&Phone { mac: SAMPLE_MAC, label: "Desk", language, zone, base_url, poll_s: 60, pbx, trust })?;
+        }
+    }
+    Ok(())
+}
