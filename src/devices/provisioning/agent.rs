@@ -32,7 +32,7 @@ fn vendor(text: &str) -> Option<Vendor> {
     } else if begins(&["filetransport poly"]) {
         Vendor::Polycom
     } else if begins(&["aastra", "mitel"]) {
-        Vendor::Mitel
+        Vendor::Aastra
     } else if begins(&["gigaset ", "maxwell ", "n510 ip pro/", "n510-ip-pro/", "n720 dm pro/", "n720-dm-pro/"]) {
         Vendor::Gigaset
     } else if begins(&["panasonic"]) {
@@ -73,7 +73,7 @@ fn model(vendor: Vendor, text: &str) -> Option<String> {
         // Model and version: `SPA-942-6.1.5(a)`.
         Vendor::Cisco => words.next()?.split_once('/')?.1.rsplit_once('-')?.0.replace('-', ""),
         Vendor::Polycom => between(words.nth(1)?, "-", "-UA/")?.replace('_', ""),
-        Vendor::Mitel => words.next()?.trim_start_matches("Aastra").trim_start_matches("Mitel").to_owned(),
+        Vendor::Aastra => words.next()?.trim_start_matches("Aastra").trim_start_matches("Mitel").to_owned(),
         Vendor::Gigaset => text
             .split_once('/')?
             .0

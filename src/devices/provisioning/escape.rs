@@ -8,6 +8,8 @@ use minijinja::{AutoEscape, Error, ErrorKind, Output, State, Value, value::Value
 pub(super) enum Format {
     /// `.xml.j2`
     Xml,
+    /// `.xmlquoted.j2`: XML whose values stand in quotation marks of their own, which cannot be written in them.
+    XmlQuoted,
     /// `.equals.j2`: `key = value`, to the end of the line.
     Equals,
     /// `.colon.j2`: `key: value`, to the end of the line.
@@ -19,11 +21,12 @@ pub(super) enum Format {
 }
 
 impl Format {
-    const ALL: [Self; 5] = [Self::Xml, Self::Equals, Self::Colon, Self::Quoted, Self::Words];
+    const ALL: [Self; 6] = [Self::Xml, Self::XmlQuoted, Self::Equals, Self::Colon, Self::Quoted, Self::Words];
 
     fn ending(self) -> &'static str {
         match self {
             Self::Xml => ".xml.j2",
+            Self::XmlQuoted => ".xmlquoted.j2",
             Self::Equals => ".equals.j2",
             Self::Colon => ".colon.j2",
             Self::Quoted => ".quoted.j2",
@@ -37,7 +40,7 @@ impl Format {
 
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Xml => "text/xml; charset=utf-8",
+            Self::Xml | Self::XmlQuoted => "text/xml; charset=utf-8",
             _ => "text/plain; charset=utf-8",
         }
     }
@@ -48,12 +51,14 @@ impl Format {
         // Phones cut blanks off both ends.
         let bare = whole && value.trim() == value;
         let fits = match self {
-            Self::Xml => whole && !value.contains(['\u{fffe}', '\u{ffff}']),
+            Self::Xml => whole && !value.contains(NO_XML),
+            Self::XmlQuoted => whole && !value.contains(NO_XML) && !value.contains('"'),
             // Yealink's own words for "back to the default" and "empty".
             Self::Equals => bare && !matches!(value, "%NULL%" | "%EMPTY%"),
             // Mitel takes quotation marks for its own, and what follows a hash for a comment.
             Self::Colon => bare && !value.contains(['"', '#']),
-            Self::Quoted => whole && !value.contains('"'),
+            // Panasonic skips lines that are longer.
+            Self::Quoted => whole && !value.contains('"') && value.len() <= 500,
             Self::Words => {
                 let word = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@:/*+~=%,!".contains(&byte);
                 !value.is_empty() && value.bytes().all(word)
@@ -62,7 +67,7 @@ impl Format {
         if !fits {
             return None;
         }
-        if self != Self::Xml {
+        if !matches!(self, Self::Xml | Self::XmlQuoted) {
             return Some(value.to_owned());
         }
         let mut out = String::with_capacity(value.len() + 8);
@@ -79,23 +84,33 @@ impl Format {
         Some(out)
     }
 
-    /// A text for people, made to fit: it may lose characters.
+    /// A text for people, made to fit: it may lose characters, and what no display shows.
     pub fn tamed(self, text: &str) -> String {
         let tame = |c: char| match c {
-            _ if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => ' ',
+            _ if c.is_control() || NO_XML.contains(&c) => ' ',
             '"' if self != Self::Xml => '\'',
             '#' if self == Self::Colon => ' ',
             _ if self == Self::Words && !c.is_ascii_alphanumeric() => '_',
             other => other,
         };
         let tamed: String = text.chars().map(tame).collect();
-        match tamed.trim() {
+        let cut: String = tamed.trim().chars().take(LONGEST_TEXT_CHARS).collect();
+        match cut.trim_end() {
             "" => "-".to_owned(),
             "%NULL%" | "%EMPTY%" if self == Self::Equals => "-".to_owned(),
             text => text.to_owned(),
         }
     }
+
+    pub fn with_line_ends(self, text: String) -> String {
+        if self == Self::Quoted { text.replace('\n', "\r\n") } else { text }
+    }
 }
+
+const LONGEST_TEXT_CHARS: usize = 64;
+
+/// What XML has no way to write, besides control characters.
+const NO_XML: [char; 2] = ['\u{fffe}', '\u{ffff}'];
 
 /// The name under which minijinja carries a format.
 pub(super) fn auto_escape(template: &str) -> AutoEscape {

@@ -55,8 +55,8 @@ pub(super) fn vendor_by_name(name: &str) -> Option<Vendor> {
         "cfg" if begins("y00000000") => Vendor::Yealink,
         "cfg" if begins("spa") => Vendor::Cisco,
         "cfg" if begins("kx-") || mac_after(name, "config").is_some() => Vendor::Panasonic,
-        "cfg" if begins("mn_") || matches!(stem, "aastra" | "startup") => Vendor::Mitel,
-        "tuz" => Vendor::Mitel,
+        "cfg" if begins("mn_") || matches!(stem, "aastra" | "startup") => Vendor::Aastra,
+        "tuz" => Vendor::Aastra,
         "cfg" if begins("f0") => Vendor::Fanvil,
         _ if begins(COMMON) || mac_after(name, "device-").is_some() => Vendor::Polycom,
         "cfg" | "xml" if matches!(suffix(name)?, "-phone.cfg" | "-web.cfg" | "-license.cfg" | "-directory.xml") => {
@@ -82,7 +82,7 @@ pub(super) fn meant(vendor: Vendor, name: &str, queried: Option<Mac>) -> Meant {
         Vendor::Grandstream => grandstream(name),
         Vendor::Cisco => cisco(name, queried),
         Vendor::Polycom => polycom(name),
-        Vendor::Mitel => mitel(name),
+        Vendor::Aastra => aastra(name),
         Vendor::Gigaset => gigaset(name),
         Vendor::Panasonic => panasonic(name),
         Vendor::Fanvil => fanvil(name),
@@ -180,7 +180,7 @@ fn polycom(name: &str) -> Option<Meant> {
 }
 
 /// `startup.cfg` or `aastra.cfg`, `<model>.cfg`, `<MAC>.cfg`. `MN_<MAC>.cfg` is for another protocol than SIP.
-fn mitel(name: &str) -> Option<Meant> {
+fn aastra(name: &str) -> Option<Meant> {
     if let Some((mac, rest)) = mac_after(name, "") {
         return Some(Meant::about(if rest == ".cfg" { File::Device(mac) } else { File::Absent }, mac));
     }

@@ -4,11 +4,14 @@ mod agent;
 mod escape;
 mod files;
 mod phone;
+mod seen;
 mod templates;
+#[cfg(test)]
+mod tests;
 mod vendor;
 mod wanted;
 
 pub use phone::{Account, Credential, Pbx, Phone, Trust};
-pub use templates::{RenderError, Rendered, TemplateError, Templates};
-pub use vendor::{Model, ModelError, Vendor, VendorError};
+pub use templates::{RenderError, Rendered, TemplateError, Templates, fits};
+pub use vendor::{Model, ModelError, Shows, Vendor, VendorError};
 pub use wanted::{File, Unknown, Wanted};

@@ -4,7 +4,7 @@
 use super::{
     Account, Credential, File, Model, Pbx, Phone, Trust, Vendor, Wanted,
     escape::{self, Format},
-    phone::{Seen, SeenMac},
+    seen::{Seen, SeenMac},
 };
 use crate::{devices::Mac, orgs::Language};
 use minijinja::{Environment, UndefinedBehavior};
@@ -21,6 +21,20 @@ macro_rules! built_in {
 }
 
 built_in![
+    "aastra.device.colon.j2",
+    "aastra.master.colon.j2",
+    "cisco.device.xml.j2",
+    "cisco.master.xml.j2",
+    "fanvil.device.xml.j2",
+    "gigaset.device.xmlquoted.j2",
+    "grandstream.device.xml.j2",
+    "htek.device.xml.j2",
+    "panasonic.device.quoted.j2",
+    "panasonic.master.quoted.j2",
+    "patton.device.words.j2",
+    "polycom.device.xml.j2",
+    "polycom.empty.xml.j2",
+    "polycom.master.xml.j2",
     "snom.device.xml.j2",
     "snom.master.xml.j2",
     "yealink.device.equals.j2",
@@ -59,8 +73,8 @@ pub struct Rendered {
 pub struct Templates(Environment<'static>);
 
 impl Templates {
-    /// The built-in ones, and what the folder has instead of them.
-    pub fn load(folder: Option<&Path>) -> Result<Self, TemplateError> {
+    /// The built-in ones, and what the folder has instead of them; without a name there is no folder.
+    pub fn load(folder: &Path) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_trim_blocks(true);
@@ -74,12 +88,13 @@ impl Templates {
             environment.remove_filter(filter);
         }
         environment.add_filter("regex", regex_literal);
+        environment.add_filter("hex", hex);
         let broken =
             |file: &str, error: minijinja::Error| TemplateError { file: file.to_owned(), reason: error.to_string() };
         for (name, text) in BUILT_IN {
             environment.add_template(name, text).map_err(|error| broken(name, error))?;
         }
-        if let Some(folder) = folder {
+        if !folder.as_os_str().is_empty() {
             for (name, text) in replacements(folder)? {
                 environment.add_template_owned(name.clone(), text).map_err(|error| broken(&name, error))?;
             }
@@ -91,28 +106,57 @@ impl Templates {
 
     fn try_all(&self) -> Result<(), TemplateError> {
         for (name, _) in BUILT_IN {
-            let Some(format) = Format::of(name) else { continue };
+            let (vendor, format) = named(name).ok_or_else(|| TemplateError {
+                file: (*name).to_owned(),
+                reason: "is not named <vendor>.<device|master|empty>.<format>.j2".to_owned(),
+            })?;
             let tried = if name.contains(".device.") {
-                let full =
-                    try_phone(Trust::Full { accounts: &sample_accounts(), credential: SAMPLE_CREDENTIAL }, |phone| {
-                        self.fill(name, format, Seen::phone(phone, format)?).map(drop)
-                    });
-                let minimal = Trust::Minimal { user: "m000413abcdef", password: "sample" };
-                full.and_then(|()| {
-                    try_phone(minimal, |phone| self.fill(name, format, Seen::phone(phone, format)?).map(drop))
-                })
+                self.try_device(name, vendor, format)
             } else {
-                self.fill(name, format, SeenBy::of(Some(SAMPLE_MAC), "https://phones.example/p/")).map(drop)
+                [None, Some(SAMPLE_MAC)]
+                    .into_iter()
+                    .try_for_each(|mac| self.fill(name, format, SeenBy::of(mac, "https://phones.example/p/")).map(drop))
             };
             tried.map_err(|error| TemplateError { file: (*name).to_owned(), reason: error.to_string() })?;
         }
         Ok(())
     }
 
+    fn try_device(&self, name: &str, vendor: Vendor, format: Format) -> Result<(), RenderError> {
+        let accounts: Vec<Account> = (201..).map(sample_account).take(vendor.accounts_max()).collect();
+        let credential = Credential { user: "000413abcdef", password: "sample" };
+        let emergency_numbers = ["112".to_owned(), "118".to_owned()];
+        let pbx = Pbx {
+            registrar: "pbx.example",
+            registrar_port: 5060,
+            emergency_numbers: &emergency_numbers,
+            authentication_number: "*55",
+        };
+        let base_url = "https://phones.example/provisioning/sample/";
+        let trusts = [
+            Trust::Full { accounts: &accounts, credential },
+            Trust::Full { accounts: &[], credential },
+            Trust::Minimal { user: "m000413abcdef", password: "sample" },
+        ];
+        for trust in trusts {
+            for language in Language::ALL {
+                for zone in ["Europe/Rome", "UTC", "America/New_York"] {
+                    let phone =
+                        Phone { mac: SAMPLE_MAC, label: "Desk", language, zone, base_url, poll_s: 60, pbx, trust };
+                    self.fill(name, format, Seen::of(vendor, None, &phone, format)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The device's own configuration, full or minimal.
     pub fn device(&self, vendor: Vendor, model: Option<&Model>, phone: &Phone<'_>) -> Result<Rendered, RenderError> {
-        let (name, format) = template(vendor, model, "device").ok_or(RenderError::NoFile(vendor))?;
-        self.fill(name, format, Seen::phone(phone, format)?)
+        let (name, format) = template(vendor, "device").ok_or(RenderError::NoFile(vendor))?;
+        if model.is_some_and(|model| !vendor.serves(model)) {
+            return Err(RenderError::NoFile(vendor));
+        }
+        self.fill(name, format, Seen::of(vendor, model, phone, format)?)
     }
 
     /// A file without secrets: `File::Master` and `File::Empty`.
@@ -122,15 +166,14 @@ impl Templates {
             File::Empty => "empty",
             File::Device(_) | File::Absent | File::Upload => return Err(RenderError::NoFile(wanted.vendor)),
         };
-        let found = template(wanted.vendor, wanted.model.as_ref(), kind);
-        let (name, format) = found.ok_or(RenderError::NoFile(wanted.vendor))?;
+        let (name, format) = template(wanted.vendor, kind).ok_or(RenderError::NoFile(wanted.vendor))?;
         self.fill(name, format, SeenBy::of(wanted.mac, base_url))
     }
 
     fn fill(&self, name: &str, format: Format, seen: impl Serialize) -> Result<Rendered, RenderError> {
         let filled = self.0.get_template(name).and_then(|template| template.render(seen));
-        let body = filled.map_err(|error| RenderError::Template(error.to_string()))?.into_bytes();
-        Ok(Rendered { content_type: format.content_type(), body })
+        let filled = filled.map_err(|error| RenderError::Template(error.to_string()))?;
+        Ok(Rendered { content_type: format.content_type(), body: format.with_line_ends(filled).into_bytes() })
     }
 }
 
@@ -147,18 +190,22 @@ impl<'a> SeenBy<'a> {
     }
 }
 
-/// The built-in name of a vendor's file, for a model of its own where there is one, and its format.
-fn template(vendor: Vendor, model: Option<&Model>, kind: &str) -> Option<(&'static str, Format)> {
-    let named = |start: String| BUILT_IN.iter().map(|(name, _)| *name).find(|name| name.starts_with(&start));
-    let series = model.and_then(|model| series(vendor, model)).and_then(|series| named(format!("{series}.{kind}.")));
-    let name = series.or_else(|| named(format!("{}.{kind}.", vendor.word())))?;
+/// Whether a vendor's phones can be told such a user or password: their formats cannot hold everything.
+pub fn fits(vendor: Vendor, value: &str) -> bool {
+    let format = template(vendor, "device").map(|(_, format)| format);
+    !value.is_empty() && format.is_some_and(|format| format.escaped(value).is_some())
+}
+
+/// The name of a vendor's file, and its format.
+fn template(vendor: Vendor, kind: &str) -> Option<(&'static str, Format)> {
+    let start = format!("{}.{kind}.", vendor.word());
+    let name = BUILT_IN.iter().map(|(name, _)| *name).find(|name| name.starts_with(&start))?;
     Some((name, Format::of(name)?))
 }
 
-/// Models whose files are not as the vendor's others.
-fn series(vendor: Vendor, model: &Model) -> Option<&'static str> {
-    let _ = (vendor, model);
-    None
+/// What a name of a template says.
+fn named(name: &str) -> Option<(Vendor, Format)> {
+    Some((name.split_once('.')?.0.parse().ok()?, Format::of(name)?))
 }
 
 /// Templates in a folder. A name that replaces nothing is a mistake.
@@ -192,33 +239,19 @@ fn regex_literal(number: &str) -> String {
     number.chars().flat_map(|c| (!c.is_ascii_alphanumeric()).then_some('\\').into_iter().chain([c])).collect()
 }
 
-const SAMPLE_MAC: Mac = Mac([0x00, 0x04, 0x13, 0xab, 0xcd, 0xef]);
-const SAMPLE_CREDENTIAL: Credential<'static> = Credential { user: "000413abcdef", password: "sample" };
+/// As Gigaset has numbers.
+fn hex(number: u32) -> String {
+    format!("{number:#x}")
+}
 
-fn sample_accounts() -> [Account; 2] {
-    let account = |user: &str| Account {
+const SAMPLE_MAC: Mac = Mac([0x00, 0x04, 0x13, 0xab, 0xcd, 0xef]);
+
+fn sample_account(number: u32) -> Account {
+    Account {
         display_name: "Anna Rossi".to_owned(),
-        user: user.to_owned(),
+        user: number.to_string(),
         authentication_user: None,
         password: "sample".to_owned(),
         registrar: None,
-    };
-    [account("201"), account("202")]
-}
-
-fn try_phone(trust: Trust<'_>, fill: impl Fn(&Phone<'_>) -> Result<(), RenderError>) -> Result<(), RenderError> {
-    let emergency_numbers = ["112".to_owned(), "118".to_owned()];
-    let pbx = Pbx {
-        registrar: "pbx.example",
-        registrar_port: 5060,
-        emergency_numbers: &emergency_numbers,
-        authentication_number: "*55",
-    };
-    for language in Language::ALL {
-        for zone in ["Europe/Rome", "UTC", "America/New_York"] {
-            let base_url = "https://phones.example/provisioning/sample/";
-            fill(&Phone { mac: SAMPLE_MAC, label: "Desk", language, zone, base_url, poll_s: 60, pbx, trust })?;
-        }
     }
-    Ok(())
 }

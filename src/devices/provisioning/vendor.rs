@@ -24,9 +24,10 @@ pub enum Vendor {
     Cisco,
     #[n(4)]
     Polycom,
-    /// Also where they say Aastra.
+    /// Also where they say Mitel.
     #[n(5)]
-    Mitel,
+    #[serde(alias = "mitel")]
+    Aastra,
     #[n(6)]
     Gigaset,
     #[n(7)]
@@ -41,7 +42,7 @@ pub enum Vendor {
 
 /// A text that names no vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("vendors are snom, yealink, grandstream, cisco, polycom, mitel, gigaset, panasonic, fanvil, patton and htek")]
+#[error("vendors are snom, yealink, grandstream, cisco, polycom, aastra, gigaset, panasonic, fanvil, patton and htek")]
 pub struct VendorError;
 
 impl Vendor {
@@ -51,7 +52,7 @@ impl Vendor {
         Self::Grandstream,
         Self::Cisco,
         Self::Polycom,
-        Self::Mitel,
+        Self::Aastra,
         Self::Gigaset,
         Self::Panasonic,
         Self::Fanvil,
@@ -67,7 +68,7 @@ impl Vendor {
             Self::Grandstream => "grandstream",
             Self::Cisco => "cisco",
             Self::Polycom => "polycom",
-            Self::Mitel => "mitel",
+            Self::Aastra => "aastra",
             Self::Gigaset => "gigaset",
             Self::Panasonic => "panasonic",
             Self::Fanvil => "fanvil",
@@ -84,13 +85,42 @@ impl Vendor {
             Self::Grandstream => "Grandstream",
             Self::Cisco => "Cisco SPA",
             Self::Polycom => "Polycom",
-            Self::Mitel => "Mitel (Aastra)",
+            Self::Aastra => "Aastra/Mitel",
             Self::Gigaset => "Gigaset",
             Self::Panasonic => "Panasonic",
             Self::Fanvil => "Fanvil",
             Self::Patton => "Patton",
             Self::Htek => "Htek",
         }
+    }
+
+    /// How many SIP accounts a phone may have, as far as its configuration is known here.
+    pub fn accounts_max(self) -> usize {
+        match self {
+            Self::Snom | Self::Polycom => 12,
+            Self::Yealink => 16,
+            Self::Cisco | Self::Panasonic => 8,
+            Self::Aastra => 9,
+            Self::Grandstream | Self::Gigaset | Self::Fanvil => 6,
+            Self::Patton => 4,
+            Self::Htek => 1,
+        }
+    }
+
+    /// How a phone can show its credential at its later requests.
+    pub fn shows(self) -> Shows {
+        match self {
+            Self::Aastra => Shows::Digest,
+            Self::Gigaset | Self::Patton => Shows::Path,
+            _ => Shows::Password,
+        }
+    }
+
+    /// Whether configurations of such a model are made here.
+    pub fn serves(self, model: &Model) -> bool {
+        let model = model.as_str();
+        // The series around the N870 and the Maxwells have formats of their own.
+        self != Self::Gigaset || model.starts_with("N510") || model.starts_with("N720")
     }
 
     /// Whose block of addresses a MAC is out of, as far as it is one that phones are known to have. Only asked where
@@ -102,7 +132,7 @@ impl Vendor {
             [0x00, 0x0b, 0x82] | [0xc0, 0x74, 0xad] | [0xec, 0x74, 0xd7] => Self::Grandstream,
             [0x00, 0x0e, 0x08] | [0x88, 0x43, 0xe1] | [0x00, 0x02, 0xfd] => Self::Cisco,
             [0x00, 0x04, 0xf2] | [0x64, 0x16, 0x7f] => Self::Polycom,
-            [0x00, 0x08, 0x5d] | [0x08, 0x00, 0x0f] => Self::Mitel,
+            [0x00, 0x08, 0x5d] | [0x08, 0x00, 0x0f] => Self::Aastra,
             [0x7c, 0x2f, 0x80] => Self::Gigaset,
             [0x00, 0x80, 0xf0] => Self::Panasonic,
             [0x0c, 0x38, 0x3e] => Self::Fanvil,
@@ -122,13 +152,13 @@ impl fmt::Display for Vendor {
 impl FromStr for Vendor {
     type Err = VendorError;
 
-    /// The public word or the name, in any case; also `aastra`, `linksys`, `poly`.
+    /// The public word or the name, in any case; also `mitel`, `linksys`, `poly`.
     fn from_str(text: &str) -> Result<Self, VendorError> {
         let text = text.trim().to_lowercase();
         let known = |vendor: &Self| vendor.word() == text || vendor.name().to_lowercase() == text;
         Self::ALL.into_iter().find(known).map_or_else(
             || match text.as_str() {
-                "aastra" | "mitel/aastra" | "aastra/mitel" => Ok(Self::Mitel),
+                "mitel" | "mitel/aastra" => Ok(Self::Aastra),
                 "linksys" | "cisco/linksys" | "spa" => Ok(Self::Cisco),
                 "poly" => Ok(Self::Polycom),
                 _ => Err(VendorError),
@@ -136,6 +166,17 @@ impl FromStr for Vendor {
             Ok,
         )
     }
+}
+
+/// How a credential can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// User and password: Basic, and Digest where the phone knows it.
+    Password,
+    /// User and password, Digest alone.
+    Digest,
+    /// Only as a part of the address: the `base_url` of the full configuration has to hold it.
+    Path,
 }
 
 /// A model's name, such as `D385`, `SIP-T46S` or `KX-HDV130`: kept as it was written, compared without regard to case.

@@ -71,7 +71,8 @@ impl Wanted {
             }
         }
         let model = agent.and_then(|agent| agent.model).or(meant.model);
-        Ok(Self { vendor, model, mac: asked.or(told), file: meant.file })
+        let served = model.as_ref().is_none_or(|model| vendor.serves(model));
+        Ok(Self { vendor, model, mac: asked.or(told), file: if served { meant.file } else { File::Absent } })
     }
 }
 
