@@ -45,6 +45,7 @@ section! {
         provisioning: Provisioning = Provisioning::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
+        provisioning: Provisioning = Provisioning::default(),
         log: Log = Log::default(),
     }
 }
@@ -257,6 +258,12 @@ section! {
         retry_first_ms: u64 = 2_000,
         retry_longest_ms: u64 = 600_000,
         file_dir: PathBuf = PathBuf::new(),
+        templates_dir: PathBuf = PathBuf::new(),
+    }
+}
+
+section! {
+    Provisioning {
         templates_dir: PathBuf = PathBuf::new(),
     }
 }
