@@ -45,7 +45,6 @@ section! {
         provisioning: Provisioning = Provisioning::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
-        provisioning: Provisioning = Provisioning::default(),
         log: Log = Log::default(),
     }
 }
@@ -258,12 +257,6 @@ section! {
         retry_first_ms: u64 = 2_000,
         retry_longest_ms: u64 = 600_000,
         file_dir: PathBuf = PathBuf::new(),
-        templates_dir: PathBuf = PathBuf::new(),
-    }
-}
-
-section! {
-    Provisioning {
         templates_dir: PathBuf = PathBuf::new(),
     }
 }
