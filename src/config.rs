@@ -25,6 +25,9 @@ macro_rules! section {
     };
 }
 
+mod phones;
+pub use phones::{Devices, Provisioning};
+
 section! {
     /// Everything. What each key means stands in `config/castellan.toml`.
     Config {
@@ -179,26 +182,6 @@ section! {
         attempts_max: u32 = 500,
         log_entries: u64 = 1000,
         per_organisation_max: usize = 20,
-    }
-}
-
-section! {
-    Devices {
-        rounds_until_blocked: u8 = 3,
-        trusted_window_s: u32 = 600,
-        wrong_paps_per_source: u32 = 60,
-        wrong_paps_per_office: u32 = 300,
-        wrong_paps_per_pbx: u32 = 1200,
-        wrong_paps_per_organisation: u32 = 600,
-    }
-}
-
-section! {
-    Provisioning {
-        basic_over_http: bool = false,
-        minimal_poll_s: u32 = 60,
-        full_poll_s: u32 = 86_400,
-        templates_dir: PathBuf = PathBuf::new(),
     }
 }
 
@@ -436,18 +419,7 @@ impl Config {
         at_least("retention.entities_per_s", self.retention.entities_per_s.into(), 1)?;
         at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
         self.webhooks.check()?;
-        for (key, value) in [
-            ("devices.rounds_until_blocked", u32::from(self.devices.rounds_until_blocked)),
-            ("devices.trusted_window_s", self.devices.trusted_window_s),
-            ("devices.wrong_paps_per_source", self.devices.wrong_paps_per_source),
-            ("devices.wrong_paps_per_office", self.devices.wrong_paps_per_office),
-            ("devices.wrong_paps_per_pbx", self.devices.wrong_paps_per_pbx),
-            ("devices.wrong_paps_per_organisation", self.devices.wrong_paps_per_organisation),
-            ("provisioning.minimal_poll_s", self.provisioning.minimal_poll_s),
-            ("provisioning.full_poll_s", self.provisioning.full_poll_s),
-        ] {
-            at_least(key, value.into(), 1)?;
-        }
+        phones::check(&self.devices, &self.provisioning)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

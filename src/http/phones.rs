@@ -60,13 +60,11 @@ struct Visit {
 }
 
 impl Visit {
-    fn begin(request: HttpRequest) -> Result<Self, HttpResponse> {
-        let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
-            return Err(HttpResponse::InternalServerError().finish());
-        };
+    fn begin(request: HttpRequest) -> Option<Self> {
+        let worker = request.app_data::<Rc<Worker>>().cloned()?;
         let id = worker.request_id(request.headers().get(service::REQUEST_ID));
         let from = client_address(&request, &worker.trusted_proxies);
-        Ok(Self { worker, from, request, id, started: time::instant() })
+        Some(Self { worker, from, request, id, started: time::instant() })
     }
 
     fn counted(&self) -> Result<(), Problem> {
@@ -107,10 +105,7 @@ const FETCH: &str = "provisioning.fetch";
 const PAGE: &str = "phone.page";
 
 async fn provision(request: HttpRequest, payload: Payload) -> HttpResponse {
-    let visit = match Visit::begin(request) {
-        Ok(visit) => visit,
-        Err(response) => return response,
-    };
+    let Some(visit) = Visit::begin(request) else { return HttpResponse::InternalServerError().finish() };
     let working = visit.worker.begin();
     let response = match fetch(&visit, payload).await {
         Ok(response) => response,
@@ -279,7 +274,7 @@ struct Form {
     language: String,
 }
 
-const COOKIE: &str = "castellan_phone";
+const COOKIE: &str = "phone_form";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 async fn page_get(request: HttpRequest) -> HttpResponse {
@@ -291,10 +286,7 @@ async fn page_post(request: HttpRequest, payload: Payload) -> HttpResponse {
 }
 
 async fn paged(request: HttpRequest, payload: Option<Payload>) -> HttpResponse {
-    let visit = match Visit::begin(request) {
-        Ok(visit) => visit,
-        Err(response) => return response,
-    };
+    let Some(visit) = Visit::begin(request) else { return HttpResponse::InternalServerError().finish() };
     let working = visit.worker.begin();
     let is_post = payload.is_some();
     let response = match answer(&visit, payload).await {

@@ -15,7 +15,8 @@ fn count(org: &Org, name: &str) -> usize {
 }
 
 impl crate::rig::Client {
-    fn all_events(&self, name: &str) -> Vec<serde_json::Value> {
+    /// Every event of a type, from the beginning.
+    pub fn all_events(&self, name: &str) -> Vec<serde_json::Value> {
         let mut events = Vec::new();
         let mut after = String::new();
         loop {
@@ -102,6 +103,7 @@ fn n4_kill_nine_between_the_second_and_the_third_guess() {
     assert_eq!((shown["wrong"].as_u64(), shown["state"].as_str()), (Some(3), Some("failed")));
     phone.act("reset");
     phone.fetch();
+    eventually("its contact is noted", || phone.show()["last_contact"]["served"] == "minimal");
     rig.kill_and_start();
     assert_eq!(phone.outcome(&phone.pap()), "accepted");
     rig.kill_and_start();

@@ -179,7 +179,8 @@ fn what_belongs_to_others_is_not_there() {
     let before = everything(&theirs, &their_things);
     let person = our_things.of("person").to_owned();
     let mut walked = 0;
-    for route in api().filter(|route| route.path.contains('{')) {
+    // Entries of a whitelist are counted in each organisation: theirs of the same number is another.
+    for route in api().filter(|route| route.path.contains('{') && !route.path.contains("{entry}")) {
         let foreign = ask(&ours.client, route, &their_things.path(route), &person);
         let absent = ask(&ours.client, route, &no_things.path(route), &person);
         assert!(matches!(foreign.status, 403 | 404), "{}: {} {}", route.name, foreign.status, foreign.told());

@@ -21,7 +21,7 @@ use crate::{
     },
     store::{Db, Keyring, StoreError},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
@@ -255,8 +255,9 @@ const IMPORT_ROWS: Bulk = Bulk {
     gives: &["outcome", "device"],
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ImportedDevice)]
 struct ImportRow {
     mac: String,
     #[serde(alias = "hersteller", alias = "produttore")]
@@ -269,11 +270,14 @@ struct ImportRow {
     label: String,
     /// These three are the server's own.
     #[serde(rename = "created_at", alias = "created", alias = "erstellt", alias = "creato", default)]
-    _created: serde::de::IgnoredAny,
+    #[schema(value_type = String)]
+    _created: IgnoredAny,
     #[serde(rename = "state", alias = "status", alias = "stato", default)]
-    _state: serde::de::IgnoredAny,
+    #[schema(value_type = String)]
+    _state: IgnoredAny,
     #[serde(rename = "pap", default)]
-    _pap: serde::de::IgnoredAny,
+    #[schema(value_type = String)]
+    _pap: IgnoredAny,
 }
 
 #[derive(Serialize)]
