@@ -8,7 +8,14 @@ use super::{
 };
 use crate::{
     http::{Ask, Code, Doc, Page, Problem, Reply},
-    kernel::schema::{Time, shapes, words},
+    kernel::{
+        OrgId,
+        schema::{Time, shapes, words},
+    },
+    orgs::{
+        Organisation,
+        organisation::{self, Operation},
+    },
     store::StoreError,
 };
 use serde::{Deserialize, Serialize};
@@ -164,12 +171,18 @@ pub(crate) const CREATE: Doc = Doc::new("Make a backup")
 pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let Create { name, with_master_key } = ask.json()?;
     let name: BackupName = name.parse().map_err(|rule: &'static str| Problem::field("/name", rule))?;
-    let begun =
-        looked(&ask, move |operations| Ok((operations.back_up(name, with_master_key), operations.unfinished())));
-    match begun.await? {
-        (Ok(()), shown) => Reply::new(202, &shown),
-        (Err(why), _) => Err(why.into()),
+    if ask.done_before(OrgId::SYSTEM).await?.is_none() {
+        let wanted = name.clone();
+        looked(&ask, move |operations| Ok(operations.back_up(wanted, with_master_key))).await??;
+        book(&ask, Operation::BackupBegun(name.as_str().into())).await?;
     }
+    Reply::new(202, &shown(&ask, name).await?)
+}
+
+/// For the audit, and so that a repeat of the request does nothing.
+async fn book(ask: &Ask, operation: Operation) -> Result<u64, Problem> {
+    let system = OrgId::SYSTEM.at(OrgId::SYSTEM);
+    ask.tell_once::<Organisation>(system, organisation::Command::Operated(operation), |_| Code::Internal.into()).await
 }
 
 pub(crate) const LIST: Doc = Doc::new("List backups, the one that is being made last").pages::<Shown>();
@@ -184,14 +197,18 @@ pub(crate) const SHOW: Doc = Doc::new("Show a backup, or how far it is").answers
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let name = named(&ask)?;
+    Reply::ok(&shown(&ask, name).await?)
+}
+
+async fn shown(ask: &Ask, name: BackupName) -> Result<Shown, Problem> {
     // Before the folder: what is finished in between is then seen there.
     let unfinished = ask.operations().unfinished().filter(|shown| shown.name() == name.as_str());
     if let Some(shown) = unfinished {
-        return Reply::ok(&shown);
+        return Ok(shown);
     }
-    let found = looked(&ask, move |operations| Ok(Manifest::read(&operations.folder().join(name.as_str()))));
+    let found = looked(ask, move |operations| Ok(Manifest::read(&operations.folder().join(name.as_str()))));
     match found.await? {
-        Ok(manifest) => Reply::ok(&Shown::from(manifest)),
+        Ok(manifest) => Ok(manifest.into()),
         Err(ManifestError::Missing) => Err(Code::NotFound.into()),
         Err(error) => Err(failed(&error)),
     }
@@ -204,6 +221,7 @@ pub(crate) async fn remove(ask: Ask) -> Result<Reply, Problem> {
     if matches!(ask.operations().unfinished(), Some(Shown::Running { name: running, .. }) if running == name.as_str()) {
         return Err(Code::OperationRunning.into());
     }
+    let known = name.clone();
     let removed = looked(&ask, move |operations| {
         let backup = operations.folder().join(name.as_str());
         if !backup.join(super::manifest::FILE).exists() {
@@ -215,7 +233,11 @@ pub(crate) async fn remove(ask: Ask) -> Result<Reply, Problem> {
         tracing::info!(name = name.as_str(), "backup removed");
         Ok(true)
     });
-    if removed.await? { Ok(Reply::no_content()) } else { Err(Code::NotFound.into()) }
+    if !removed.await? {
+        return Err(Code::NotFound.into());
+    }
+    book(&ask, Operation::BackupRemoved(known.as_str().into())).await?;
+    Ok(Reply::no_content())
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -269,8 +291,10 @@ pub(crate) const ROTATE: Doc = Doc::new("Make a new version of the master key an
 
 pub(crate) async fn rotate(ask: Ask) -> Result<Reply, Problem> {
     let Rotate {} = ask.json()?;
-    let begun = looked(&ask, |operations| Ok(operations.rotate()));
-    begun.await??;
+    if ask.done_before(OrgId::SYSTEM).await?.is_none() {
+        looked(&ask, |operations| Ok(operations.rotate())).await??;
+        book(&ask, Operation::RotationBegun).await?;
+    }
     Reply::new(202, &rotation_of(ask.operations()))
 }
 

@@ -56,6 +56,23 @@ fn a_second_server_on_the_same_folder_is_refused() {
 }
 
 #[test]
+fn check_config_tries_the_phones_templates() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, templates) = (folder.path().join("c.toml"), folder.path().join("templates"));
+    std::fs::create_dir(&templates).unwrap();
+    std::fs::write(&file, format!("[provisioning]\ntemplates_dir = {templates:?}\n")).unwrap();
+    let check = || {
+        let checked = run(&["check-config", "--config", file.to_str().unwrap()]);
+        (checked.status.code(), text(&checked.stderr))
+    };
+    assert_eq!(check().0, Some(0));
+    std::fs::write(templates.join("snom.device.xml.j2"), "<settings>\n{{ pasword }}\n</settings>\n").unwrap();
+    let (code, said) = check();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("provisioning.templates_dir") && said.contains("snom.device.xml.j2:2"), "{said}");
+}
+
+#[test]
 fn check_config_names_line_and_key() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.toml");

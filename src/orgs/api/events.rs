@@ -28,7 +28,7 @@ pub(crate) fn of_token(record: &StoredRecord) -> Result<Vec<EventView>, String> 
 }
 
 pub(crate) fn organisation(event: &organisation::Event) -> EventView {
-    use organisation::Event;
+    use organisation::{Event, Operation};
     let (name, data) = match event {
         Event::Created { name, plan, language, zone, owner } => (
             "organisations.created",
@@ -45,6 +45,9 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
             ("organisations.erasure_begun", json!({ "organisation": organisation }))
         }
         Event::ErasureDone { organisation } => ("organisations.erased", json!({ "organisation": organisation })),
+        Event::Operated(Operation::BackupBegun(name)) => ("organisations.backup_begun", json!({ "name": name })),
+        Event::Operated(Operation::BackupRemoved(name)) => ("organisations.backup_removed", json!({ "name": name })),
+        Event::Operated(Operation::RotationBegun) => ("organisations.master_key_rotation_begun", json!({})),
         Event::MailDied { id, mail } => (
             "organisations.mail_died",
             json!({ "mail": id, "template": mail.mail.template, "reason": mail.trouble.name(), "code": mail.code }),

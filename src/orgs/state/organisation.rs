@@ -110,6 +110,19 @@ pub enum Command {
     Erased {
         organisation: OrgId,
     },
+    /// To the system organisation: what an operator has begun or done, for the audit.
+    Operated(Operation),
+}
+
+/// What an operator does with a running server.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Operation {
+    #[n(0)]
+    BackupBegun(#[n(0)] Box<str>),
+    #[n(1)]
+    BackupRemoved(#[n(0)] Box<str>),
+    #[n(2)]
+    RotationBegun,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -187,6 +200,8 @@ pub enum Event {
         #[n(0)]
         organisation: OrgId,
     },
+    #[n(33)]
+    Operated(#[n(0)] Operation),
 }
 
 impl Event {
@@ -203,6 +218,7 @@ impl Event {
             Self::MailDied { .. }
             | Self::MailResent { .. }
             | Self::MailGivenUp { .. }
+            | Self::Operated(_)
             | Self::Phones(_)
             | Self::ErasureBegun { .. }
             | Self::ErasureDone { .. } => false,
@@ -290,9 +306,12 @@ impl Machine for Organisation {
                 events.push(Event::MailGivenUp { id: *id });
             }
             (Command::ResendMail { .. } | Command::GiveUpMail { .. }, _) => return Err(Refusal::MailNotFound),
-            (Command::Erase { .. } | Command::Erased { .. }, _) if self.address.org != OrgId::SYSTEM => {
+            (Command::Erase { .. } | Command::Erased { .. } | Command::Operated(_), _)
+                if self.address.org != OrgId::SYSTEM =>
+            {
                 return Err(Refusal::NotFound);
             }
+            (Command::Operated(operation), _) => events.push(Event::Operated(operation.clone())),
             (Command::Erase { organisation }, _) => {
                 if !self.erasing.contains(organisation) {
                     events.push(Event::ErasureBegun { organisation: *organisation });
@@ -346,6 +365,7 @@ impl Machine for Organisation {
             (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
             (Event::MailResent { id } | Event::MailGivenUp { id }, _) => self.dead_mails.retain(|dead| dead != id),
             (Event::MailsChosen { choice }, Some(known)) => known.mails = *choice,
+            (Event::Operated(_), _) => {}
             (Event::ErasureBegun { organisation }, _) => self.erasing.push(*organisation),
             (Event::ErasureDone { organisation }, _) => self.erasing.retain(|erasing| erasing != organisation),
             (Event::HistoryDaysSet { history_days }, Some(known)) => known.history_days = *history_days,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     devices::Salt,
-    orgs::{Network, PbxSettings, Permanent, PhonesEvent, Temporary},
+    orgs::{Network, PbxSettings, Permanent, PhonesEvent, Temporary, organisation::Operation},
 };
 
 /// Stored bytes are a contract: what was written once is read for ever.
@@ -29,6 +29,8 @@ fn golden_events() {
             "8216815000000000000000000000000000000001",
         ),
         (hex(organisation::Event::MailsChosen { choice: MailChoice::default() }.to_bytes()), "82178182f5f5"),
+        (hex(organisation::Event::Operated(Operation::BackupBegun("n".into())).to_bytes()), "8218218182008161 6e"),
+        (hex(organisation::Event::Operated(Operation::RotationBegun).to_bytes()), "82182181820280"),
         (hex(created.to_bytes()), "820085615201016355544350000000000000000000000000000000 01"),
         (hex(token::Event::Revoked.to_bytes()), "820180"),
         (hex(token::Event::Used.to_bytes()), "820280"),
@@ -110,6 +112,9 @@ fn events_are_shown_without_secrets() {
         events::organisation(&organisation::Event::MailDied { id: MailId(1), mail: *dead }),
         events::organisation(&organisation::Event::MailResent { id: MailId(1) }),
         events::organisation(&organisation::Event::MailGivenUp { id: MailId(1) }),
+        events::organisation(&organisation::Event::Operated(Operation::BackupBegun("n".into()))),
+        events::organisation(&organisation::Event::Operated(Operation::BackupRemoved("n".into()))),
+        events::organisation(&organisation::Event::Operated(Operation::RotationBegun)),
         events::organisation(&organisation::Event::MailsChosen { choice: MailChoice::default() }),
         events::person(&person::Event::Exported),
         events::person(&person::Event::Created { role: Role::User }),
