@@ -403,6 +403,7 @@ fn administrators_see_and_change() {
     let stale = org.client.send("PATCH", &at, &[("if-match", "\"1\"")], Some(br#"{"site":"x"}"#));
     stale.problem(412, "precondition.failed");
     org.client.send("PATCH", &at, &[("if-match", &tag)], Some(br#"{"site":"Brunico"}"#)).is(200);
+    assert_eq!(phone.pap().len(), 6);
     org.client.patch(&at, &json!({"mac": "00:04:13:00:00:09"})).is(200);
     assert_eq!(phone.show()["mac"], "000413000009");
     assert_eq!(org.client.get("/devices?mac=00:04:13:00").is(200)["items"].as_array().unwrap().len(), 1);

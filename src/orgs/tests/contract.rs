@@ -1,7 +1,10 @@
 //! What is stored and shown, word for word.
 
 use super::*;
-use crate::orgs::organisation::Operation;
+use crate::{
+    devices::Salt,
+    orgs::{Network, PbxSettings, Permanent, PhonesEvent, Temporary, organisation::Operation},
+};
 
 /// Stored bytes are a contract: what was written once is read for ever.
 #[test]
@@ -36,6 +39,43 @@ fn golden_events() {
     ];
     for (bytes, expected) in golden {
         assert_eq!(bytes, expected.replace(' ', ""));
+    }
+}
+
+/// What happens to all phones, one of each.
+fn phones() -> [PhonesEvent; 7] {
+    let (since, address) = (UnixMillis(1), "192.0.2.7".parse().unwrap());
+    let network = Network { address: "192.0.2.0".parse().unwrap(), length: 24 };
+    [
+        PhonesEvent::PathMade { salt: Salt([7; 16]) },
+        PhonesEvent::Set(PbxSettings::default()),
+        PhonesEvent::Allowed(Permanent { entry: 1, network, note: "Bar".into(), since }),
+        PhonesEvent::Revoked { entry: 1 },
+        PhonesEvent::AllowedFor(Temporary { entry: 2, address, since, until: UnixMillis(2) }),
+        PhonesEvent::Extended { entry: 2, until: UnixMillis(3) },
+        PhonesEvent::Exported,
+    ]
+}
+
+#[test]
+fn golden_events_of_phones() {
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let written = phones().map(|event| hex(organisation::Event::Phones(event).to_bytes()));
+    assert_eq!(
+        written,
+        [
+            "821828818200815007070707070707070707070707070707",
+            "82182881820181846b7062782e696e76616c69641913c48163313132632a3939",
+            "82182881820281840182820044c000020018186342617201",
+            "8218288182038101",
+            "821828818204818402820044c00002070102",
+            "821828818205820203",
+            "82182881820680",
+        ]
+    );
+    for event in phones() {
+        let event = organisation::Event::Phones(event);
+        assert_eq!(organisation::Event::decode_from(&event.to_bytes()), Ok(event));
     }
 }
 
@@ -86,6 +126,11 @@ fn events_are_shown_without_secrets() {
         events::token(&token::Event::Created(issue)),
         events::token(&token::Event::Revoked),
     ];
+    let shown: Vec<_> = phones()
+        .map(|event| events::organisation(&organisation::Event::Phones(event)))
+        .into_iter()
+        .chain(shown)
+        .collect();
     for view in &shown {
         assert!(PAGE.contains(&format!("| `{}` |", view.name)), "docs/events.md does not know {}", view.name);
         let told = view.data.to_string();
@@ -95,6 +140,6 @@ fn events_are_shown_without_secrets() {
     }
     let names: std::collections::BTreeSet<_> = shown.iter().map(|view| view.name).collect();
     assert_eq!(names.len(), shown.len());
-    assert_eq!(shown[2].data["plan"], "lite");
+    assert_eq!(shown[phones().len() + 2].data["plan"], "lite");
     assert_eq!(shown[shown.len() - 2].data["scopes"][0], "org:admin");
 }
