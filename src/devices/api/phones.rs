@@ -38,6 +38,7 @@ shapes! {
 struct Shown {
     #[schema(value_type = Registrar)]
     registrar: Box<str>,
+    #[schema(minimum = 1, maximum = 65535)]
     registrar_port: u16,
     #[schema(value_type = Vec<PhoneNumber>)]
     emergency_numbers: Vec<String>,
@@ -59,6 +60,7 @@ struct Change {
     #[schema(value_type = Option<Registrar>)]
     registrar: Option<String>,
     #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 65535)]
     registrar_port: Option<u16>,
     #[schema(value_type = Option<Vec<PhoneNumber>>, min_items = 1, max_items = 10)]
     emergency_numbers: Option<Vec<String>>,
