@@ -59,7 +59,6 @@ struct Shown {
 struct Change {
     #[schema(value_type = Option<Registrar>)]
     registrar: Option<String>,
-    #[schema(minimum = 1)]
     #[schema(minimum = 1, maximum = 65535)]
     registrar_port: Option<u16>,
     #[schema(value_type = Option<Vec<PhoneNumber>>, min_items = 1, max_items = 10)]

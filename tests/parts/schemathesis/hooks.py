@@ -144,9 +144,9 @@ def repair(case):
         body["scopes"] = ["operator"] if AS_OPERATOR else [s for s in body["scopes"] if s != "operator"] or ["boxes:read"]
     if body.get("mac") and name.startswith("devices."):
         body["mac"] = f"000413{WORLD.number():06x}"
-    if body.get("accounts"):
-        # How many there may be is the vendor's.
-        del body["accounts"][1:]
+    if name in ("devices.create", "devices.change") and body.get("accounts"):
+        # How many, and of which letters, is each vendor's own.
+        body["accounts"] = [{"user": "201", "password": "s3cret", "name": body["accounts"][0].get("name", "")}]
     if name == "devices.authenticate":
         body.pop("account" if body.get("mac") else "mac", None)
         if not body.get("mac") and not body.get("account"):
