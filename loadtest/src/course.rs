@@ -147,6 +147,13 @@ impl Course {
         looks.iter().filter_map(|look| Some((look.at_s, *look.rss_mib.get("server")?))).collect()
     }
 
+    /// Of it what the server's database holds within its configured bounds, as it says itself.
+    pub fn store_memory(&self) -> Vec<(f64, f64)> {
+        let looks = self.0.looks.borrow();
+        let mib = |scraped: &Scraped| scraped.store_memory.values().sum::<f64>() / 1_048_576.0;
+        looks.iter().filter_map(|look| Some((look.at_s, mib(look.scraped.as_ref()?)))).collect()
+    }
+
     /// A queue's depth, second by second.
     pub fn queue(&self, metric: &str) -> Vec<(f64, f64)> {
         let looks = self.0.looks.borrow();

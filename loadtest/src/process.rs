@@ -109,17 +109,22 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Makes a fresh store and serves it; only the addresses and the folder differ from the defaults.
     pub async fn start(binary: &Path) -> Result<Self, ProcessError> {
-        Self::start_in(binary, Folder::Temporary(TempFolder::new()?)).await
+        Self::start_in(binary, Folder::Temporary(TempFolder::new()?), "").await
+    }
+
+    /// The same with further lines of the section `[store]`.
+    pub async fn start_tuned(binary: &Path, store: &str) -> Result<Self, ProcessError> {
+        Self::start_in(binary, Folder::Temporary(TempFolder::new()?), store).await
     }
 
     /// The same in a folder that stays; a store that is there already is served as it is.
     pub async fn start_kept(binary: &Path, folder: &Path) -> Result<Self, ProcessError> {
         fs::create_dir_all(folder).map_err(io_error(folder.display().to_string()))?;
         let folder = folder.canonicalize().map_err(io_error(folder.display().to_string()))?;
-        Self::start_in(binary, Folder::Kept(folder)).await
+        Self::start_in(binary, Folder::Kept(folder), "").await
     }
 
-    async fn start_in(binary: &Path, folder: Folder) -> Result<Self, ProcessError> {
+    async fn start_in(binary: &Path, folder: Folder, store: &str) -> Result<Self, ProcessError> {
         let (data, token_file) = (folder.path().join("data"), folder.path().join("operator.token"));
         let operator_token = if data.exists() {
             fs::read_to_string(&token_file).map_err(io_error(token_file.display().to_string()))?
@@ -133,7 +138,7 @@ impl ServerProcess {
         let (port, observability_port) = free_ports().map_err(io_error("free ports"))?;
         let config = format!(
             "[http]\nlisten = \"127.0.0.1:{port}\"\n\n[observability]\nlisten = \"127.0.0.1:{observability_port}\"\n\n\
-             [store]\ndata_dir = {:?}\n",
+             [store]\n{store}data_dir = {:?}\n",
             data.display().to_string()
         );
         fs::write(folder.path().join("castellan.toml"), &config).map_err(io_error("castellan.toml"))?;

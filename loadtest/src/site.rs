@@ -51,6 +51,11 @@ pub struct Site {
 
 impl Site {
     pub async fn open(common: &Common) -> Result<Self, LoadError> {
+        Self::open_tuned(common, "").await
+    }
+
+    /// The same; a server of our own gets further lines of the section `[store]` in its configuration.
+    pub async fn open_tuned(common: &Common, store: &str) -> Result<Self, LoadError> {
         if let (Some(url), Some(token)) = (&common.url, &common.token) {
             let observability = common.observability_url.as_deref().map(Target::from_url).transpose();
             return Ok(Self {
@@ -61,7 +66,9 @@ impl Site {
                 ready_s: None,
             });
         }
-        Self::open_own(common, None).await
+        let began = Instant::now();
+        let binary = find_binary(common.server_bin.as_deref())?;
+        Ok(Self::of(ServerProcess::start_tuned(&binary, store).await?, began))
     }
 
     /// A server of our own, in a folder that stays if one is named.
@@ -72,13 +79,17 @@ impl Site {
             None => ServerProcess::start(&binary).await?,
             Some(folder) => ServerProcess::start_kept(&binary, folder).await?,
         };
-        Ok(Self {
+        Ok(Self::of(process, began))
+    }
+
+    fn of(process: ServerProcess, began: Instant) -> Self {
+        Self {
             target: process.target.clone(),
             observability: Some(process.observability.clone()),
             token: process.operator_token.clone(),
             process: Some(process),
             ready_s: Some(began.elapsed().as_secs_f64()),
-        })
+        }
     }
 
     /// The server that is ours; scenarios that kill it or watch its processor time need it.

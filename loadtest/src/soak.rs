@@ -16,6 +16,7 @@ use crate::{
     versus::{drive::open_all, request::Driver},
 };
 use life::Life;
+use serde_json::json;
 use std::time::Duration;
 
 /// What is left out at the beginning, while caches and memory tables fill.
@@ -23,6 +24,9 @@ const WARM_UP: f64 = 0.3;
 /// Growth of memory over the rest that still counts as flat: this share of it, or so much.
 const GROWTH_SHARE_MAX: f64 = 0.05;
 const GROWTH_MIB_MAX: f64 = 48.0;
+/// Small, so that it is full when the warm-up is over: the disk's tables grow all the time, and so would what is cached of
+/// them, up to the 256 MiB that are the default.
+const STORE: &str = "block_cache_mib = 32\n";
 /// How long queues may take to be empty once nobody asks any more.
 const DRAINED_WITHIN: Duration = Duration::from_secs(15);
 const SYNC_CONNECTIONS: usize = 256;
@@ -51,7 +55,7 @@ pub async fn run(args: &SoakArgs, common: &Common, seed: u64) -> Result<Report, 
         return Err(LoadError::Unfit("boxes and rate must be above 0".to_owned()));
     }
     let chance = Chance::seeded(seed);
-    let site = Site::open(common).await?;
+    let site = Site::open_tuned(common, STORE).await?;
     report.ready_s = site.ready_s.map(Figure::One);
     let keys = 10.max(args.entries / 2);
     let shape = Shape { boxes: args.boxes, bins: keys, keys, people: 2 };
@@ -160,18 +164,26 @@ fn judge(report: &mut Report, course: &Course, paced: &Paced, lived: life::Lived
         let allowed = GROWTH_MIB_MAX.max(GROWTH_SHARE_MAX * mean(flat.iter().map(|point| point.1)));
         let word = "growth of memory after the warm-up, MiB by its trend";
         report.must(word, growth(flat), Bound::AtMost(allowed));
+        let store = course.store_memory();
+        let store = after_warm_up(&store, WARM_UP);
+        let ends = |points: &[(f64, f64)]| {
+            thirds(points)
+                .map(|(first, last)| json!({ "first_third_mib": first.round(), "last_third_mib": last.round() }))
+        };
+        report.detail("memory_resident", ends(flat));
+        report.detail("memory_of_the_database", ends(store));
     }
     for (metric, words) in QUEUES {
         let depths = course.queue(metric);
-        if let Some((before, after)) = depths_of(after_warm_up(&depths, WARM_UP)) {
+        if let Some((before, after)) = thirds(after_warm_up(&depths, WARM_UP)) {
             // Twice as deep, and more than a burst: it grows.
             report.must(&format!("{words}, at the end"), after, Bound::AtMost(2.0 * before + 200.0));
         }
     }
 }
 
-/// Mean depth of a queue in the first and in the last third.
-fn depths_of(points: &[(f64, f64)]) -> Option<(f64, f64)> {
+/// The mean in the first and in the last third.
+fn thirds(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let third = points.len() / 3;
     let of = |points: &[(f64, f64)]| mean(points.iter().map(|point| point.1));
     (third > 0).then(|| (of(&points[..third]), of(&points[points.len() - third..])))
@@ -196,11 +208,11 @@ mod tests {
     #[test]
     fn a_queue_that_grows_is_seen() {
         let rising: Vec<(f64, f64)> = (0..90).map(|at| (f64::from(at), f64::from(at) * 20.0)).collect();
-        let (before, after) = depths_of(&rising).unwrap();
+        let (before, after) = thirds(&rising).unwrap();
         assert!(after > 2.0 * before + 200.0, "{before} {after}");
         let busy: Vec<(f64, f64)> = (0..90).map(|at| (f64::from(at), f64::from(at % 9) * 20.0)).collect();
-        let (before, after) = depths_of(&busy).unwrap();
+        let (before, after) = thirds(&busy).unwrap();
         assert!(after <= 2.0 * before + 200.0, "{before} {after}");
-        assert_eq!(depths_of(&[(0.0, 1.0)]), None);
+        assert_eq!(thirds(&[(0.0, 1.0)]), None);
     }
 }

@@ -23,7 +23,7 @@ fn old_ones(
     after: Option<&[u8]>,
     before: UnixMillis,
 ) -> Result<(Ops, u64, Option<Vec<u8>>), StoreError> {
-    let rows = db.scan(&keys::prefix(partition, KeyKind::Replay), after, PAGE)?;
+    let rows = db.scan_once(&keys::prefix(partition, KeyKind::Replay), after, PAGE)?;
     let (mut ops, mut count) = (Ops::default(), 0);
     for (key, value) in &rows {
         let stored: StoredReplay = minicbor::decode(value)

@@ -285,6 +285,15 @@ impl Ask {
         }
     }
 
+    /// The same for what has no tag, such as a backup: nothing can match.
+    pub fn judge_untagged(&mut self) -> Result<(), Problem> {
+        let condition = std::mem::take(&mut self.conditions).for_change();
+        match condition.is_none_or(|condition| condition.holds(None)) {
+            true => Ok(()),
+            false => Err(Code::PreconditionFailed.into()),
+        }
+    }
+
     /// The last or only command of a request, by which a repeat of the request is recognised: then the revision is the
     /// one of the first time.
     pub async fn tell_once<M: Machine>(

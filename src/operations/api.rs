@@ -168,7 +168,8 @@ pub(crate) const CREATE: Doc = Doc::new("Make a backup")
     .accepted()
     .refuses(&[Code::AlreadyExists, Code::OperationRunning]);
 
-pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
+pub(crate) async fn create(mut ask: Ask) -> Result<Reply, Problem> {
+    ask.judge_untagged()?;
     let Create { name, with_master_key } = ask.json()?;
     let name: BackupName = name.parse().map_err(|rule: &'static str| Problem::field("/name", rule))?;
     if ask.done_before(OrgId::SYSTEM).await?.is_none() {
@@ -216,7 +217,8 @@ async fn shown(ask: &Ask, name: BackupName) -> Result<Shown, Problem> {
 
 pub(crate) const REMOVE: Doc = Doc::new("Remove a backup").done().refuses(&[Code::OperationRunning]);
 
-pub(crate) async fn remove(ask: Ask) -> Result<Reply, Problem> {
+pub(crate) async fn remove(mut ask: Ask) -> Result<Reply, Problem> {
+    ask.judge_untagged()?;
     let name = named(&ask)?;
     if matches!(ask.operations().unfinished(), Some(Shown::Running { name: running, .. }) if running == name.as_str()) {
         return Err(Code::OperationRunning.into());
@@ -289,7 +291,8 @@ pub(crate) const ROTATE: Doc = Doc::new("Make a new version of the master key an
     .accepted()
     .refuses(&[Code::MasterKeyNotOurs, Code::OperationRunning]);
 
-pub(crate) async fn rotate(ask: Ask) -> Result<Reply, Problem> {
+pub(crate) async fn rotate(mut ask: Ask) -> Result<Reply, Problem> {
+    ask.judge_untagged()?;
     let Rotate {} = ask.json()?;
     if ask.done_before(OrgId::SYSTEM).await?.is_none() {
         looked(&ask, |operations| Ok(operations.rotate())).await??;

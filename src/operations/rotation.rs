@@ -103,7 +103,7 @@ fn each_page<E: From<StoreError>>(
         let prefix = keys::prefix(partition, KeyKind::SubjectKey);
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = engine.db().scan(&prefix, after.as_deref(), PAGE)?;
+            let page = engine.db().scan_once(&prefix, after.as_deref(), PAGE)?;
             each(partition, &page)?;
             match page.last() {
                 Some((last, _)) if page.len() == PAGE => after = Some(last.clone()),

@@ -3,13 +3,15 @@
 use super::{StoreError, keys, record::StoredRecord};
 use crate::kernel::{Address, ClaimSpace, OrgId, RowSpace, UnixMillis};
 use rocksdb::{
-    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompactionStyle, DBCompressionType,
-    DBWithThreadMode, Direction, IteratorMode, MultiThreaded, ReadOptions, properties,
+    BlockBasedIndexType, BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompactionStyle,
+    DBCompressionType, DBWithThreadMode, Direction, IteratorMode, MultiThreaded, ReadOptions, properties,
 };
 use std::{path::Path, sync::Arc};
 
 /// The data format of this program. Older data is read for ever, newer is refused.
 pub const FORMAT: u32 = 1;
+
+const METADATA_PART_BYTES: usize = 4096;
 
 /// Column families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,10 @@ impl Db {
         table.set_bloom_filter(10.0, false);
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        // In parts of a few KiB: a read that does not fill the cache would unpack a table's whole index each time.
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_partition_filters(true);
+        table.set_metadata_block_size(METADATA_PART_BYTES);
         let mut family = rocksdb::Options::default();
         family.set_block_based_table_factory(&table);
         family.set_write_buffer_size(options.write_buffer_mib << 20);
@@ -231,6 +237,11 @@ impl Db {
         self.scan_family(Family::Default, prefix, after, limit)
     }
 
+    /// The same for whoever passes everything that there is: it leaves the cache to others.
+    pub fn scan_once(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<KeyValue>, StoreError> {
+        self.scan_with(passing_by(), Family::Default, prefix, after, limit)
+    }
+
     pub fn scan_family(
         &self,
         family: Family,
@@ -238,7 +249,17 @@ impl Db {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<KeyValue>, StoreError> {
-        let mut read = ReadOptions::default();
+        self.scan_with(ReadOptions::default(), family, prefix, after, limit)
+    }
+
+    fn scan_with(
+        &self,
+        mut read: ReadOptions,
+        family: Family,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, StoreError> {
         if let Some(end) = behind(prefix) {
             read.set_iterate_upper_bound(end);
         }
@@ -303,7 +324,8 @@ impl Db {
         Ok(found)
     }
 
-    /// Rows of one space of all organisations, partition after partition, behind the whole key `after`.
+    /// Rows of one space of all organisations, partition after partition, behind the whole key `after`. For counts over
+    /// everything: they leave the cache to others.
     pub fn rows_of_all(
         &self,
         space: RowSpace,
@@ -312,7 +334,7 @@ impl Db {
     ) -> Result<Vec<KeyValue>, StoreError> {
         let first = after.and_then(|after| after.first().copied()).unwrap_or_default();
         for partition in self.partitions.all().filter(|partition| *partition >= first) {
-            let rows = self.scan(&keys::row_space(partition, space), after, limit)?;
+            let rows = self.scan_once(&keys::row_space(partition, space), after, limit)?;
             if !rows.is_empty() {
                 return Ok(rows);
             }
@@ -402,7 +424,7 @@ impl Db {
         limit: usize,
     ) -> Result<Vec<StoredRecord>, StoreError> {
         let mut from = after.map_or_else(|| vec![partition], |after| keys::event(partition, after, u64::MAX).to_vec());
-        let mut rows = self.raw.raw_iterator_cf(&self.family(Family::Events));
+        let mut rows = self.raw.raw_iterator_cf_opt(&self.family(Family::Events), passing_by());
         let mut found = Vec::new();
         while found.len() < limit {
             rows.seek(&from);
@@ -432,7 +454,8 @@ impl Db {
     }
 }
 
-/// For entities on their way into memory: there they are read from then on.
+/// For entities on their way into memory, where they are read from then on, and for rounds over everything. Parts
+/// of indexes and filters are not brought into the cache by it either.
 fn passing_by() -> ReadOptions {
     let mut read = ReadOptions::default();
     read.fill_cache(false);
@@ -465,3 +488,6 @@ fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,7 @@ shapes! {
 struct Shown {
     #[schema(value_type = Registrar)]
     registrar: Box<str>,
+    #[schema(minimum = 1, maximum = 65535)]
     registrar_port: u16,
     #[schema(value_type = Vec<PhoneNumber>)]
     emergency_numbers: Vec<String>,

@@ -245,7 +245,7 @@ fn is_tagged(route: &Route) -> bool {
 /// Parameters for conditions that a route judges.
 fn conditions(route: &Route) -> &'static [&'static str] {
     match is_change(route) {
-        true if route.creates() => &[],
+        true if route.creates() || route.path.starts_with("/api/v1/operator/") => &[],
         true => &[IF_MATCH, IF_NONE_MATCH],
         false if route.doc.tagged => &[IF_MATCH, IF_NONE_MATCH],
         false => &[],

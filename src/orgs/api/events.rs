@@ -22,10 +22,14 @@ pub(crate) fn of_person(record: &StoredRecord) -> Result<Vec<EventView>, String>
     each(record, person)
 }
 
-/// The events of a token's record.
+/// The events of a token's record. Uses, alone in theirs, are no news: the token itself tells the last one.
 pub(crate) fn of_token(record: &StoredRecord) -> Result<Vec<EventView>, String> {
-    each(record, token)
+    let mut views = each(record, token)?;
+    views.retain(|view| view.name != USED);
+    Ok(views)
 }
+
+const USED: &str = "tokens.used";
 
 pub(crate) fn organisation(event: &organisation::Event) -> EventView {
     use organisation::{Event, Operation};
@@ -115,7 +119,7 @@ pub(crate) fn token(event: &token::Event) -> EventView {
             }),
         ),
         Event::Revoked => ("tokens.revoked", json!({})),
-        Event::Used => ("tokens.used", json!({})),
+        Event::Used => (USED, json!({})),
     };
     EventView::new(name, data)
 }
