@@ -91,3 +91,25 @@ fn a_ramp_ends_and_a_soak_leaves_empty_queues() {
     assert!(report["details"]["queues_empty_after_s"].is_number(), "{report}");
     assert!(report["entries"].as_u64() > Some(1000), "{report}");
 }
+
+#[test]
+fn phones_of_every_vendor_end_where_the_model_says() {
+    let report = shown("phones", &["--count", "70", "--wrong", "0.4", "--organisations", "2"]);
+    let wrong = ["errors", "wrong_states", "wrong_answers"].map(|name| report[name].as_u64());
+    assert_eq!((wrong, report["devices"].as_u64()), ([Some(0); 3], Some(70)), "{report}");
+    let states = &report["details"]["states_after_the_second_day"];
+    assert!(states["successful"].as_u64() > Some(0) && states["blocked"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["details"]["states_at_the_end"]["required"], serde_json::Value::Null, "{report}");
+}
+
+#[test]
+fn who_guesses_is_judged_three_times_a_round_and_his_sources_are_closed() {
+    let attack = ["--devices", "80", "--sources", "6", "--honest", "16", "--rate", "20", "--seconds", "6"];
+    let report = run("guess", &[&attack[..], &["--rounds", "2", "--no-targets", "--seed", "7"]].concat());
+    assert_eq!(
+        (report["max_judged_per_round"].as_u64(), report["wrong_states"].as_u64()),
+        (Some(3), Some(0)),
+        "{report}"
+    );
+    assert!(report["details"]["sources_closed"].as_u64() >= Some(6), "{report}");
+}

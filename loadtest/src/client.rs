@@ -78,6 +78,18 @@ pub struct Response<'a> {
     pub status: u16,
     pub retry_after_s: Option<u64>,
     pub body: &'a [u8],
+    head: &'a [u8],
+}
+
+impl Response<'_> {
+    /// The values of a header, one for each line.
+    pub fn headers<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
+        let lines = self.head.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+        lines.filter_map(move |line| {
+            let (named, value) = line.split_once(':')?;
+            named.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
 }
 
 enum Stream {
@@ -159,7 +171,8 @@ impl Connection {
                     Length::Known(_) => &self.buffer[body],
                     Length::Chunked => &self.gathered[..],
                 };
-                Ok(Response { status: head.status, retry_after_s: head.retry_after_s, body })
+                let bytes = &self.buffer[..head.bytes];
+                Ok(Response { status: head.status, retry_after_s: head.retry_after_s, body, head: bytes })
             }
             Err(error) => {
                 self.open = false;
@@ -181,9 +194,13 @@ impl Connection {
         let head = loop {
             // Nothing is parsed before bytes have come: an answer that was waiting is not this request's.
             if !self.buffer.is_empty()
-                && let Some(head) = parse_head(&self.buffer)?
+                && let Some(mut head) = parse_head(&self.buffer)?
             {
                 if head.status >= 200 {
+                    // The length is that of the body which GET would have.
+                    if request.starts_with(b"HEAD ") {
+                        head.length = Length::Known(0);
+                    }
                     break head;
                 }
                 self.buffer.drain(..head.bytes);
@@ -355,6 +372,15 @@ mod tests {
         assert_eq!(seen, expected);
         assert!(!connection.is_open());
         assert!(matches!(connection.round_trip(b"x").await, Err(ClientError::Closed | ClientError::Io(_))));
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_head_has_headers_and_no_body() {
+        let answers = &["HTTP/1.1 200 OK\r\nETag: \"a\"\r\nX: 1\r\nx: 2\r\ncontent-length: 500\r\n\r\n"];
+        let mut connection = Connection::open(&serving(answers).await).await.unwrap();
+        let answer = connection.round_trip(b"HEAD / HTTP/1.1\r\n\r\n").await.unwrap();
+        assert_eq!((answer.headers("etag").next(), answer.body), (Some("\"a\""), &b""[..]));
+        assert_eq!(answer.headers("X").collect::<Vec<_>>(), ["1", "2"]);
     }
 
     #[tokio::test]

@@ -64,6 +64,10 @@ pub mod soak;
 
 pub mod demo;
 
+pub mod phones;
+
+pub mod guess;
+
 pub use api::{Api, ApiError};
 pub use chance::Chance;
 pub use client::{ClientError, Connection, Target};

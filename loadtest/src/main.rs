@@ -1,9 +1,9 @@
 //! `castellan-load`: scenarios that drive a server as thousands of boxes do, and verify what became of it.
 
 use castellan_load::{
-    census, clock, crash, demo, herd,
+    census, clock, crash, demo, guess, herd,
     html::{self, Circumstances},
-    ramp, replay,
+    phones, ramp, replay,
     report::{LoadError, Report},
     restore,
     site::Common,
@@ -32,6 +32,10 @@ Examples:
       Syncs, administrators, lists, enrolments at half the knee: memory flat, no queue that grows.
   castellan-load restore --boxes 300 --json t.json
       A backup under load, more load, kill -9, restored elsewhere: every box comes back, nothing it still has is lost.
+  castellan-load phones --count 5000 --wrong 0.2 --json p.json
+      Phones of every vendor, persons who enter wrong PAPs, power cuts; states and answers against a model.
+  castellan-load guess --devices 1000 --sources 50 --json g.json
+      Attackers try PAPs from 50 addresses while honest phones go on: at most three judged a device and round.
   castellan-load demo --seconds 60
       Three organisations and 500 boxes through an outage, then a server to look at.
   castellan-load storm --boxes 500 --url http://127.0.0.1:8080 --token cas_… --observability-url http://127.0.0.1:9090
@@ -72,6 +76,10 @@ enum Scenario {
     Soak(soak::SoakArgs),
     /// A backup under load, then the server is lost: restored elsewhere, the boxes send again what they still have.
     Restore(restore::RestoreArgs),
+    /// Desk phones of every vendor with their persons, administrators and power cuts; against a model.
+    Phones(phones::PhonesArgs),
+    /// Attackers try PAPs on many devices from many addresses while honest phones go on.
+    Guess(guess::GuessArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
     Demo(demo::DemoArgs),
 }
@@ -121,6 +129,8 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Ramp(args) => ramp::run(args, &cli.common, seed).await,
         Scenario::Soak(args) => soak::run(args, &cli.common, seed).await,
         Scenario::Restore(args) => restore::run(args, &cli.common, seed).await,
+        Scenario::Phones(args) => phones::run(args, &cli.common, seed).await,
+        Scenario::Guess(args) => guess::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
     }
 }

@@ -157,6 +157,13 @@ impl ServerProcess {
         Ok(server)
     }
 
+    /// From the next start on it has these settings too: lines for the section of HTTP, and whole sections.
+    pub fn settle(&self, http: &str, sections: &str) -> Result<(), ProcessError> {
+        let config = self.config.replacen("[http]\n", &format!("[http]\n{http}"), 1);
+        let config = format!("{config}\n{sections}");
+        fs::write(self.folder.path().join("castellan.toml"), config).map_err(io_error("castellan.toml"))
+    }
+
     /// From the next start on it speaks TLS with this certificate.
     pub fn serve_tls(&mut self, certificate: &SelfSigned) -> Result<(), ProcessError> {
         let (chain, key) = (self.folder.path().join("certificate.pem"), self.folder.path().join("key.pem"));

@@ -173,6 +173,8 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boxes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub devices: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<u64>,
@@ -187,11 +189,19 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conflicts: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrong_states: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrong_answers: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_judged_per_round: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub flagged: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syncs_per_s: Option<Figure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries_per_s: Option<Figure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers_per_s: Option<Figure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p50_ms: Option<Figure>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -268,6 +278,7 @@ impl Report {
     pub fn figures(&self) -> Vec<(&'static str, Figure)> {
         let counts = [
             ("boxes", self.boxes),
+            ("devices", self.devices),
             ("journal entries", self.entries),
             ("errors", self.errors),
             ("entries lost", self.lost),
@@ -275,6 +286,9 @@ impl Report {
             ("differences to the model", self.model_mismatches),
             ("acknowledged and lost", self.acknowledged_lost),
             ("conflicts", self.conflicts),
+            ("devices in a wrong state", self.wrong_states),
+            ("wrong answers", self.wrong_answers),
+            ("most PAPs judged in one round", self.max_judged_per_round),
             ("flagged", self.flagged),
             ("boxes past their guarantee", self.past_guarantee),
             ("server memory, KiB", self.server_rss_kib),
@@ -283,6 +297,7 @@ impl Report {
         let figures = [
             ("syncs a second", &self.syncs_per_s),
             ("entries a second", &self.entries_per_s),
+            ("answers a second", &self.answers_per_s),
             ("p50, ms", &self.p50_ms),
             ("p99, ms", &self.p99_ms),
             ("p999, ms", &self.p999_ms),
