@@ -1,6 +1,6 @@
 //! What the door needs of devices: templates, counts of wrong PAPs, where phones were last seen, what the operator set.
 
-use super::{guard::Guards, provisioning::Templates, words::Rules};
+use super::{Mac, guard::Guards, provisioning::Templates, words::Rules};
 use crate::{
     config::{self, Config},
     kernel::{DeviceId, KeyedHash, OrgId, UnixMillis},
@@ -20,7 +20,7 @@ pub struct Door {
     pub(super) basic_allowed: bool,
     /// Where each device's last minimal fetch came from, as far as this process has seen it. What a device noted itself
     /// may be some seconds older.
-    seen: DashMap<DeviceId, IpAddr>,
+    seen: DashMap<(DeviceId, Mac), IpAddr>,
 }
 
 /// When there are more, the older ones are taken from what the devices noted.
@@ -46,15 +46,15 @@ impl Door {
     }
 
     /// A phone that is not trusted has asked from there.
-    pub(super) fn saw(&self, device: DeviceId, from: IpAddr) {
+    pub(super) fn saw(&self, device: DeviceId, mac: Mac, from: IpAddr) {
         if self.seen.len() >= SEEN_MAX {
             self.seen.clear();
         }
-        self.seen.insert(device, from);
+        self.seen.insert((device, mac), from);
     }
 
-    pub(super) fn last_seen(&self, device: DeviceId) -> Option<IpAddr> {
-        self.seen.get(&device).map(|from| *from)
+    pub(super) fn last_seen(&self, device: DeviceId, mac: Mac) -> Option<IpAddr> {
+        self.seen.get(&(device, mac)).map(|from| *from)
     }
 
     /// What phones of an organisation are pointed at, without a slash at its end.

@@ -42,8 +42,41 @@ pub async fn enter(
     mac: Option<Mac>,
     pap: &Pap,
 ) -> Result<Entered, Problem> {
-    let now = ask.now();
-    let attempt = door.guards.begin(org, source, now).map_err(closed)?;
+    let attempt = door.guards.begin(org, source, ask.now()).map_err(closed)?;
+    let (entered, is_wrong) = match judged(ask, door, org, mac, pap).await {
+        Ok(judged) => judged,
+        Err(problem) => {
+            // Unless it is not known what became of it, nothing was judged.
+            if problem.code() != Code::OutcomeUnknown {
+                attempt.free();
+            }
+            return Err(problem);
+        }
+    };
+    let word = match entered.outcome {
+        _ if is_wrong => "wrong",
+        Some(Outcome::Accepted) => "accepted",
+        Some(Outcome::NotNeeded) => "not_needed",
+        Some(Outcome::Wrong { .. }) | None => "repeated",
+        Some(Outcome::Failed { .. } | Outcome::Blocked) => "locked",
+    };
+    ::metrics::counter!(metrics::PAPS, "outcome" => word).increment(1);
+    let is_charged = match source {
+        Source::Pbx(_) => is_wrong,
+        // To whom all refusals look alike all must cost alike: when he is closed must not tell which devices there are.
+        Source::Address(_) | Source::Office(_) => entered.outcome != Some(Outcome::Accepted),
+    };
+    if !is_charged {
+        attempt.free();
+    } else if attempt.wrong() {
+        ::metrics::counter!(metrics::PAP_SOURCES_CLOSED).increment(1);
+        tracing::warn!(organisation = %org, "too many wrong PAPs of one source: it is closed for a while");
+    }
+    Ok(entered)
+}
+
+/// What became of it, and whether it was a wrong one that was judged.
+async fn judged(ask: &Ask, door: &Door, org: OrgId, mac: Option<Mac>, pap: &Pap) -> Result<(Entered, bool), Problem> {
     let found = match mac {
         Some(mac) => Some(ask.engine.with_db(move |db, keys| find(db, keys, org, mac)).await?),
         None => None,
@@ -56,7 +89,7 @@ pub async fn enter(
         let command = Command::Authenticate {
             guess: pap.mark(keys, org),
             trace: pap.trace(keys, device),
-            seen: door.last_seen(device).or(noted),
+            seen: door.last_seen(device, row.description.mac).or(noted),
             salt: Salt::of(ask.engine.chance().bytes()),
             rules: door.rules,
         };
@@ -72,19 +105,7 @@ pub async fn enter(
             Err(problem) => return Err(problem),
         }
     }
-    let word = match entered.outcome {
-        _ if is_wrong => "wrong",
-        Some(Outcome::Accepted) => "accepted",
-        Some(Outcome::NotNeeded) => "not_needed",
-        Some(Outcome::Wrong { .. }) | None => "repeated",
-        Some(Outcome::Failed { .. } | Outcome::Blocked) => "locked",
-    };
-    ::metrics::counter!(metrics::PAPS, "outcome" => word).increment(1);
-    if is_wrong && attempt.wrong(now) {
-        ::metrics::counter!(metrics::PAP_SOURCES_CLOSED).increment(1);
-        tracing::warn!(organisation = %org, "too many wrong PAPs of one source: it is closed for a while");
-    }
-    Ok(entered)
+    Ok((entered, is_wrong))
 }
 
 /// A form as it was sent.

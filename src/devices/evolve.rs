@@ -146,8 +146,12 @@ impl Known {
     fn apply(&mut self, event: &Event, stamp: Stamp) {
         match event {
             Event::Created { .. } | Event::Deleted { .. } | Event::PapShown => {}
-            Event::Changed { description, .. } => {
+            Event::Changed { description, left, .. } => {
                 self.description = description.clone();
+                if left.is_some() {
+                    // From where the phone before it came says nothing of this one.
+                    self.contact = None;
+                }
                 self.changed = stamp.revision;
             }
             Event::Authenticated { window, salt } => {

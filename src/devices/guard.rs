@@ -132,13 +132,16 @@ pub struct Guards {
     organisation: Count,
 }
 
-/// The right to have one PAP judged.
+/// The right to have one PAP judged. One that is dropped counts as wrong: whoever hangs up before he is answered has had
+/// his PAP judged all the same.
 pub struct Attempt<'a> {
     guards: &'a Guards,
     count: &'a Count,
     place: u32,
     /// Of the organisation, where it counts.
     of_all: Option<u32>,
+    begun: UnixMillis,
+    is_settled: bool,
 }
 
 impl Guards {
@@ -174,7 +177,7 @@ impl Guards {
             self.organisation.is_open(place, now)?;
         }
         count.enter(place)?;
-        Ok(Attempt { guards: self, count, place, of_all })
+        Ok(Attempt { guards: self, count, place, of_all, begun: now, is_settled: false })
     }
 
     /// Forgets who has been quiet.
@@ -185,14 +188,27 @@ impl Guards {
 
 impl Attempt<'_> {
     /// It was wrong. Whether somebody is locked out by it.
-    pub fn wrong(&self, now: UnixMillis) -> bool {
-        let closed = self.count.wrong(self.place, now);
-        self.of_all.is_some_and(|place| self.guards.organisation.wrong(place, now)) || closed
+    pub fn wrong(mut self) -> bool {
+        self.charge()
+    }
+
+    /// It was right, or nothing was judged.
+    pub fn free(mut self) {
+        self.is_settled = true;
+    }
+
+    fn charge(&mut self) -> bool {
+        self.is_settled = true;
+        let closed = self.count.wrong(self.place, self.begun);
+        self.of_all.is_some_and(|place| self.guards.organisation.wrong(place, self.begun)) || closed
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
+        if !self.is_settled {
+            self.charge();
+        }
         self.count.leave(self.place);
     }
 }
@@ -215,7 +231,7 @@ mod tests {
     }
 
     fn tries(guards: &Guards, org: u128, source: Source) -> usize {
-        (0..100).take_while(|_| guards.begin(OrgId(org), source, NOW).map(|attempt| attempt.wrong(NOW)).is_ok()).count()
+        (0..100).take_while(|_| guards.begin(OrgId(org), source, NOW).map(Attempt::wrong).is_ok()).count()
     }
 
     fn from(last: u8) -> IpAddr {
@@ -249,8 +265,17 @@ mod tests {
         let guards = guards();
         let held: Vec<_> = (0..20).filter_map(|_| guards.begin(OrgId(1), Source::Address(from(1)), NOW).ok()).collect();
         assert_eq!(held.len(), AT_ONCE as usize);
-        drop(held);
-        assert!(guards.begin(OrgId(1), Source::Address(from(1)), NOW).is_ok());
+        held.into_iter().for_each(Attempt::free);
+        let again = guards.begin(OrgId(1), Source::Address(from(1)), NOW);
+        assert!(again.map(Attempt::free).is_ok());
+        assert!(guards.address.busy.is_empty());
+    }
+
+    #[test]
+    fn who_hangs_up_has_been_judged() {
+        let guards = guards();
+        let hung_up = (0..100).take_while(|_| guards.begin(OrgId(1), Source::Address(from(1)), NOW).is_ok()).count();
+        assert_eq!(hung_up, 6);
         assert!(guards.address.busy.is_empty());
     }
 }

@@ -34,14 +34,16 @@ fn v6(text: &str) -> Result<IpNet, NetworkError> {
             length
         }
     };
+    if text.contains(char::is_whitespace) {
+        let corrected: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let corrected = parse(&corrected).map_or_else(|_| corrected, |network| network.to_string());
+        return Err(nearly("there are blanks in it", corrected));
+    }
     if let (Some(mapped), 96..) = (address.to_ipv4_mapped(), length) {
         let network = Ipv4Net::new(mapped, length - 96).map_err(|_| NetworkError::Unreadable)?;
         return whole(network.into());
     }
     let network = Ipv6Net::new(address, length).map_err(|_| NetworkError::Unreadable)?;
-    if text.trim() != text {
-        return Err(nearly("there are blanks in it", network.trunc()));
-    }
     whole(network.into())
 }
 
@@ -168,6 +170,8 @@ mod tests {
             ("10.1.2.0/255.0.255.0", "10.1.2.0/8"),
             ("2001:db8::1/32", "2001:db8::/32"),
             ("2001:db8::/129", "2001:db8::/128"),
+            (" ::ffff:10.1.2.3", "10.1.2.3/32"),
+            ("2001:db8:: /32", "2001:db8::/32"),
         ] {
             match parse(text) {
                 Err(NetworkError::Nearly { corrected: shown, .. }) => assert_eq!(shown, corrected, "{text}"),

@@ -4,7 +4,7 @@ use super::{
     digest::{self, Request, Shown},
     door::{Door, is_path_of, org_of_path},
     mac::Mac,
-    provisioning::{Account, Credential, File, Pbx, Phone, RenderError, Rendered, Shows, Trust, Unknown, Wanted},
+    provisioning::{Account, Credential, File, Pbx, Phone, RenderError, Rendered, Shows, Trust, Unknown, Wanted, fits},
     rows::{AccountsPlain, DeviceRow},
     state::{Command, Device, Refusal, Told},
     trust,
@@ -65,6 +65,8 @@ enum Way<'a> {
     Key(&'a str),
 }
 
+const KEY_LONGEST: usize = 64;
+
 /// Takes what stands between the organisation and the file.
 fn way(rest: &str) -> (Way<'_>, &str) {
     let rest = rest.trim_start_matches('/');
@@ -72,8 +74,11 @@ fn way(rest: &str) -> (Way<'_>, &str) {
         return (Way::Asked, file);
     }
     match rest.strip_prefix("key-").and_then(|rest| rest.split_once('/')) {
-        Some((key, file)) => (Way::Key(key), file),
-        None => (Way::Plain, rest),
+        // What could be no key leads nowhere, as any folder.
+        Some((key, file)) if key.len() <= KEY_LONGEST && key.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            (Way::Key(key), file)
+        }
+        _ => (Way::Plain, rest),
     }
 }
 
@@ -188,6 +193,11 @@ impl Writing {
 fn unrendered(error: RenderError) -> Problem {
     match error {
         RenderError::NoFile(_) => Code::NotFound.into(),
+        // Another vendor's phone than the one that was set up.
+        RenderError::Value(_) => {
+            tracing::warn!(%error, "a phone cannot be told what is set up for it");
+            Problem::detailed(Code::NotFound, "such a phone cannot be told what is set up for it")
+        }
         error => {
             tracing::error!(%error, "a phone's file cannot be made");
             Code::Internal.into()
@@ -236,7 +246,7 @@ impl Asked<'_> {
             let rendered = ask.engine.with_db(move |_, keys| Ok(writing.minimal(keys, org))).await?;
             let Rendered { content_type, body } = rendered.map_err(unrendered)?;
             if let (Some(row), Some(from)) = (&row, ask.from) {
-                door.saw(device, from.to_canonical());
+                door.saw(device, mac, from.to_canonical());
                 self.note(ask, device, row, fetch, false, now);
             }
             count("minimal");
@@ -310,9 +320,13 @@ fn full(
     let sealed = keys.read(db, subject, VaultField::SipSecret)?.filter(|sealed| !sealed.is_empty());
     let plain = sealed.map_or_else(|| Ok(AccountsPlain::default()), |sealed| AccountsPlain::decode_from(&sealed));
     let plain = plain.map_err(|why| StoreError::Corrupt { what: "device's accounts", why })?;
-    let accounts: Vec<Account> = plain
-        .accounts
-        .iter()
+    let vendor = writing.wanted.vendor;
+    // The phone that asks may have fewer lines than the one that was set up.
+    let lines = plain.accounts.iter().take(vendor.accounts_max());
+    if lines.clone().any(|account| !fits(vendor, &account.user) || !fits(vendor, &account.password)) {
+        return Ok(Err(RenderError::Value("an account of another vendor's phone")));
+    }
+    let accounts: Vec<Account> = lines
         .map(|account| Account {
             display_name: account.name.clone(),
             user: account.user.clone(),

@@ -157,9 +157,12 @@ pub fn letters(hash: &[u8; 32], count: usize) -> Zeroizing<String> {
     hash.iter().take(count).map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect::<String>().into()
 }
 
+/// 100 bits; longer ones Aastra's phones do not take.
+const CREDENTIAL_LETTERS: usize = 20;
+
 /// The password of a device's credential.
 pub fn credential(keys: &dyn KeyedHash, device: DeviceId, salt: Salt) -> Zeroizing<String> {
-    letters(&keys.keyed_hash("devices.credential", &[&device.to_bytes(), &salt.0]), 26)
+    letters(&keys.keyed_hash("devices.credential", &[&device.to_bytes(), &salt.0]), CREDENTIAL_LETTERS)
 }
 
 /// How the users of minimal configurations begin.

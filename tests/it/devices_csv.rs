@@ -131,3 +131,101 @@ fn n13_ten_thousand_rows() {
     assert_eq!(paps.len(), 9_999, "every waiting device has its own");
     assert!(paps[0].starts_with('0'), "some begin with zero");
 }
+
+/// What Python's `csv` reads out of an export, and an export as it would write it, in its own spelling.
+const BY_PYTHON: &str = r#"
+import csv, io, json, sys
+separator = sys.argv[1]
+text = sys.stdin.buffer.read().decode("utf-8-sig" if separator == ";" else "utf-8")
+rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+again = io.StringIO(newline="")
+csv.writer(again, delimiter=separator, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+json.dump({"rows": rows, "again": again.getvalue()}, sys.stdout)
+"#;
+
+fn by_python(csv: &[u8], separator: &str) -> (Vec<Vec<String>>, String) {
+    use std::{
+        io::Write,
+        process::{Command, Stdio},
+    };
+    let mut python = Command::new("python3");
+    python.args(["-c", BY_PYTHON, separator]).env("PYTHONIOENCODING", "utf-8");
+    let mut python = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    python.stdin.take().unwrap().write_all(csv).unwrap();
+    let output = python.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let mut read: Value = serde_json::from_slice(&output.stdout).unwrap();
+    (serde_json::from_value(read["rows"].take()).unwrap(), string(&read, "again"))
+}
+
+#[test]
+fn n12_ten_thousand_devices_through_python_and_back() {
+    const COUNT: usize = 10_000;
+    let rig = rig();
+    let (org, other) = (rig.org(), rig.org());
+    let odd = [
+        "=cmd|' /C calc'!A0",
+        "+39 0471",
+        "-1",
+        "@SUM(A1)",
+        "'=x",
+        "Büro, 1",
+        "a;b",
+        "sagt \"ja\"",
+        "0007",
+        "Ü ö ß €",
+        "",
+    ];
+    let label = |n: usize| odd[n % odd.len()];
+    let mut rows = String::new();
+    for n in 0..COUNT {
+        let row = json!({"mac": format!("0004130{n:05}"), "vendor": "snom", "model": "D785", "label": label(n), "site": "Città"});
+        rows.push_str(&format!("{row}\n"));
+    }
+    let made =
+        org.client.send("POST", "/devices/bulk", &[("content-type", "application/x-ndjson")], Some(rows.as_bytes()));
+    assert!(
+        results(&made).iter().all(|row| row["status"] == 201),
+        "{}",
+        made.told().lines().next().unwrap_or_default()
+    );
+    let comma = org.client.get("/devices/export");
+    let semicolon = org.client.get("/devices/export?separator=%3B&bom=true");
+    assert!(semicolon.body.starts_with("\u{feff}".as_bytes()));
+    let (seen, again) = by_python(&comma.body, ",");
+    let (same, again_semicolon) = by_python(&semicolon.body, ";");
+    assert_eq!(seen, same);
+    assert_eq!(seen, cells(&comma.body, b','));
+    assert_eq!(seen.len(), COUNT + 1);
+    let mut zeros = 0;
+    for row in &seen[1..] {
+        let n: usize = row[2].strip_prefix("0004130").unwrap().parse().unwrap();
+        assert!(!row.iter().any(|cell| cell.starts_with(['=', '+', '-', '@', '\t'])), "{row:?}");
+        assert!(row[6].len() == 6 && row[6].bytes().all(|byte| byte.is_ascii_digit()), "{row:?}");
+        assert!(row[7] == label(n) || row[7] == format!("'{}", label(n)), "{row:?}");
+        zeros += usize::from(row[6].starts_with('0'));
+    }
+    assert!(zeros > 0, "some PAPs begin with zero");
+    // A PAP as it stands there is the one that is taken.
+    let known = seen[1..].iter().find(|row| row[6].starts_with('0')).unwrap();
+    let entered = json!({"mac": known[2], "pap": known[6]});
+    assert_eq!(org.client.post("/devices/authenticate", &entered).is(200)["outcome"], "accepted");
+    // Back: into an organisation that has none, and over those that are there.
+    let inserted = outcomes(&import(&other, "insert", again.as_bytes()));
+    assert!(inserted.len() == COUNT && inserted.iter().all(|outcome| outcome == "inserted"));
+    let replaced = outcomes(&import(&org, "replace", again_semicolon.as_bytes()));
+    assert!(replaced.len() == COUNT && replaced.iter().all(|outcome| outcome == "replaced"));
+    for org in [&org, &other] {
+        let devices = org.client.all("/devices", 200);
+        assert_eq!(devices.len(), COUNT);
+        for device in devices {
+            let n: usize = device["mac"].as_str().unwrap().strip_prefix("0004130").unwrap().parse().unwrap();
+            assert_eq!((device["label"].as_str(), device["site"].as_str()), (Some(label(n)), Some("Città")));
+        }
+    }
+    let now = by_python(&org.client.get("/devices/export").body, ",").0;
+    let paps = |rows: &[Vec<String>]| {
+        rows[1..].iter().map(|row| (row[2].clone(), row[6].clone())).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert_eq!(paps(&now), paps(&seen), "PAPs stay");
+}

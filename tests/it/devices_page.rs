@@ -6,17 +6,17 @@ use crate::{
 };
 use std::time::{Duration, Instant};
 
-struct Page {
-    path: String,
-    cookie: String,
-    token: String,
+pub struct Page {
+    pub path: String,
+    pub cookie: String,
+    pub token: String,
 }
 
-fn outcome(answer: &Answer) -> String {
+pub fn outcome(answer: &Answer) -> String {
     answer.told().split("data-outcome=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
 
-fn open(phone: &Phone) -> Page {
+pub fn open(phone: &Phone) -> Page {
     let path = phone.path.replace("/provisioning/", "/phone/");
     let answer = phone.nobody.send("GET", &path, &[("accept-language", "de-IT,de;q=0.9")], None);
     assert_eq!((answer.status, answer.header("content-language")), (200, Some("de")));
@@ -29,7 +29,7 @@ fn open(phone: &Phone) -> Page {
 }
 
 impl Page {
-    fn send(&self, phone: &Phone, mac: &str, pap: &str, headers: &[(&str, &str)]) -> Answer {
+    pub fn send(&self, phone: &Phone, mac: &str, pap: &str, headers: &[(&str, &str)]) -> Answer {
         let body = format!("mac={}&pap={pap}&token={}&language=it", mac.replace(':', "%3A"), self.token);
         let mut all = vec![
             ("content-type", "application/x-www-form-urlencoded"),

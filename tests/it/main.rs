@@ -16,6 +16,8 @@ mod devices;
 mod devices_csv;
 mod devices_guess;
 mod devices_page;
+mod devices_strange;
+mod devices_time;
 mod documented;
 mod etag;
 mod feed;

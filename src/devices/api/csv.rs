@@ -1,6 +1,6 @@
 //! All devices as CSV, and back: the columns that telephone administrators know.
 
-use super::{LABEL_MAX, SITE_MAX, check_short, checked_mac, make, refused};
+use super::{LABEL_MAX, SITE_MAX, check_has_fitting, check_short, checked_mac, make, refused};
 use crate::{
     devices::{
         Authentication, Changes, Command, Description, Device, DeviceRow, Mac, Pap,
@@ -349,6 +349,9 @@ async fn import_over(ask: &Ask, mode: Mode, row: &Description) -> Result<Option<
         site: Some(row.site.clone()),
         accounts: None,
     };
+    let mut wrong = Wrong::default();
+    check_has_fitting(ask, &mut wrong, device.at(org), row.vendor).await?;
+    wrong.check()?;
     // Its MAC stays, so that no PAP is needed.
     let none = Pap::drawn(&ask.mint_secret("pap", 0));
     let pap = FreshPap { mark: none.mark(ask.engine.keys(), org), plain: Zeroizing::new(Vec::new()) };

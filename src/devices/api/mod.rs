@@ -20,10 +20,11 @@ use super::{
 use crate::{
     http::{Ask, Bulk, Cell, Changed, Code, Doc, Problem, Reply, body::objects},
     kernel::{
-        Address, Codec, DeviceId, Stamp,
+        Address, Codec, DeviceId, Stamp, VaultField,
         schema::{Text, TextOrEmpty, pattern, shapes},
     },
     orgs::api::{Wrong, is_text, or_null, text},
+    store::StoreError,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -134,19 +135,42 @@ pub(super) fn check_short(wrong: &mut Wrong, pointer: &str, value: &str, max: us
     }
 }
 
-/// Whether a vendor's phones can be told these accounts.
-fn check_fits(wrong: &mut Wrong, vendor: Vendor, accounts: &[NewAccount]) {
+/// Whether a vendor's phones can be told these accounts: users and passwords.
+fn check_fits<'a>(wrong: &mut Wrong, vendor: Vendor, accounts: impl ExactSizeIterator<Item = [&'a str; 2]>) {
     let most = vendor.accounts_max();
     if accounts.len() > most {
         wrong.add("/accounts", format!("phones of {vendor} take at most {most} accounts"));
     }
-    for (at, account) in accounts.iter().enumerate().take(ACCOUNTS_MAX) {
-        for (name, value) in [("user", &account.user), ("password", &account.password)] {
+    for (at, values) in accounts.enumerate().take(ACCOUNTS_MAX) {
+        for (name, value) in ["user", "password"].into_iter().zip(values) {
             if !fits(vendor, value) {
                 wrong.add(format!("/accounts/{at}/{name}"), format!("phones of {vendor} cannot be told this"));
             }
         }
     }
+}
+
+fn to_be_told(accounts: &[NewAccount]) -> impl ExactSizeIterator<Item = [&str; 2]> {
+    accounts.iter().map(|account| [&*account.user, &*account.password])
+}
+
+/// The same of the accounts that a device has.
+pub(super) async fn check_has_fitting(
+    ask: &Ask,
+    wrong: &mut Wrong,
+    device: Address,
+    vendor: Vendor,
+) -> Result<(), Problem> {
+    let plain = accounts_of(ask, device).await?;
+    check_fits(wrong, vendor, plain.accounts.iter().map(|account| [&*account.user, &*account.password]));
+    Ok(())
+}
+
+/// The accounts that a device has.
+async fn accounts_of(ask: &Ask, device: Address) -> Result<AccountsPlain, Problem> {
+    let sealed = ask.engine.open_vault(device, VaultField::SipSecret).await?.filter(|sealed| !sealed.is_empty());
+    let plain = sealed.map(|sealed| AccountsPlain::decode_from(&sealed)).transpose();
+    Ok(plain.map_err(|why| StoreError::Corrupt { what: "device's accounts", why })?.unwrap_or_default())
 }
 
 fn check_accounts(wrong: &mut Wrong, accounts: &[NewAccount]) {
@@ -199,7 +223,7 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     check_short(&mut wrong, "/label", &body.label, LABEL_MAX);
     check_short(&mut wrong, "/site", &body.site, SITE_MAX);
     check_accounts(&mut wrong, &body.accounts);
-    check_fits(&mut wrong, body.vendor, &body.accounts);
+    check_fits(&mut wrong, body.vendor, to_be_told(&body.accounts));
     wrong.check()?;
     let Some(mac) = mac else { return Err(Code::Invalid.into()) };
     let description = Description {
@@ -268,7 +292,9 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
                 ask.engine.read(device, read).await?.ok_or_else(|| refused(Refusal::NotFound))?
             }
         };
-        check_fits(&mut wrong, vendor, accounts);
+        check_fits(&mut wrong, vendor, to_be_told(accounts));
+    } else if let Some(vendor) = body.vendor {
+        check_has_fitting(&ask, &mut wrong, device, vendor).await?;
     }
     wrong.check()?;
     let changes = Changes {

@@ -1,18 +1,17 @@
 //! One device, and its PAP.
 
-use super::{AccountName, AccountText, PapText, named, refused};
+use super::{AccountName, AccountText, PapText, accounts_of, named, refused};
 use crate::{
     devices::{
         provisioning::{Model, Vendor},
-        rows::{AccountsPlain, DeviceRow},
+        rows::DeviceRow,
         state::{Command, Device, Refusal},
     },
     http::{Ask, Code, Doc, Problem, Reply},
     kernel::{
-        Codec, DeviceId, Stamp, UnixMillis, VaultField,
+        DeviceId, Stamp, UnixMillis, VaultField,
         schema::{Address as AddressText, Time, shapes, words},
     },
-    store::StoreError,
 };
 use serde::Serialize;
 use std::net::IpAddr;
@@ -145,9 +144,7 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
         |state: &Device, stamp: Stamp| state.known().map(|known| (DeviceRow::of(known), known.changed, stamp.revision));
     let found = ask.engine.read(address, read).await?;
     let (row, changed, revision) = found.ok_or_else(|| refused(Refusal::NotFound))?;
-    let sealed = ask.engine.open_vault(address, VaultField::SipSecret).await?.filter(|sealed| !sealed.is_empty());
-    let plain = sealed.map(|sealed| AccountsPlain::decode_from(&sealed)).transpose();
-    let plain = plain.map_err(|why| StoreError::Corrupt { what: "device's accounts", why })?.unwrap_or_default();
+    let plain = accounts_of(&ask, address).await?;
     let shown = |account: &crate::devices::AccountPlain| ShownAccount {
         user: account.user.clone(),
         name: account.name.clone(),

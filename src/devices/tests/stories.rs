@@ -214,8 +214,11 @@ fn another_mac_is_another_phone() {
     let mut story = Story::new();
     story.enter(RIGHT);
     let mac = Mac([0, 4, 0x13, 0, 0, 9]);
+    let contact = Contact { address: PHONE, user_agent: "snom".into(), file: "a".into(), full: false };
+    story.tell(Command::Seen(contact)).unwrap();
     let changes = Changes { mac: Some(mac), label: Some("Bar".into()), ..Changes::default() };
     story.tell(Command::Change { changes, pap: fresh("111111") }).unwrap();
+    assert_eq!(story.known().contact, None, "from where the other one came opens no window");
     assert_eq!(story.known().authentication, Authentication::Required);
     assert_eq!((story.known().description.mac, story.known().credential), (mac, None));
     assert_eq!(story.enter("111111"), Outcome::Accepted);
