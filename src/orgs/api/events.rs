@@ -24,12 +24,9 @@ pub(crate) fn of_person(record: &StoredRecord) -> Result<Vec<EventView>, String>
 
 /// The events of a token's record. Uses, alone in theirs, are no news: the token itself tells the last one.
 pub(crate) fn of_token(record: &StoredRecord) -> Result<Vec<EventView>, String> {
-    let mut views = each(record, token)?;
-    views.retain(|view| view.name != USED);
-    Ok(views)
+    let views = record.events.iter().map(|bytes| token::Event::decode_from(bytes).map(|event| token(&event)));
+    views.filter_map(Result::transpose).collect()
 }
-
-const USED: &str = "tokens.used";
 
 pub(crate) fn organisation(event: &organisation::Event) -> EventView {
     use organisation::{Event, Operation};
@@ -109,7 +106,7 @@ pub(crate) fn person(event: &person::Event) -> EventView {
     EventView::new(name, data)
 }
 
-pub(crate) fn token(event: &token::Event) -> EventView {
+pub(crate) fn token(event: &token::Event) -> Option<EventView> {
     use token::{Event, Issue};
     let (name, data) = match event {
         Event::Created(Issue { label, scopes, expires_at, hash: _ }) => (
@@ -119,7 +116,7 @@ pub(crate) fn token(event: &token::Event) -> EventView {
             }),
         ),
         Event::Revoked => ("tokens.revoked", json!({})),
-        Event::Used => (USED, json!({})),
+        Event::Used => return None,
     };
-    EventView::new(name, data)
+    Some(EventView::new(name, data))
 }

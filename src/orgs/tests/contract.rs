@@ -123,8 +123,8 @@ fn events_are_shown_without_secrets() {
         events::person(&person::Event::RoleChanged { role: Role::Viewer }),
         events::person(&person::Event::Erased),
         events::person(&person::Event::CredentialsGiven { to: BoxId(3), generation: 2 }),
-        events::token(&token::Event::Created(issue)),
-        events::token(&token::Event::Revoked),
+        events::token(&token::Event::Created(issue)).unwrap(),
+        events::token(&token::Event::Revoked).unwrap(),
     ];
     let shown: Vec<_> = phones()
         .map(|event| events::organisation(&organisation::Event::Phones(event)))
