@@ -192,7 +192,8 @@ impl<M: Machine> EntityActor<M> {
         let publish = if events > 0 { self.publication() } else { None };
         let sends_messages = judged.is_some_and(|judged| !judged.effects.messages.is_empty());
         let sends_mails = judged.is_some_and(|judged| !judged.effects.mails.is_empty());
-        self.last_place = queue.submit(Item { record, ops, publish, sends_messages, sends_mails, ..rest });
+        let seals = judged.is_some_and(|judged| !judged.effects.vault.is_empty());
+        self.last_place = queue.submit(Item { record, ops, publish, sends_messages, sends_mails, seals, ..rest });
     }
 
     fn answer_now(&self, item: Item) {

@@ -43,6 +43,7 @@ pub(super) struct Item {
     pub claims: Vec<ClaimKey>,
     pub sends_messages: bool,
     pub sends_mails: bool,
+    pub seals: bool,
     /// The actor has left: forget its generation.
     pub leaves: bool,
 }
@@ -277,6 +278,9 @@ impl Committer {
         }
         for claim in &item.claims {
             self.shared.claims.settle(claim);
+        }
+        if let Some(record) = item.record.filter(|_| item.seals) {
+            self.shared.subject_keys.arrived(record.of);
         }
         if let Some(finish) = item.finish {
             if item.origin == NO_WORKER {

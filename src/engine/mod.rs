@@ -21,6 +21,7 @@ mod permit;
 mod post;
 mod readers;
 mod stats;
+mod subject_keys;
 mod upkeep;
 pub mod verify;
 mod verify_feed;
@@ -118,6 +119,7 @@ struct Shared {
     feed_news: Box<[watch::Sender<FeedCursor>]>,
     post_news: Notify,
     claims: claims::Claims,
+    subject_keys: subject_keys::SubjectKeys,
     closed_orgs: erasure::ClosedOrgs,
     /// Somebody's key was deleted, and may still stand in a table on disk. After a start nobody knows.
     keys_deleted: AtomicBool,
@@ -244,6 +246,7 @@ impl Engine {
             feed_news: (0..partitions).map(|_| watch::Sender::default()).collect(),
             post_news: Notify::new(),
             claims: claims::Claims::default(),
+            subject_keys: subject_keys::SubjectKeys::default(),
             closed_orgs: erasure::ClosedOrgs::stored(&db)?,
             keys_deleted: AtomicBool::new(true),
             trimming: tokio::sync::Mutex::default(),

@@ -4,6 +4,7 @@ mod counter;
 mod feed;
 mod guarded;
 mod post;
+mod sealed;
 mod trimming;
 
 use super::*;

@@ -11,7 +11,6 @@ use crate::{
         keys::{self, Channel},
         ops::OpTag,
         record::{MailItem, SnapshotHead, Target},
-        vault::Secret,
     },
 };
 use std::{sync::atomic::Ordering, time::Duration};
@@ -101,24 +100,28 @@ impl<M: Machine> EntityActor<M> {
     fn write_vault(&self, vault: &[VaultOp], ops: &mut Ops) -> Result<(), StoreError> {
         let (partition, ring) = (self.partition(), &self.shared.keys);
         let key_row = keys::subject_key(partition, self.address);
-        let mut subject_key: Option<Secret> = match self.shared.db.get(&key_row)? {
-            Some(wrapped) => Some(ring.unwrap_subject_key(self.address, &wrapped)?),
-            None => None,
+        let mut wrapped = match self.shared.subject_keys.under_way(self.address) {
+            Some(wrapped) => {
+                // Whether the record that made it becomes durable is not known yet.
+                wrapped.iter().for_each(|wrapped| ops.put(&key_row, wrapped));
+                wrapped
+            }
+            None => self.shared.db.get(&key_row)?,
         };
         for op in vault {
             match op {
                 VaultOp::Seal { field, plaintext } => {
-                    let key = match subject_key.take() {
-                        Some(key) => key,
+                    let key = match &wrapped {
+                        Some(wrapped) => ring.unwrap_subject_key(self.address, wrapped)?,
                         None => {
-                            let (key, wrapped) = ring.new_subject_key(self.address);
-                            ops.put(&key_row, &wrapped);
+                            let (key, new) = ring.new_subject_key(self.address);
+                            ops.put(&key_row, &new);
+                            wrapped = Some(new);
                             key
                         }
                     };
                     let sealed = ring.seal(&key, self.address, *field, plaintext);
                     ops.put(&keys::vault(partition, self.address, *field), &sealed);
-                    subject_key = Some(key);
                 }
                 VaultOp::Erase => {
                     self.shared.keys_deleted.store(true, Ordering::Release);
@@ -126,10 +129,11 @@ impl<M: Machine> EntityActor<M> {
                     for field in VaultField::ALL {
                         ops.delete(&keys::vault(partition, self.address, field));
                     }
-                    subject_key = None;
+                    wrapped = None;
                 }
             }
         }
+        self.shared.subject_keys.sent(self.address, wrapped);
         Ok(())
     }
 
