@@ -27,7 +27,10 @@ use std::{
 };
 
 /// How long what the server does after an answer may take.
-const SETTLED_WITHIN: Duration = Duration::from_secs(10);
+const SETTLED_WITHIN: Duration = Duration::from_secs(40);
+/// How long it is waited before it is looked at again: first, and at most. Whoever looks is work for the server too.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOK_AGAIN_MAX: Duration = Duration::from_millis(640);
 
 pub struct Desk {
     pub id: String,
@@ -290,7 +293,7 @@ impl Desk {
     /// The whitelist hears of a right PAP a moment later.
     async fn whitelisted(&self, world: &Rc<World>, callers: &mut Callers) -> Result<(), LoadError> {
         let lists = self.lists.borrow().temporary.clone();
-        let began = Instant::now();
+        let (began, mut wait) = (Instant::now(), LOOK_AGAIN);
         loop {
             let list = callers.admin.get("/phones/whitelist").await?;
             let known = temporary(&list);
@@ -299,10 +302,11 @@ impl Desk {
                 return Ok(());
             }
             if began.elapsed() > SETTLED_WITHIN {
-                world.tally.wrong_state(format!("{}: {lists:?} not on the whitelist {list}", self.name()));
+                world.tally.wrong_state(format!("{}: {lists:?} not on the whitelist", self.name()));
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LOOK_AGAIN_MAX);
         }
     }
 
@@ -311,7 +315,7 @@ impl Desk {
         if !std::mem::take(&mut self.unsettled) || self.model.doubtful {
             return Ok(());
         }
-        let began = Instant::now();
+        let (began, mut wait) = (Instant::now(), LOOK_AGAIN);
         loop {
             let device = callers.admin.get(&format!("/devices/{}", self.id)).await?;
             if device["state"] == "successful" && device["provisioning"] == false {
@@ -321,7 +325,8 @@ impl Desk {
                 world.tally.wrong_state(format!("{}: sent whole, and still {device}", self.name()));
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LOOK_AGAIN_MAX);
         }
     }
 
