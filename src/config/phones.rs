@@ -18,6 +18,7 @@ section! {
 section! {
     Provisioning {
         basic_over_http: bool = false,
+        ask_for_pap: bool = false,
         minimal_poll_s: u32 = 60,
         full_poll_s: u32 = 86_400,
         templates_dir: PathBuf = PathBuf::new(),

@@ -10,6 +10,8 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 pub const REALM: &str = "phones";
+/// Where the person at the phone is asked; phones show it.
+pub const PAP_REALM: &str = "PAP";
 /// How long a nonce is taken; afterwards the phone gets another and asks again.
 const NONCE_LIVES: Duration = Duration::from_secs(300);
 
@@ -31,14 +33,14 @@ fn is_fresh(keys: &dyn KeyedHash, org: OrgId, text: &str, now: UnixMillis) -> bo
 }
 
 /// The values of `WWW-Authenticate`, the one that we would rather have first.
-pub fn challenges(nonce: &str, stale: bool, basic: bool) -> Vec<String> {
+pub fn challenges(realm: &str, nonce: &str, stale: bool, basic: bool) -> Vec<String> {
     let stale = if stale { ", stale=true" } else { "" };
     let digest = |algorithm: &str| {
-        format!("Digest realm=\"{REALM}\", qop=\"auth\", algorithm={algorithm}, nonce=\"{nonce}\"{stale}")
+        format!("Digest realm=\"{realm}\", qop=\"auth\", algorithm={algorithm}, nonce=\"{nonce}\"{stale}")
     };
     let mut challenges = vec![digest("SHA-256"), digest("MD5")];
     if basic {
-        challenges.push(format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""));
+        challenges.push(format!("Basic realm=\"{realm}\", charset=\"UTF-8\""));
     }
     challenges
 }
@@ -109,7 +111,7 @@ impl<'a> Shown<'a> {
         let bare = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
         // Some phones leave the query out, some name the whole address.
         let same_place = get("uri").is_some_and(|uri| bare(uri).ends_with(&bare(request.target)));
-        let right_kind = get("realm") == Some(REALM) && get("qop").is_none_or(|qop| qop == "auth");
+        let right_kind = matches!(get("realm"), Some(REALM | PAP_REALM)) && get("qop").is_none_or(|qop| qop == "auth");
         if !same_place || !right_kind {
             return Self::Unusable;
         }
@@ -133,6 +135,12 @@ impl<'a> Shown<'a> {
 }
 
 impl Response<'_> {
+    /// What was computed, where the person at this phone was asked for its PAP.
+    pub fn of_person(&self, user: &str) -> Option<&str> {
+        let is_asked = self.get("realm") == PAP_REALM && self.get("username").eq_ignore_ascii_case(user);
+        is_asked.then(|| self.get("response"))
+    }
+
     fn get(&self, name: &str) -> &str {
         self.fields.get(name).map(String::as_str).unwrap_or_default()
     }
@@ -141,9 +149,9 @@ impl Response<'_> {
         if self.sha256 { hex(&Sha256::digest(text)) } else { hex(&Md5::digest(text)) }
     }
 
-    fn proves(&self, user: &str, password: &str) -> bool {
+    pub fn proves(&self, user: &str, password: &str) -> bool {
         let shown = self.get("username");
-        let secret = Zeroizing::new(self.hash(&Zeroizing::new(format!("{shown}:{REALM}:{password}"))));
+        let secret = Zeroizing::new(self.hash(&Zeroizing::new(format!("{shown}:{}:{password}", self.get("realm")))));
         let place = self.hash(&format!("{}:{}", self.method, self.get("uri")));
         let nonce = self.get("nonce");
         let wanted = match self.fields.get("qop") {

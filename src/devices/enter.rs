@@ -7,13 +7,13 @@ use super::{
     page::{self, Said},
     serve::{find, organisation},
     state::{Command, Device, Outcome, Refusal, Told},
-    words::{Pap, Salt},
+    words::{self, Pap, Salt},
 };
 use crate::{
     http::{Ask, Code, Limit, Problem},
-    kernel::OrgId,
+    kernel::{DeviceId, KeyedHash, OrgId},
     metrics,
-    orgs::Language,
+    orgs::{Language, Mark},
 };
 
 /// What came of it. Of a device that is not there it is told as of a wrong PAP.
@@ -22,6 +22,25 @@ pub struct Entered {
     /// `None`: there is no such device.
     pub outcome: Option<Outcome>,
     pub revision: Option<u64>,
+}
+
+/// How a PAP was entered.
+pub enum Entry<'a> {
+    Pap(&'a Pap),
+    /// As a Digest, and not of the PAP that the device has.
+    Unexplained(&'a str),
+}
+
+impl Entry<'_> {
+    /// What it is compared as, and what is remembered of it.
+    fn marks(&self, keys: &dyn KeyedHash, org: OrgId, device: DeviceId) -> (Mark, Mark) {
+        match self {
+            Self::Pap(pap) => (pap.mark(keys, org), words::trace(keys, device, pap.as_str().as_bytes())),
+            Self::Unexplained(digest) => {
+                (Mark::of(keys, "devices.unexplained", org, digest), words::trace(keys, device, digest.as_bytes()))
+            }
+        }
+    }
 }
 
 fn refused(_: Refusal) -> Problem {
@@ -40,10 +59,10 @@ pub async fn enter(
     org: OrgId,
     source: Source,
     mac: Option<Mac>,
-    pap: &Pap,
+    entry: &Entry<'_>,
 ) -> Result<Entered, Problem> {
     let attempt = door.guards.begin(org, source, ask.now()).map_err(closed)?;
-    let (entered, is_wrong) = match judged(ask, door, org, mac, pap).await {
+    let (entered, is_wrong) = match judged(ask, door, org, mac, entry).await {
         Ok(judged) => judged,
         Err(problem) => {
             // Unless it is not known what became of it, nothing was judged.
@@ -76,7 +95,13 @@ pub async fn enter(
 }
 
 /// What became of it, and whether it was a wrong one that was judged.
-async fn judged(ask: &Ask, door: &Door, org: OrgId, mac: Option<Mac>, pap: &Pap) -> Result<(Entered, bool), Problem> {
+async fn judged(
+    ask: &Ask,
+    door: &Door,
+    org: OrgId,
+    mac: Option<Mac>,
+    entry: &Entry<'_>,
+) -> Result<(Entered, bool), Problem> {
     let found = match mac {
         Some(mac) => Some(ask.engine.with_db(move |db, keys| find(db, keys, org, mac)).await?),
         None => None,
@@ -86,9 +111,10 @@ async fn judged(ask: &Ask, door: &Door, org: OrgId, mac: Option<Mac>, pap: &Pap)
     let mut is_wrong = true;
     if let Some((device, Some(row))) = found {
         let noted = row.contact.as_ref().filter(|contact| !contact.full).map(|contact| contact.address);
+        let (guess, trace) = entry.marks(keys, org, device);
         let command = Command::Authenticate {
-            guess: pap.mark(keys, org),
-            trace: pap.trace(keys, device),
+            guess,
+            trace,
             seen: door.last_seen(device, row.description.mac).or(noted),
             salt: Salt::of(ask.engine.chance().bytes()),
             rules: door.rules,
@@ -151,7 +177,7 @@ pub async fn paged(
     };
     let Some(from) = ask.from.map(|from| from.to_canonical()) else { return paged(Said::Refused, None) };
     let source = if view.phones.trusts(from, now) { Source::Office(from) } else { Source::Address(from) };
-    match enter(ask, door, org, source, Some(mac), &pap).await {
+    match enter(ask, door, org, source, Some(mac), &Entry::Pap(&pap)).await {
         Ok(Entered { outcome: Some(Outcome::Accepted), .. }) => paged(Said::Accepted, None),
         Ok(_) => paged(Said::Refused, None),
         Err(problem) if problem.code() == Code::TooManyWrongPaps => paged(Said::TooMany, problem.retry_after()),

@@ -15,6 +15,7 @@ mod guard;
 mod mac;
 pub mod network;
 pub mod page;
+mod prompt;
 pub mod provisioning;
 mod rows;
 mod serve;
@@ -26,7 +27,7 @@ mod words;
 
 pub use check::check_invariants;
 pub use door::{Door, path_of};
-pub use enter::{Entered, Paged, SentForm, enter, page_form, paged};
+pub use enter::{Entered, Entry, Paged, SentForm, enter, page_form, paged};
 pub use guard::Source;
 pub use mac::{Mac, MacError};
 pub use rows::{AccountPlain, AccountsPlain, DeviceRow};

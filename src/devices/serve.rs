@@ -4,6 +4,7 @@ use super::{
     digest::{self, Request, Shown},
     door::{Door, is_path_of, org_of_path},
     mac::Mac,
+    prompt,
     provisioning::{Account, Credential, File, Pbx, Phone, RenderError, Rendered, Shows, Trust, Unknown, Wanted, fits},
     rows::{AccountsPlain, DeviceRow},
     state::{Command, Device, Refusal, Told},
@@ -123,14 +124,15 @@ pub async fn serve(ask: &Rc<Ask>, door: &Arc<Door>, fetch: Fetch) -> Result<Serv
     if let (Way::Asked, Shown::Nothing | Shown::Stale) = (&way, &shown) {
         let nonce = digest::nonce(keys, org, now);
         let stale = matches!(shown, Shown::Stale);
-        return Ok(Served::Challenge(digest::challenges(&nonce, stale, door.basic_allowed)));
+        return Ok(Served::Challenge(digest::challenges(digest::REALM, &nonce, stale, door.basic_allowed)));
     }
     let base = match &way {
         Way::Asked => format!("{}/auth/", door.provisioning_url(&fetch.path)),
         Way::Key(key) => format!("{}/key-{key}/", door.provisioning_url(&fetch.path)),
         Way::Plain => format!("{}/", door.provisioning_url(&fetch.path)),
     };
-    let asked = Asked { org, view, wanted, base, shown, path: fetch.path.clone(), name: file.to_owned() };
+    let prompts = door.settings.ask_for_pap && matches!(way, Way::Plain) && wanted.vendor.shows() != Shows::Path;
+    let asked = Asked { org, view, wanted, base, shown, prompts, path: fetch.path.clone(), name: file.to_owned() };
     match asked.wanted.file {
         File::Device(mac) => asked.device(ask, door, &fetch, mac, now).await,
         _ => asked.common(ask, door).await,
@@ -145,6 +147,8 @@ struct Asked<'a> {
     /// Where the phone is to ask for the files that this one names.
     base: String,
     shown: Shown<'a>,
+    /// Whether the person at the phone is asked for the PAP.
+    prompts: bool,
     path: String,
     name: String,
 }
@@ -234,11 +238,23 @@ impl Asked<'_> {
         now: UnixMillis,
     ) -> Result<Served, Problem> {
         let org = self.org;
-        let (device, row) = ask.engine.with_db(move |db, keys| find(db, keys, org, mac)).await?;
         let keys = ask.engine.keys();
-        let salts = row.as_ref().map_or([None; 2], |row| [row.credential, row.previous]);
-        let shown = trust::shown_credential(keys, device, mac, salts, &self.shown);
-        let why = row.as_ref().and_then(|row| trust::why(row, &self.view.phones, ask.from, shown, now));
+        let mut looked = self.looked(ask, mac, now).await?;
+        if looked.why.is_none() && self.prompts {
+            if let (Some(row), Some(from)) = (&looked.row, ask.from) {
+                door.saw(looked.device, mac, from.to_canonical());
+                self.note(ask, looked.device, row, fetch, false, now);
+            }
+            if let Shown::Nothing | Shown::Stale = self.shown {
+                let nonce = digest::nonce(keys, org, ask.now());
+                let stale = matches!(self.shown, Shown::Stale);
+                return Ok(Served::Challenge(digest::challenges(digest::PAP_REALM, &nonce, stale, door.basic_allowed)));
+            }
+            // Who was wrong gets the minimal one: after another 401 phones send the same again by themselves.
+            prompt::enter(ask, door, org, looked.device, mac, &self.shown).await?;
+            looked = self.looked(ask, mac, ask.now()).await?;
+        }
+        let Looked { device, row, shown, why } = looked;
         let Some((row, why)) = row.as_ref().zip(why) else {
             // For a MAC that nobody has set up all is the same, and nobody notes it.
             let mut writing = self.writing(door, mac);
@@ -276,6 +292,16 @@ impl Asked<'_> {
         Ok(Served::File(Body { content_type, bytes: body, then }))
     }
 
+    /// What is known of the device of a MAC, and whether it may have everything.
+    async fn looked(&self, ask: &Ask, mac: Mac, now: UnixMillis) -> Result<Looked, Problem> {
+        let org = self.org;
+        let (device, row) = ask.engine.with_db(move |db, keys| find(db, keys, org, mac)).await?;
+        let salts = row.as_ref().map_or([None; 2], |row| [row.credential, row.previous]);
+        let shown = trust::shown_credential(ask.engine.keys(), device, mac, salts, &self.shown);
+        let why = row.as_ref().and_then(|row| trust::why(row, &self.view.phones, ask.from, shown, now));
+        Ok(Looked { device, row, shown, why })
+    }
+
     /// Remembers a contact, if it says something new: polling writes nothing.
     fn note(&self, ask: &Rc<Ask>, device: DeviceId, row: &DeviceRow, fetch: &Fetch, full: bool, now: UnixMillis) {
         let Some(address) = ask.from.map(|from| from.to_canonical()) else { return };
@@ -290,6 +316,15 @@ impl Asked<'_> {
             tell_later(ask, device, self.org, Command::Seen(contact), false);
         }
     }
+}
+
+/// A device as a request finds it.
+struct Looked {
+    device: DeviceId,
+    row: Option<DeviceRow>,
+    /// The credential that came with the request and is the device's.
+    shown: Option<Salt>,
+    why: Option<Why>,
 }
 
 fn count(served: &'static str) {

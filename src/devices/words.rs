@@ -207,14 +207,14 @@ impl Pap {
     pub fn mark(&self, keys: &dyn KeyedHash, org: OrgId) -> Mark {
         Mark::of(keys, "devices.pap", org, self.as_str())
     }
+}
 
-    /// What is remembered of a guess: the same guess at another device leaves another trace.
-    pub fn trace(&self, keys: &dyn KeyedHash, device: DeviceId) -> Mark {
-        let hash = keys.keyed_hash("devices.guess", &[&device.to_bytes(), &*self.0]);
-        let mut mark = [0; 16];
-        mark.copy_from_slice(&hash[..16]);
-        Mark(mark)
-    }
+/// What is remembered of a guess: the same guess at another device leaves another trace.
+pub fn trace(keys: &dyn KeyedHash, device: DeviceId, guess: &[u8]) -> Mark {
+    let hash = keys.keyed_hash("devices.guess", &[&device.to_bytes(), guess]);
+    let mut mark = [0; 16];
+    mark.copy_from_slice(&hash[..16]);
+    Mark(mark)
 }
 
 /// Compares without telling by its duration how much is alike.

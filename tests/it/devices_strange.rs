@@ -3,10 +3,84 @@
 use crate::{
     devices::{ELSEWHERE, Phone, is_full, other, phone, rig},
     devices_page::{open, outcome},
-    rig::Rig,
+    rig::{Answer, Rig, eventually},
 };
 use serde_json::json;
 use std::{io::Write, net::TcpStream, time::Duration};
+
+/// The answer to a challenge as an old phone computes it.
+fn digest(phone: &Phone, asked: &Answer, password: &str) -> String {
+    use md5::Digest;
+    let md5 = |text: String| md5::Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let challenge = asked.headers.get_all("www-authenticate").iter().nth(1).unwrap().to_str().unwrap();
+    let value = |name: &str| challenge.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+    let (realm, nonce, uri) = (value("realm"), value("nonce"), format!("{}/{}", phone.path, phone.file()));
+    let secret = md5(format!("{}:{realm}:{password}", phone.mac));
+    let response = md5(format!("{secret}:{nonce}:00000001:abc:auth:{}", md5(format!("GET:{uri}"))));
+    format!(
+        "Digest username=\"{}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", algorithm=MD5, qop=auth, \
+         nc=00000001, cnonce=\"abc\", response=\"{response}\"",
+        phone.mac
+    )
+}
+
+#[test]
+fn a_phone_asks_the_person_at_it() {
+    let mut rig = rig();
+    rig.kill();
+    rig.set("PROVISIONING__ASK_FOR_PAP", "true");
+    rig.start_again();
+    let org = rig.org();
+    let phone = phone(&rig, &org, "000413abcdef");
+    let unknown = Phone { mac: "000413999999".into(), ..phone.clone() };
+    let pap = phone.pap();
+    let (asked, nobody) = (phone.fetch(), unknown.fetch());
+    assert_eq!((asked.status, nobody.status, asked.body.len()), (401, 401, nobody.body.len()));
+    let challenges = asked.headers.get_all("www-authenticate").iter().count();
+    assert!(challenges == 2 && asked.header("www-authenticate").unwrap().contains("realm=\"PAP\""));
+    let answers =
+        |phone: &Phone, authorization: &str| phone.send("GET", &phone.file(), &[("authorization", authorization)]);
+    // A retry is the same guess; in clear nothing is taken.
+    let wrong = digest(&phone, &asked, &other(&pap, 1));
+    for _ in 0..3 {
+        assert!(!is_full(&answers(&phone, &wrong)));
+    }
+    assert_eq!(phone.show()["wrong"], 1);
+    assert!(!is_full(&answers(&unknown, &digest(&unknown, &nobody, &pap))));
+    assert!(!is_full(&answers(&phone, &digest(&unknown, &nobody, &pap))), "of another phone");
+    let basic = |password: &str| {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        format!("Basic {}", STANDARD.encode(format!("{}:{password}", phone.mac)))
+    };
+    assert!(!is_full(&answers(&phone, &basic(&pap))));
+    assert_eq!(phone.show()["wrong"], 1);
+    let right = answers(&phone, &digest(&phone, &asked, &pap));
+    assert!(is_full(&right), "at once");
+    eventually("provisioned", || phone.done());
+    assert_eq!(phone.show()["window"]["address"], phone.address);
+    // Three wrong ones lock it here too, and the right one is refused then.
+    phone.act("reset");
+    let stranger = phone.at(ELSEWHERE);
+    let pap = phone.pap();
+    for by in 1..4 {
+        let asked = stranger.fetch();
+        assert!(!is_full(&answers(&stranger, &digest(&stranger, &asked, &other(&pap, by)))));
+    }
+    assert_eq!(phone.show()["state"], "failed");
+    assert!(!is_full(&answers(&stranger, &digest(&stranger, &stranger.fetch(), &pap))));
+    assert_eq!(phone.show()["locked_attempts"], 1);
+    // In clear where that is allowed; what is no PAP is not judged.
+    rig.kill();
+    rig.set("PROVISIONING__BASIC_OVER_HTTP", "true");
+    rig.start_again();
+    phone.act("reset");
+    let pap = phone.pap();
+    assert!(!is_full(&answers(&stranger, &basic("admin"))));
+    assert_eq!(phone.show()["wrong"], 0);
+    assert!(!is_full(&answers(&stranger, &basic(&other(&pap, 1)))));
+    assert_eq!(phone.show()["wrong"], 1);
+    assert!(is_full(&answers(&stranger, &basic(&pap))));
+}
 
 fn guarded(per_source: &str) -> Rig {
     Rig::with(&[("HTTP__TRUSTED_PROXIES", "127.0.0.0/8"), ("DEVICES__WRONG_PAPS_PER_SOURCE", per_source)])

@@ -4,25 +4,33 @@ use crate::{
     devices::{ELSEWHERE, Phone, other, phone, rig},
     rig::{Rig, eventually},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
 
-const MINUTE: i64 = 60;
-const HOUR: i64 = 60 * MINUTE;
+const MINUTE: u32 = 60;
+const HOUR: u32 = 60 * MINUTE;
 
-/// Debian's libfaketime, which `.ci/setup` installs.
-fn library() -> PathBuf {
-    let name = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
-    assert!(Path::new(&name).exists(), "{name} is not there: run .ci/setup");
-    name.into()
+/// `tests/parts/ahead.c`, compiled once.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ahead.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts/ahead.c");
+        let arguments = ["-shared", "-fPIC", "-O1", "-o"];
+        let built = Command::new("cc").args(arguments).arg(&library).arg(source).status().unwrap();
+        assert!(built.success(), "cc cannot compile ahead.c");
+        library
+    })
 }
 
 /// Kills the server and starts it again, `ahead` seconds after now.
-fn killed_until(rig: &mut Rig, ahead: i64) {
+fn killed_until(rig: &mut Rig, ahead: u32) {
     rig.kill();
     rig.environment("LD_PRELOAD", library().to_str().unwrap());
-    rig.environment("FAKETIME", &format!("{ahead:+}"));
-    // Only what people call time: pauses and patience stay as they are.
-    rig.environment("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    rig.environment("CLOCK_AHEAD_S", &ahead.to_string());
     rig.start_again();
 }
 
@@ -59,7 +67,7 @@ fn n5_the_third_lock_is_for_good() {
     let phone = phone(&rig, &org, "000413abcdef");
     let pap = phone.pap();
     for (round, last) in ["failed", "failed", "blocked"].into_iter().enumerate() {
-        killed_until(&mut rig, round as i64 * 31 * MINUTE);
+        killed_until(&mut rig, round as u32 * 31 * MINUTE);
         assert_eq!(
             (guess(&phone, 1), guess(&phone, 2), guess(&phone, 3)),
             ("wrong".into(), "wrong".into(), last.into())

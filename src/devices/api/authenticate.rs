@@ -2,7 +2,7 @@
 
 use super::{MacText, PapText, checked_mac};
 use crate::{
-    devices::{Entered, Mac, Outcome, Pap, Source, enter, words::ACCOUNT_PREFIX},
+    devices::{Entered, Entry, Mac, Outcome, Pap, Source, enter, words::ACCOUNT_PREFIX},
     http::{Ask, Code, Doc, Problem, Reply, auth::Caller},
     kernel::{
         UnixMillis,
@@ -21,7 +21,7 @@ shapes! {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PapEntered)]
-struct Entry {
+struct Entering {
     /// Of the phone; or its `account`.
     #[schema(value_type = Option<MacText>)]
     mac: Option<String>,
@@ -47,13 +47,13 @@ pub(crate) const AUTHENTICATE: Doc = Doc::new("Enter the PAP of a device")
     .details(
         "For the voice menu of a telephone system. Of a device that is not there it is said that its PAP is wrong.",
     )
-    .takes::<Entry>()
+    .takes::<Entering>()
     .answers::<Judged>()
     .untagged()
     .refuses(&[Code::TooManyWrongPaps]);
 
 pub(crate) async fn authenticate(ask: Ask) -> Result<Reply, Problem> {
-    let body: Entry = ask.json()?;
+    let body: Entering = ask.json()?;
     let mut wrong = Wrong::default();
     let mac = match (&body.mac, &body.account) {
         (Some(mac), None) => checked_mac(&mut wrong, mac),
@@ -76,7 +76,7 @@ pub(crate) async fn authenticate(ask: Ask) -> Result<Reply, Problem> {
     wrong.check()?;
     let (Some(pap), Caller::Token { token, org, .. }) = (pap, ask.caller) else { return Err(Code::Invalid.into()) };
     let door = std::sync::Arc::clone(ask.phones());
-    let Entered { outcome, revision } = enter(&ask, &door, org, Source::Pbx(token), mac, &pap).await?;
+    let Entered { outcome, revision } = enter(&ask, &door, org, Source::Pbx(token), mac, &Entry::Pap(&pap)).await?;
     let (word, until, left) = match outcome {
         None => ("wrong", None, None),
         Some(Outcome::Accepted) => ("accepted", None, None),

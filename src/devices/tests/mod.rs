@@ -61,7 +61,7 @@ pub(super) fn guess_from(text: &str, seen: Option<IpAddr>) -> Command {
     let pap = pap(text);
     Command::Authenticate {
         guess: pap.mark(&Keys, ORG),
-        trace: pap.trace(&Keys, DEVICE),
+        trace: crate::devices::words::trace(&Keys, DEVICE, pap.as_str().as_bytes()),
         seen,
         salt: salt(1),
         rules: Rules::default(),
