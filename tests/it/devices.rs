@@ -128,8 +128,8 @@ fn credential(answer: &Answer) -> String {
     let told = answer.told();
     let letters =
         |text: &&str| text.len() == 20 && text.bytes().all(|byte| b"0123456789abcdefghjkmnpqrstvwxyz".contains(&byte));
-    let parts = told.split(|c: char| !c.is_ascii_alphanumeric());
-    parts.filter(letters).next().unwrap_or_else(|| panic!("{told}")).to_owned()
+    let mut parts = told.split(|c: char| !c.is_ascii_alphanumeric());
+    parts.find(letters).unwrap_or_else(|| panic!("{told}")).to_owned()
 }
 
 #[test]
