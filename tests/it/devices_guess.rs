@@ -178,19 +178,24 @@ fn n14_walking_over_macs_tells_nothing() {
     };
     assert_eq!((names(&one), one.body.len()), (names(&other), other.body.len()));
     assert_eq!(bare(&known[0], one.told()), bare(&unknown[0], other.told()));
-    // Taken in turns, so that what disturbs one disturbs the other. Slept devices are not woken by a fetch.
-    let mut times: [Vec<Duration>; 2] = Default::default();
-    for _ in 0..20 {
-        for (known, unknown) in known.iter().zip(&unknown) {
-            times[0].push(ask(known).0);
-            times[1].push(ask(unknown).0);
+    // Taken in turns, so that what disturbs one disturbs the other. A difference that is there shows each time; what a
+    // busy machine adds does not.
+    let apart = || {
+        let mut times: [Vec<Duration>; 2] = Default::default();
+        for _ in 0..20 {
+            for (known, unknown) in known.iter().zip(&unknown) {
+                times[0].push(ask(known).0);
+                times[1].push(ask(unknown).0);
+            }
         }
-    }
-    times.iter_mut().for_each(|times| times.sort());
-    let at = |which: usize, percent: usize| times[which][times[which].len() * percent / 100].as_secs_f64();
-    for percent in [10, 25, 50, 75] {
-        let (known, unknown) = (at(0, percent), at(1, percent));
-        let apart = (known - unknown).abs();
-        assert!(apart < 0.000_3 + 0.15 * known.max(unknown), "at {percent} %: {known:.6} and {unknown:.6}");
-    }
+        times.iter_mut().for_each(|times| times.sort());
+        let at = |which: usize, percent: usize| times[which][times[which].len() * percent / 100].as_secs_f64();
+        [10, 25, 50, 75].into_iter().find_map(|percent| {
+            let (known, unknown) = (at(0, percent), at(1, percent));
+            let apart = (known - unknown).abs() >= 0.000_3 + 0.15 * known.max(unknown);
+            apart.then(|| format!("at {percent} %: {known:.6} and {unknown:.6}"))
+        })
+    };
+    let seen: Vec<String> = std::iter::repeat_with(apart).take(4).map_while(|seen| seen).collect();
+    assert!(seen.len() < 4, "{seen:?}");
 }
