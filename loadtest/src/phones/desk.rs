@@ -97,7 +97,7 @@ impl Desk {
             Step::Head => self.fetch(world, line, How::Head).await,
             Step::Part => self.fetch(world, line, How::Part).await,
             Step::Stranger => self.stranger(world, line, None).await,
-            Step::StrangerWithKey => self.stranger(world, line, Some("00000000000000000000000000")).await,
+            Step::StrangerWithKey => self.stranger(world, line, Some("00000000000000000000")).await,
             Step::Contradiction => self.contradict(world, line).await,
             Step::Forget => self.handset.forget(),
             Step::Enter(pap, way) => {

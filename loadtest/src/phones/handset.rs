@@ -71,12 +71,12 @@ pub struct Handset {
     pub unchanged: u64,
 }
 
-/// How long a credential is, and what it is made of.
-const CREDENTIAL_LETTERS: usize = 26;
+/// How long a credential may be; it has no letters that are taken for digits, and none that makes words.
+const CREDENTIAL_LETTERS: std::ops::RangeInclusive<usize> = 20..=40;
 
 fn credentials(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit());
-    words.filter(|word| word.len() == CREDENTIAL_LETTERS)
+    words.filter(|word| CREDENTIAL_LETTERS.contains(&word.len()) && !word.contains(['i', 'l', 'o', 'u']))
 }
 
 impl Handset {
@@ -266,7 +266,7 @@ mod tests {
         net::TcpListener,
     };
 
-    const CREDENTIAL: &str = "0123456789abcdefghjkmnpqrs";
+    const CREDENTIAL: &str = "23456789abcdefghjkmn";
 
     /// A server that answers each request with the next of these, and keeps what it was asked.
     async fn serving(answers: Vec<String>) -> (Target, Rc<RefCell<Vec<String>>>) {
