@@ -62,6 +62,8 @@ pub struct Handset {
     /// The account that the full configuration must have.
     pub account: String,
     pub credential: Option<String>,
+    /// All credentials that it ever had.
+    given: BTreeSet<String>,
     session: Option<Session>,
     kept: Option<Kept>,
     common_tags: BTreeMap<String, String>,
@@ -89,6 +91,7 @@ impl Handset {
             base_words: credentials(base).map(str::to_owned).collect(),
             account: account.to_owned(),
             credential: None,
+            given: BTreeSet::new(),
             session: None,
             kept: None,
             common_tags: BTreeMap::new(),
@@ -237,7 +240,8 @@ impl Handset {
         let is_same = same.is_some();
         let found: BTreeSet<&str> = credentials(&text).filter(|word| !self.base_words.contains(*word)).collect();
         let credential = match (what, found.len()) {
-            (Served::Minimal, 0) => None,
+            // At most the password of the account that it is given meanwhile, which is none that was ever a credential.
+            (Served::Minimal, 0 | 1) if found.iter().all(|word| !self.given.contains(*word)) => None,
             (Served::Full, 1) => found.first().map(|word| (*word).to_owned()),
             (_, count) => return Got::Strange(format!("GET {path}: {what:?} with {count} credentials")),
         };
@@ -251,6 +255,7 @@ impl Handset {
         if self.credential != credential {
             self.session = None;
         }
+        self.given.extend(credential.clone());
         self.credential.clone_from(&credential);
         Got::Whole(what, credential)
     }
