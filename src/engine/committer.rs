@@ -102,13 +102,14 @@ impl CommitQueue {
     /// Lets a batch grow until it holds all that is asked, or nothing more has come, so that one fsync serves them all.
     fn gather(&self, asked: &AtomicUsize) {
         let mut seen = self.waiting.lock().items.len();
+        let mut quiet = false;
         for _ in 0..GATHER_ROUNDS_MAX {
             if seen == 0 || seen >= asked.load(Ordering::Relaxed) {
                 return;
             }
             std::thread::yield_now();
             let now = self.waiting.lock().items.len();
-            if now == seen {
+            if now == seen && std::mem::replace(&mut quiet, true) {
                 return;
             }
             seen = now;
