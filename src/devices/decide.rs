@@ -3,8 +3,8 @@
 use super::{
     state::{Changes, Command, Description, Event, Guess, Known, Outcome, Refusal},
     words::{
-        Authentication, CONTACT_AGAIN, CONTACT_CHANGED, GUESSES_MAX, LOCKED_ATTEMPTS_MAX, LOCKED_FOR, REPEATS_WITHIN,
-        Rules, SUSPENDED_FOR, Salt, Window, is_same,
+        Authentication, GUESSES_MAX, LOCKED_ATTEMPTS_MAX, LOCKED_FOR, REPEATS_WITHIN, Rules, SUSPENDED_FOR, Salt,
+        Window, is_same,
     },
 };
 use crate::{kernel::UnixMillis, orgs::Mark};
@@ -54,11 +54,7 @@ pub(super) fn decide(
             }
         }
         Command::Seen(contact) => {
-            let pause = match &known.contact {
-                None => None,
-                Some(last) if last == contact => Some(CONTACT_AGAIN),
-                Some(_) => Some(CONTACT_CHANGED),
-            };
+            let pause = contact.pause_after(known.contact.as_ref());
             if pause.is_none_or(|pause| now >= known.contact_at.plus(pause)) {
                 events.push(Event::Seen(contact.clone()));
             }

@@ -9,7 +9,7 @@ use super::{
     rows::{AccountsPlain, DeviceRow},
     state::{Command, Device, Refusal, Told},
     trust,
-    words::{self, CONTACT_AGAIN, CONTACT_CHANGED, Contact, FILE_MAX, Salt, USER_AGENT_MAX, Why},
+    words::{self, Contact, FILE_MAX, Salt, USER_AGENT_MAX, Why},
 };
 use crate::{
     http::{Ask, Code, Problem},
@@ -311,8 +311,8 @@ impl Asked<'_> {
             file: words::printable(&self.name, FILE_MAX),
             full,
         };
-        let pause = if row.contact.as_ref() == Some(&contact) { CONTACT_AGAIN } else { CONTACT_CHANGED };
-        if row.contact.is_none() || now >= row.contact_at.plus(pause) {
+        let pause = contact.pause_after(row.contact.as_ref());
+        if pause.is_none_or(|pause| now >= row.contact_at.plus(pause)) {
             tell_later(ask, device, self.org, Command::Seen(contact), false);
         }
     }
@@ -363,7 +363,7 @@ fn full(
     }
     let accounts: Vec<Account> = lines
         .map(|account| Account {
-            display_name: account.name.clone(),
+            display_name: shown_name(&account.name, &writing.label, &account.user).to_owned(),
             user: account.user.clone(),
             authentication_user: None,
             password: account.password.clone(),
@@ -373,6 +373,11 @@ fn full(
     let (user, password) = (writing.mac.to_string(), words::credential(keys, device, salt));
     let credential = Credential { user: &user, password: &password };
     Ok(writing.rendered(Trust::Full { accounts: &accounts, credential }))
+}
+
+/// What an account without a name of its own is called.
+fn shown_name<'a>(name: &'a str, label: &'a str, user: &'a str) -> &'a str {
+    [name, label].into_iter().find(|text| !text.trim().is_empty()).unwrap_or(user)
 }
 
 /// A credential for a phone that is trusted without a PAP.

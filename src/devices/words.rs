@@ -129,6 +129,19 @@ pub struct Contact {
     pub full: bool,
 }
 
+impl Contact {
+    /// How long after the last one that was noted this one is noted; at once where there is no pause.
+    pub fn pause_after(&self, last: Option<&Self>) -> Option<Duration> {
+        match last {
+            None => None,
+            Some(last) if last == self => Some(CONTACT_AGAIN),
+            // Otherwise a phone that was just authenticated would seem lost until it asks again, a day later.
+            Some(last) if self.full && !last.full => None,
+            Some(_) => Some(CONTACT_CHANGED),
+        }
+    }
+}
+
 pub const USER_AGENT_MAX: usize = 120;
 pub const FILE_MAX: usize = 80;
 

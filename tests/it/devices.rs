@@ -167,6 +167,7 @@ fn a_phone_comes_asks_is_trusted_and_stays() {
     assert_eq!(answer.header("etag"), Some(&*tag), "an unchanged file stays unchanged");
     eventually("provisioned", || phone.done());
     assert_eq!(phone.show()["has_pap"], false);
+    assert_eq!(phone.show()["lost_configuration"], false, "although its minimal fetch was a moment ago");
     phone.org.get(&format!("/devices/{}/pap", phone.device)).problem(404, "devices.no_pap");
     assert_eq!(phone.outcome(&pap), "not_needed");
     // Its own credential leads from everywhere, as a part of the path and by Basic where that may be.

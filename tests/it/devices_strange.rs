@@ -222,6 +222,7 @@ fn accounts_fit_the_phones_of_their_vendor() {
     comes("Aastra6757i MAC:00-04-13-00-00-01 V:3.3.1.4365", "000413000001.cfg").problem(404, "object.not_found");
     let yealink = comes("Yealink SIP-T46S 66.86.0.15 00:04:13:00:00:01", "000413000001.cfg");
     assert!(is_full(&yealink));
+    assert!(yealink.told().contains("account.1.label = 200"), "without names its user: {}", yealink.told());
     org.client.patch(&at, &json!({"accounts": accounts(12, "s3cret-sip")})).is(200);
     assert!(is_full(&comes("Htek UC903 2.0.4.4.33 00:04:13:00:00:01", "cfg000413000001.xml")), "its first account");
 }

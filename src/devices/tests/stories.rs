@@ -207,6 +207,8 @@ fn contacts_are_noted_when_they_change_and_seldom_else() {
         story.tell(contact(if n % 2 == 0 { "b" } else { "a" }, false)).unwrap();
     }
     assert_eq!(seen(&story), 2, "who changes all the time is noted every ten seconds");
+    story.tell(contact("a", true)).unwrap();
+    assert_eq!(seen(&story), 3, "who has just got everything does not seem lost");
 }
 
 #[test]
