@@ -72,7 +72,7 @@ def real_path(case):
 
 def spare(case):
     """What the other requests need stays."""
-    needed = {WORLD.organisation, WORLD.person, WORLD.key, WORLD.owner, WORLD.token_id}
+    needed = {WORLD.organisation, WORLD.person, WORLD.key, WORLD.owner, WORLD.token_id, WORLD.operators_token_id}
     if case.operation.method.upper() == "DELETE" and needed & set((case.path_parameters or {}).values()):
         real_path(case)
 

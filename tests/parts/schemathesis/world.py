@@ -21,6 +21,8 @@ class World:
         made = self.new_organisation()
         self.organisation, self.owner, self.token = made["organisation"], made["owner"], made["token"]
         self.token_id = self.ask(self.token, "GET", "/api/v1/tokens")["items"][0]["token_id"]
+        # The one that everything here is done with: without it nothing goes on.
+        self.operators_token_id = self.ask(operator, "GET", "/api/v1/tokens")["items"][0]["token_id"]
         self.person = self.new_person()
         self.box, self.enrolment_code = self.new_box()
         self.key = self.new_key()
