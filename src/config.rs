@@ -97,7 +97,7 @@ section! {
         partitions: u8 = 1,
         max_total_wal_mib: u64 = 256,
         block_cache_mib: usize = 256,
-        write_buffer_mib: usize = 128,
+        write_buffer_mib: usize = 64,
         disk_low_watermark_mib: u64 = 512,
     }
 }
