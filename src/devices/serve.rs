@@ -32,6 +32,8 @@ pub struct Fetch {
     pub target: String,
     pub user_agent: Option<String>,
     pub authorization: Option<Vec<u8>>,
+    /// What the connection's certificate proves.
+    pub certified: Option<Mac>,
 }
 
 /// What it gets.
@@ -83,6 +85,12 @@ fn way(rest: &str) -> (Way<'_>, &str) {
     }
 }
 
+fn contradicted(asked: Mac, told: Mac) -> Problem {
+    ::metrics::counter!(metrics::PHONES_CONTRADICTED).increment(1);
+    tracing::warn!(%asked, %told, "a phone asked for another one's configuration");
+    Code::MacContradicted.into()
+}
+
 fn refused(_: Refusal) -> Problem {
     Code::NotFound.into()
 }
@@ -101,12 +109,13 @@ pub async fn serve(ask: &Rc<Ask>, door: &Arc<Door>, fetch: Fetch) -> Result<Serv
     let wanted = match Wanted::parse(file, fetch.query.as_deref(), fetch.user_agent.as_deref()) {
         Ok(wanted) => wanted,
         Err(Unknown::Name) => return Err(Code::NotFound.into()),
-        Err(Unknown::Contradiction { asked, told }) => {
-            ::metrics::counter!(metrics::PHONES_CONTRADICTED).increment(1);
-            tracing::warn!(%asked, %told, "a phone asked for another one's configuration");
-            return Err(Code::MacContradicted.into());
-        }
+        Err(Unknown::Contradiction { asked, told }) => return Err(contradicted(asked, told)),
     };
+    if let (File::Device(asked), Some(told)) = (&wanted.file, fetch.certified)
+        && *asked != told
+    {
+        return Err(contradicted(*asked, told));
+    }
     if fetch.method == "PUT" {
         return if wanted.file == File::Upload { Ok(Served::Taken) } else { Err(Code::MethodNotAllowed.into()) };
     }
@@ -132,7 +141,9 @@ pub async fn serve(ask: &Rc<Ask>, door: &Arc<Door>, fetch: Fetch) -> Result<Serv
         Way::Plain => format!("{}/", door.provisioning_url(&fetch.path)),
     };
     let prompts = door.settings.ask_for_pap && matches!(way, Way::Plain) && wanted.vendor.shows() != Shows::Path;
-    let asked = Asked { org, view, wanted, base, shown, prompts, path: fetch.path.clone(), name: file.to_owned() };
+    let (path, name) = (fetch.path.clone(), file.to_owned());
+    let certified = fetch.certified.is_some();
+    let asked = Asked { org, view, wanted, base, shown, certified, prompts, path, name };
     match asked.wanted.file {
         File::Device(mac) => asked.device(ask, door, &fetch, mac, now).await,
         _ => asked.common(ask, door).await,
@@ -147,6 +158,8 @@ struct Asked<'a> {
     /// Where the phone is to ask for the files that this one names.
     base: String,
     shown: Shown<'a>,
+    /// Whether a certificate says that it is the phone that it asks for.
+    certified: bool,
     /// Whether the person at the phone is asked for the PAP.
     prompts: bool,
     path: String,
@@ -298,7 +311,7 @@ impl Asked<'_> {
         let (device, row) = ask.engine.with_db(move |db, keys| find(db, keys, org, mac)).await?;
         let salts = row.as_ref().map_or([None; 2], |row| [row.credential, row.previous]);
         let shown = trust::shown_credential(ask.engine.keys(), device, mac, salts, &self.shown);
-        let why = row.as_ref().and_then(|row| trust::why(row, &self.view.phones, ask.from, shown, now));
+        let why = row.as_ref().and_then(|row| trust::why(row, &self.view.phones, ask.from, shown, self.certified, now));
         Ok(Looked { device, row, shown, why })
     }
 

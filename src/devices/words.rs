@@ -94,6 +94,9 @@ pub enum Why {
     Suspension,
     #[n(3)]
     Credential,
+    /// Its vendor's certificate says which phone it is.
+    #[n(4)]
+    Certificate,
 }
 
 impl Why {
@@ -103,6 +106,7 @@ impl Why {
             Self::Whitelist => "whitelist",
             Self::Suspension => "suspension",
             Self::Credential => "credential",
+            Self::Certificate => "certificate",
         }
     }
 }

@@ -21,7 +21,7 @@ fn three_wrong(story: &mut Story) {
 }
 
 fn why(story: &Story, from: IpAddr) -> Option<Why> {
-    trust::why(&DeviceRow::of(story.known()), &Phones::default(), Some(from), None, story.now)
+    trust::why(&DeviceRow::of(story.known()), &Phones::default(), Some(from), None, false, story.now)
 }
 
 fn delivered(story: &mut Story, why: Why) {
