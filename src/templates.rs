@@ -53,11 +53,7 @@ pub fn load(
 }
 
 /// Templates in a folder. A name that replaces nothing is a mistake.
-fn replacements(
-    built_in: &BuiltIn,
-    key: &'static str,
-    folder: &Path,
-) -> Result<Vec<(String, String)>, TemplateError> {
+fn replacements(built_in: &BuiltIn, key: &'static str, folder: &Path) -> Result<Vec<(String, String)>, TemplateError> {
     let unreadable = |file: &Path, error: std::io::Error| TemplateError::new(key, file.display().to_string(), error);
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
