@@ -19,3 +19,4 @@ pub mod operations;
 pub mod orgs;
 pub mod privacy;
 pub mod store;
+pub mod templates;
