@@ -177,9 +177,12 @@ impl<M: Machine> Directory<M> {
         if shared.closed_orgs.has(address.org) {
             return envelope.fail(Failure::Gone);
         }
+        let is_new = envelope.is_to_new();
+        let mut is_unwritten = false;
         match self.slots.entry(address) {
             Entry::Vacant(free) => {
                 free.insert(Slot::Loading(Mutex::new(vec![envelope])));
+                is_unwritten = is_new;
             }
             Entry::Occupied(mut slot) => match slot.get_mut() {
                 Slot::Awake(awake) => {
@@ -202,14 +205,22 @@ impl<M: Machine> Directory<M> {
                 Slot::Quarantined => return envelope.fail(Failure::Quarantined),
             },
         }
+        self.make_room(shared);
+        if is_unwritten {
+            return self.wake(shared, address, Loaded::new(address));
+        }
         self.load(shared, address);
     }
 
-    fn load(&self, shared: &Arc<Shared>, address: Address) {
+    /// Looks for some who may sleep, when too many are awake.
+    fn make_room(&self, shared: &Arc<Shared>) {
         let crowded = shared.awake.load(Ordering::Relaxed) >= shared.config.awake_entities_max;
         if crowded && let Some(worker) = shared.worker_index() {
             shared.kinds.values().for_each(|kind| kind.sweep(shared, worker, 2));
         }
+    }
+
+    fn load(&self, shared: &Arc<Shared>, address: Address) {
         let reader = Arc::clone(shared);
         let submitted = shared.readers.submit(move || {
             let loaded = load::load::<M>(&reader.db, address);

@@ -195,6 +195,28 @@ fn unescaped(text: &str) -> Option<String> {
 }
 
 impl Ask {
+    /// A request that nobody has to say for who he is, outside the route table.
+    pub(super) fn of_nobody(
+        worker: Rc<Worker>,
+        from: Option<IpAddr>,
+        class: Class,
+        request: HttpRequest,
+        body: Bytes,
+    ) -> Self {
+        Self {
+            engine: worker.engine.clone(),
+            caller: Caller::Nobody,
+            from,
+            idempotency: None,
+            conditions: Conditions::default(),
+            changed: None,
+            worker,
+            class,
+            request,
+            body,
+        }
+    }
+
     pub fn now(&self) -> UnixMillis {
         self.engine.clock().now()
     }
@@ -278,6 +300,17 @@ impl Ask {
         refused: fn(M::Refusal) -> Problem,
     ) -> Result<Committed<M::Answer>, Problem> {
         let told = self.engine.ask::<M>(to, command, self.call(None, None).await?).await;
+        told.map_err(|failure| Problem::of(failure, refused))
+    }
+
+    /// The same to an entity whose id was just drawn.
+    pub async fn tell_new<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+        refused: fn(M::Refusal) -> Problem,
+    ) -> Result<Committed<M::Answer>, Problem> {
+        let told = self.engine.ask_new::<M>(to, command, self.call(None, None).await?).await;
         told.map_err(|failure| Problem::of(failure, refused))
     }
 

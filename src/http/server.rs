@@ -19,7 +19,6 @@ use crate::{
     engine::Engine,
     feed::Streams,
     iuv,
-    kernel::Clock,
     metrics::{self, AdmissionMetrics, RouteMetrics},
     operations::Operations,
 };
@@ -49,6 +48,8 @@ pub(super) struct Worker {
     pub iuv: Arc<iuv::Door>,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
+    pub register_metrics: RouteMetrics,
+    pub redeem_metrics: RouteMetrics,
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
     pub rates: Arc<Rates>,
@@ -92,6 +93,8 @@ impl Worker {
             iuv: Arc::clone(&shared.iuv),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
+            register_metrics: RouteMetrics::of("iuv.register"),
+            redeem_metrics: RouteMetrics::of("iuv.redeem"),
             admission,
             failures: Arc::clone(&shared.failures),
             rates: Arc::clone(&shared.rates),
@@ -332,7 +335,8 @@ impl Listeners {
             Arc::clone(&shared.failures),
             Arc::clone(&shared.rates),
             phones,
-            engine.clock().clone(),
+            stores,
+            engine.clone(),
         ));
         let state = Observed { engine: engine.clone(), metrics, stopping: Arc::clone(&shared.stopping) };
         let observability =
@@ -380,7 +384,8 @@ async fn upkeep(
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     phones: Arc<devices::Door>,
-    clock: Clock,
+    stores: Arc<iuv::Door>,
+    engine: Engine,
 ) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -390,7 +395,8 @@ async fn upkeep(
         }
         failures.tidy();
         rates.tidy();
-        phones.tidy(clock.now());
+        phones.tidy(engine.clock().now());
+        stores.upkeep(&engine).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     sessions::Pass,
     stores::{Registry, home_path},
+    wire::Troubles,
     words::Side,
 };
 use crate::{
@@ -16,6 +17,7 @@ use std::{sync::Arc, time::Duration};
 pub struct Door {
     pub registry: Arc<Registry>,
     pub(super) settings: config::Iuv,
+    pub(super) troubles: Troubles,
     base_url: Box<str>,
 }
 
@@ -31,9 +33,21 @@ impl Door {
         registry.load(engine.db())?;
         Ok(Self {
             registry,
+            troubles: Troubles::new(&config.iuv, engine.up_since()),
             settings: config.iuv.clone(),
             base_url: config.public.base_url.trim_end_matches('/').into(),
         })
+    }
+
+    /// Tells the stores of what was refused, and forgets who has been quiet.
+    pub async fn upkeep(&self, engine: &Engine) {
+        self.troubles.tidy(engine.clock().now());
+        self.troubles.tell(engine).await;
+    }
+
+    /// Whether registrations may come over plain HTTP from this machine itself.
+    pub fn takes_plain_from_loopback(&self) -> bool {
+        self.settings.plain_from_loopback
     }
 
     /// What everything under this server begins with, without a slash at its end.

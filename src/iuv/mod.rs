@@ -5,8 +5,10 @@
 
 mod door;
 mod messages;
+pub mod page;
 pub mod sessions;
 pub mod stores;
+pub mod wire;
 mod words;
 
 pub use door::{COOKIE, Door};

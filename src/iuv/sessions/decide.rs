@@ -74,7 +74,7 @@ fn judge(known: &Standing, by: &Redemption, store: &StoreStanding, now: UnixMill
     let Standing::Registered(registered) = known else { return Err(over.unwrap_or(Why::OtherToken)) };
     let Registered { registration, at, .. } = &**registered;
     let pass = registration.pass;
-    let accepted = store.0.iter().any(|accepted| {
+    let accepted = store.0.iter().find(|accepted| {
         (accepted.verification, accepted.key, accepted.side) == (pass.verification, registration.key, pass.side)
     });
     // An address that was not sent cannot be compared.
@@ -85,10 +85,8 @@ fn judge(known: &Standing, by: &Redemption, store: &StoreStanding, now: UnixMill
     if now.since(*at) > REDEEMED_WITHIN {
         return Err(Why::TooLate);
     }
-    if !accepted {
-        return Err(Why::KeyChanged);
-    }
-    if by.check_ip && registration.shopper_ip.is_some_and(is_other) {
+    let Some(accepted) = accepted else { return Err(Why::KeyChanged) };
+    if accepted.check_ip && registration.shopper_ip.is_some_and(is_other) {
         return Err(Why::OtherAddress);
     }
     Ok(())

@@ -103,7 +103,7 @@ pub async fn sign_out(ask: &Ask, visitor: &Visitor) -> Result<(), Problem> {
     ask.tell::<IuvSession>(visitor.address(), Command::SignOut, refused).await.map(drop)
 }
 
-pub(super) fn refused(refusal: Refusal) -> Problem {
+pub(in crate::iuv) fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NotFound => Code::NotFound.into(),
         Refusal::AlreadyExists => Code::AlreadyExists.into(),

@@ -115,7 +115,6 @@ pub struct Redemption {
     pub store: StoreId,
     /// Of the browser.
     pub from: Option<IpAddr>,
-    pub check_ip: bool,
     /// SHA-256 of the secret that the browser's cookie will hold.
     pub secret: [u8; 32],
     pub lasts: Duration,
@@ -152,6 +151,8 @@ pub struct Accepted {
     pub verification: u32,
     pub key: u32,
     pub side: Side,
+    /// The browser must come from the address that was registered, if one was.
+    pub check_ip: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]

@@ -8,7 +8,7 @@ use crate::{
     orgs::Language,
 };
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreView {
     pub address: Address,
     pub description: Description,

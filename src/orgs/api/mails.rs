@@ -156,5 +156,6 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
         Refusal::WhitelistEntryNotFound => Problem::detailed(Code::NotFound, "no such entry"),
         Refusal::WhitelistFull => Code::WhitelistFull.into(),
+        Refusal::AccountTaken => Code::AccountTaken.into(),
     }
 }
