@@ -5,6 +5,7 @@ use crate::{
     boxes,
     delivery::webhooks,
     devices,
+    iuv::{products, shoppers},
     kernel::{
         EntityKind, EventOutcome, EventView, FeedCursor, Principal, UnixMillis,
         schema::{FeedPlace, Time},
@@ -93,6 +94,9 @@ pub fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
         EntityKind::SmartBox => boxes::api::events::views(record),
         EntityKind::Webhook => webhooks::api::events::views(record),
         EntityKind::Device => devices::api::events::views(record),
+        EntityKind::WebStore | EntityKind::IuvSession => Err("not yet".to_owned()),
+        EntityKind::Shopper => shoppers::events::views(record),
+        EntityKind::Product => products::events::views(record),
     }
 }
 

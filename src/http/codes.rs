@@ -101,6 +101,10 @@ codes! {
     MacContradicted = "devices.mac_contradicted", 403, Pointless, "A phone asked for another one's configuration";
     TooManyWrongPaps = "devices.too_many_wrong_paps", 429, Safe, "Too many wrong PAPs";
     WhitelistFull = "phones.whitelist_full", 409, Pointless, "The whitelist has as many entries as it may have";
+    ProductCodeTaken = "products.code_taken", 409, Pointless, "One of these codes was added before";
+    ShopperNotAllowed = "shoppers.not_allowed", 403, Pointless, "The shopper may not do this";
+    ShopperRoleMissing = "shoppers.role_missing", 409, Pointless, "The account does not have this role";
+    TransferPending = "shoppers.transfer_pending", 409, Pointless, "Another transfer waits for its confirmation";
     OperationRunning = "operator.running", 409, Safe, "Another one is under way";
     MasterKeyNotOurs = "operator.master_key_not_ours", 409, Pointless, "The server cannot change this master key";
     Busy = "server.busy", 503, Safe, "The server has more to do than it can finish in time";

@@ -14,6 +14,7 @@ use crate::{
     boxes,
     config::{Config, MailDriver},
     engine::{Carried, Courier, Post, PostLimits},
+    iuv::shoppers,
     kernel::{Codec, MailCopy, MailTrouble, Recipient},
     orgs::{DeadMail, MailChoice, OrganisationMessage, OrganisationRow, ProfilePlain},
 };
@@ -38,7 +39,7 @@ pub struct MailKind {
 
 /// Every kind of mail there is.
 fn kinds() -> impl Iterator<Item = &'static MailKind> {
-    boxes::api::mails::KINDS.iter()
+    boxes::api::mails::KINDS.iter().chain(&shoppers::mails::KINDS)
 }
 
 fn kind_of(template: &str) -> Option<&'static MailKind> {
@@ -172,14 +173,21 @@ impl Addressee {
 }
 
 fn recipient(reader: &Reader<'_>, organisation: &OrganisationRow, to: Recipient) -> Result<Addressee, Trouble> {
+    let unreadable = |why: String| {
+        tracing::error!(%why, "a recipient cannot be read");
+        Trouble::of(MailTrouble::Unrenderable)
+    };
     let person = match to {
         Recipient::Owner => organisation.owner,
         Recipient::Person(person) => person,
+        Recipient::Shopper(shopper) => {
+            let attributes = reader.shopper(shopper).map_err(unreadable)?.ok_or(Trouble::of(MailTrouble::Erased))?;
+            let email = attributes.email.clone().ok_or(Trouble::of(MailTrouble::NoAddress))?;
+            return Ok(Addressee { name: attributes.full_name(), email });
+        }
+        Recipient::IuvAdministrator { .. } => return Err(Trouble::of(MailTrouble::NoAddress)),
     };
-    let profile = reader.profile(person).map_err(|why| {
-        tracing::error!(%why, "a recipient cannot be read");
-        Trouble::of(MailTrouble::Unrenderable)
-    })?;
+    let profile = reader.profile(person).map_err(unreadable)?;
     let ProfilePlain { name, email, .. } = profile.ok_or(Trouble::of(MailTrouble::Erased))?;
     let email = email.ok_or(Trouble::of(MailTrouble::NoAddress))?;
     Ok(Addressee { name, email })
