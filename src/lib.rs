@@ -13,6 +13,7 @@ pub mod devices;
 pub mod engine;
 pub mod feed;
 pub mod http;
+pub mod iuv;
 pub mod kernel;
 pub mod metrics;
 pub mod operations;

@@ -101,6 +101,15 @@ codes! {
     MacContradicted = "devices.mac_contradicted", 403, Pointless, "A phone asked for another one's configuration";
     TooManyWrongPaps = "devices.too_many_wrong_paps", 429, Safe, "Too many wrong PAPs";
     WhitelistFull = "phones.whitelist_full", 409, Pointless, "The whitelist has as many entries as it may have";
+    StoreNameTaken = "stores.system_name_taken", 409, Pointless, "Another store has this system name";
+    AccountTaken = "stores.account_taken", 409, Pointless, "The account number cannot be had";
+    VerificationTaken = "stores.verification_taken", 409, Pointless, "The store has this verification type already";
+    VerificationNotReady = "stores.verification_not_ready", 409, Pointless, "The verification type lacks what it needs";
+    IuvKeyTaken = "stores.key_taken", 409, Pointless, "Another verification type has this key";
+    IuvKeyTooShort = "stores.key_too_short", 409, Pointless, "A short key needs a list of callers";
+    NoIuvKey = "stores.no_key", 404, Pointless, "The verification type has no key";
+    StoreChangedMeanwhile = "stores.changed_meanwhile", 409, Safe, "The store was changed at the same moment";
+    StoreLimitReached = "stores.limit_reached", 409, Pointless, "The store has as many of these as it may have";
     OperationRunning = "operator.running", 409, Safe, "Another one is under way";
     MasterKeyNotOurs = "operator.master_key_not_ours", 409, Pointless, "The server cannot change this master key";
     Busy = "server.busy", 503, Safe, "The server has more to do than it can finish in time";

@@ -211,6 +211,8 @@ impl Problem {
                 ClaimSpace::Badge => Code::BadgeTaken.into(),
                 ClaimSpace::DeviceMac => Code::MacTaken.into(),
                 ClaimSpace::Pap => Code::NoFreePap.into(),
+                ClaimSpace::StoreName => Code::StoreNameTaken.into(),
+                ClaimSpace::IuvKey => Code::IuvKeyTaken.into(),
                 ClaimSpace::Replay => Code::InProgress.into(),
             },
             Failure::Busy => Self::from(Code::Busy).retry_after_s(1),

@@ -1,7 +1,7 @@
 //! What may follow from a change, as data. The shell makes rows, claims and messages of it in the same record.
 
 use super::{
-    ids::{Address, EntityKind, OrgId, PersonId},
+    ids::{Address, EntityKind, OrgId, PersonId, StoreId},
     machine::Codec,
     time::UnixMillis,
 };
@@ -42,10 +42,12 @@ pub enum RowSpace {
     Devices = 15,
     /// org, MAC → device.
     DeviceMacs = 16,
+    /// org, store → store list row.
+    Stores = 17,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -61,6 +63,7 @@ impl RowSpace {
         Self::Erasures,
         Self::Devices,
         Self::DeviceMacs,
+        Self::Stores,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -96,11 +99,24 @@ pub enum ClaimSpace {
     DeviceMac = 6,
     /// The PAP of a device that has one, as a mark.
     Pap = 7,
+    /// A store's system name, lower case.
+    StoreName = 8,
+    /// A store's IUV key, as a mark.
+    IuvKey = 9,
 }
 
 impl ClaimSpace {
     /// Those that have durable rows.
-    pub const STORED: [Self; 6] = [Self::Fob, Self::Email, Self::AccessCode, Self::Badge, Self::DeviceMac, Self::Pap];
+    pub const STORED: [Self; 8] = [
+        Self::Fob,
+        Self::Email,
+        Self::AccessCode,
+        Self::Badge,
+        Self::DeviceMac,
+        Self::Pap,
+        Self::StoreName,
+        Self::IuvKey,
+    ];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::STORED.into_iter().find(|space| *space as u8 == number)
@@ -172,10 +188,22 @@ pub enum VaultField {
     Pap = 4,
     /// A device's SIP accounts.
     SipSecret = 6,
+    /// A store's IUV keys, and to whom its IUV mails go.
+    StoreSecrets = 7,
+    /// What a customer told of a shopper when he registered him.
+    IuvAttributes = 8,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 5] = [Self::Profile, Self::Credentials, Self::WebhookSecret, Self::Pap, Self::SipSecret];
+    pub const ALL: [Self; 7] = [
+        Self::Profile,
+        Self::Credentials,
+        Self::WebhookSecret,
+        Self::Pap,
+        Self::SipSecret,
+        Self::StoreSecrets,
+        Self::IuvAttributes,
+    ];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|field| *field as u8 == number)
@@ -190,6 +218,16 @@ pub enum Recipient {
     Owner,
     #[n(1)]
     Person(#[n(0)] PersonId),
+    /// One of those whom a store's verification type names as its IUV administrators.
+    #[n(2)]
+    IuvAdministrator {
+        #[n(0)]
+        store: StoreId,
+        #[n(1)]
+        verification: u32,
+        #[n(2)]
+        place: u8,
+    },
 }
 
 /// A mail to be rendered when it is sent. Nothing personal stands in it.

@@ -32,4 +32,9 @@ invariants! {
     BLOCKED_STAYS = "DEV-3", "a blocked device is left only by a reset";
     COUNTS_STAY = "DEV-4", "what a device is made of anew from its events has the same counts and times";
     PAP_WHILE_NEEDED = "DEV-5", "a device has a PAP exactly until it is completely provisioned";
+    REDEEMED_ONCE = "IUV-1", "an IUV session is redeemed at most once, and within its time";
+    ONE_SINGLE_SIGN_ON = "IUV-2", "a store has at most one single sign-on that is active, and at most one in test";
+    ONE_PER_KIND = "IUV-3", "a store has each verification type other than single sign-on at most once";
+    KEYS_DIFFER = "IUV-4", "no two verification types of a store accept the same key";
+    SESSION_ENDS = "IUV-5", "a session that has ended lets nobody in";
 }

@@ -153,11 +153,12 @@ pub fn outbox(partition: u8, position: u64, index: u32) -> Vec<u8> {
 
 /// The prefix of a lane: all that one recipient gets over one channel, in order.
 pub fn post_lane(partition: u8, channel: Channel, org: OrgId, to: Recipient) -> Vec<u8> {
-    let (kind, person) = match to {
+    let (kind, who) = match to {
         Recipient::Owner => (0, [0; 16]),
         Recipient::Person(person) => (1, person.to_bytes()),
+        Recipient::IuvAdministrator { store, .. } => (2, store.to_bytes()),
     };
-    key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &person])
+    key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &who])
 }
 
 /// The prefix of all that an organisation sends over one channel.

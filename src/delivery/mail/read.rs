@@ -1,7 +1,8 @@
 //! What a mail may read when it is sent: rows of its own organisation, and the names of its people.
 
 use crate::{
-    kernel::{Codec, OrgId, PersonId, RowSpace, VaultField},
+    iuv::stores::SecretsPlain,
+    kernel::{Codec, OrgId, PersonId, RowSpace, StoreId, VaultField},
     orgs::{OrganisationRow, ProfilePlain},
     store::{Db, Keyring, keys},
 };
@@ -25,6 +26,12 @@ impl<'a> Reader<'a> {
 
     pub fn organisation(&self) -> Result<OrganisationRow, String> {
         self.row(RowSpace::Organisations, &[])?.ok_or_else(|| "there is no such organisation".to_owned())
+    }
+
+    /// Whom a store names as its IUV administrators.
+    pub fn store_secrets(&self, store: StoreId) -> Result<Option<SecretsPlain>, String> {
+        let plain = self.keys.read(self.db, store.at(self.org), VaultField::StoreSecrets);
+        plain.map_err(|error| error.to_string())?.as_deref().map(|plain| SecretsPlain::decode_from(plain)).transpose()
     }
 
     /// `None` for somebody who was erased.

@@ -26,7 +26,7 @@ macro_rules! built_in {
     };
 }
 
-built_in!["box_conflicts", "box_guarantee_broken", "box_guarantee_kept", "box_suspended"];
+built_in!["box_conflicts", "box_guarantee_broken", "box_guarantee_kept", "box_suspended", "iuv_trouble"];
 
 #[derive(Debug)]
 pub(super) struct Templates(Environment<'static>);
