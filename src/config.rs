@@ -27,6 +27,8 @@ macro_rules! section {
 
 mod phones;
 pub use phones::{Devices, Provisioning};
+mod stores;
+pub use stores::Iuv;
 
 section! {
     /// Everything. What each key means stands in `config/castellan.toml`.
@@ -46,6 +48,7 @@ section! {
         webhooks: Webhooks = Webhooks::default(),
         devices: Devices = Devices::default(),
         provisioning: Provisioning = Provisioning::default(),
+        iuv: Iuv = Iuv::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
         log: Log = Log::default(),
@@ -420,6 +423,7 @@ impl Config {
         at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
         self.webhooks.check()?;
         phones::check(&self.devices, &self.provisioning)?;
+        stores::check(&self.iuv)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

@@ -15,7 +15,7 @@ use std::{
     any::Any,
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -43,6 +43,8 @@ impl<M: Machine> Slot<M> {
     }
 }
 
+pub(super) type Listener<M> = Box<dyn Fn(&<M as Machine>::View) + Send + Sync>;
+
 struct Awake<M: Machine> {
     actor: Addr<EntityActor<M>>,
     generation: u64,
@@ -53,6 +55,8 @@ struct Awake<M: Machine> {
 pub(super) struct Directory<M: Machine> {
     slots: DashMap<Address, Slot<M>>,
     views: DashMap<Address, Arc<M::View>>,
+    /// Who hears of every view, just before others can read it.
+    listener: OnceLock<Listener<M>>,
     /// Awake entities of each worker in the order in which their idleness is looked at.
     rounds: Box<[Mutex<VecDeque<Address>>]>,
 }
@@ -140,7 +144,7 @@ impl<M: Machine> Kind for Directory<M> {
 impl<M: Machine> Directory<M> {
     pub fn new(workers: usize) -> Self {
         let rounds = (0..workers).map(|_| Mutex::default()).collect();
-        Self { slots: DashMap::new(), views: DashMap::new(), rounds }
+        Self { slots: DashMap::new(), views: DashMap::new(), listener: OnceLock::new(), rounds }
     }
 
     /// # Panics
@@ -155,7 +159,15 @@ impl<M: Machine> Directory<M> {
         self.views.get(&of).map(|view| Arc::clone(&view))
     }
 
+    pub fn listen(&self, listener: Listener<M>) {
+        // There is one listener of a kind at most.
+        let _ = self.listener.set(listener);
+    }
+
     pub fn publish(&self, of: Address, view: Arc<M::View>) {
+        if let Some(listener) = self.listener.get() {
+            listener(&view);
+        }
         self.views.insert(of, view);
     }
 

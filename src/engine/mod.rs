@@ -365,6 +365,11 @@ impl Engine {
         Ok(directory.view(of))
     }
 
+    /// From now on `listener` hears of every view of a kind that is published, just before others can read it.
+    pub fn listen<M: Machine>(&self, listener: impl Fn(&M::View) + Send + Sync + 'static) {
+        Directory::<M>::of(&self.shared).listen(Box::new(listener));
+    }
+
     /// Runs a read of the store on a reader thread.
     pub async fn with_db<T: Send + 'static>(
         &self,

@@ -19,6 +19,7 @@ use crate::{
     devices,
     engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
     feed::Streams,
+    iuv,
     kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
     operations::Operations,
 };
@@ -213,6 +214,10 @@ impl Ask {
 
     pub fn phones(&self) -> &Arc<devices::Door> {
         &self.worker.phones
+    }
+
+    pub fn iuv(&self) -> &Arc<iuv::Door> {
+        &self.worker.iuv
     }
 
     /// To be held as long as something is worked on that a stop is to wait for.

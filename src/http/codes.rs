@@ -105,6 +105,15 @@ codes! {
     ShopperNotAllowed = "shoppers.not_allowed", 403, Pointless, "The shopper may not do this";
     ShopperRoleMissing = "shoppers.role_missing", 409, Pointless, "The account does not have this role";
     TransferPending = "shoppers.transfer_pending", 409, Pointless, "Another transfer waits for its confirmation";
+    StoreNameTaken = "stores.system_name_taken", 409, Pointless, "Another store has this system name";
+    AccountTaken = "stores.account_taken", 409, Pointless, "The account number cannot be had";
+    VerificationTaken = "stores.verification_taken", 409, Pointless, "The store has this verification type already";
+    VerificationNotReady = "stores.verification_not_ready", 409, Pointless, "The verification type lacks what it needs";
+    IuvKeyTaken = "stores.key_taken", 409, Pointless, "Another verification type has this key";
+    IuvKeyTooShort = "stores.key_too_short", 409, Pointless, "A short key needs a list of callers";
+    NoIuvKey = "stores.no_key", 404, Pointless, "The verification type has no key";
+    StoreChangedMeanwhile = "stores.changed_meanwhile", 409, Safe, "The store was changed at the same moment";
+    StoreLimitReached = "stores.limit_reached", 409, Pointless, "The store has as many of these as it may have";
     OperationRunning = "operator.running", 409, Safe, "Another one is under way";
     MasterKeyNotOurs = "operator.master_key_not_ours", 409, Pointless, "The server cannot change this master key";
     Busy = "server.busy", 503, Safe, "The server has more to do than it can finish in time";

@@ -18,6 +18,7 @@ use crate::{
     devices,
     engine::Engine,
     feed::Streams,
+    iuv,
     kernel::Clock,
     metrics::{self, AdmissionMetrics, RouteMetrics},
     operations::Operations,
@@ -45,6 +46,7 @@ pub(super) struct Worker {
     pub engine: Engine,
     pub webhooks: webhooks::Door,
     pub phones: Arc<devices::Door>,
+    pub iuv: Arc<iuv::Door>,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
     pub admission: Rc<Admission>,
@@ -87,6 +89,7 @@ impl Worker {
             engine: engine.clone(),
             webhooks: shared.webhooks.clone(),
             phones: Arc::clone(&shared.phones),
+            iuv: Arc::clone(&shared.iuv),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
             admission,
@@ -180,6 +183,7 @@ impl Drop for Working {
 struct Shared {
     webhooks: webhooks::Door,
     phones: Arc<devices::Door>,
+    iuv: Arc<iuv::Door>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     uses: Arc<Uses>,
@@ -284,9 +288,11 @@ impl Listeners {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
         let operations = Operations::start(engine.clone(), config)?;
         let phones = Arc::new(devices::Door::open(config, engine.up_since())?);
+        let stores = Arc::new(iuv::Door::open(config, engine).map_err(io::Error::other)?);
         let shared = Shared {
             webhooks,
             phones: Arc::clone(&phones),
+            iuv: Arc::clone(&stores),
             failures: Arc::new(failures),
             uses: Arc::default(),
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),

@@ -1,8 +1,8 @@
 //! What a mail may read when it is sent: rows of its own organisation, and the names of its people.
 
 use crate::{
-    iuv::Attributes,
-    kernel::{Codec, KeyedHash, OrgId, PersonId, RowSpace, ShopperId, VaultField},
+    iuv::{Attributes, stores::SecretsPlain},
+    kernel::{Codec, KeyedHash, OrgId, PersonId, RowSpace, ShopperId, StoreId, VaultField},
     orgs::{OrganisationRow, ProfilePlain},
     store::{Db, Keyring, keys},
 };
@@ -37,6 +37,12 @@ impl<'a> Reader<'a> {
     /// For links, which are made of the server's own secret when they are sent.
     pub fn keyed_hash(&self) -> &'a dyn KeyedHash {
         self.keys
+    }
+
+    /// Whom a store names as its IUV administrators.
+    pub fn store_secrets(&self, store: StoreId) -> Result<Option<SecretsPlain>, String> {
+        let plain = self.keys.read(self.db, store.at(self.org), VaultField::StoreSecrets);
+        plain.map_err(|error| error.to_string())?.as_deref().map(|plain| SecretsPlain::decode_from(plain)).transpose()
     }
 
     /// `None` for somebody who was erased.

@@ -35,6 +35,7 @@ built_in![
     "iuv_password",
     "iuv_pool_low",
     "iuv_role_transfer",
+    "iuv_trouble",
 ];
 
 #[derive(Debug)]

@@ -62,7 +62,7 @@ pub(crate) async fn choose(ask: Ask) -> Result<Reply, Problem> {
 struct Shown {
     mail: MailId,
     template: Box<str>,
-    /// `owner`, or a person.
+    /// `owner`, a person, or an IUV administrator of a store.
     to: To,
     /// What stands before the `@`.
     message_id: String,
@@ -113,8 +113,8 @@ fn stored(bytes: &[u8]) -> Result<DeadLetter, Problem> {
     DeadLetter::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))
 }
 
-const COLUMNS: [&str; 9] =
-    ["mail", "template", "to.owner", "to.person", "message_id", "asked_at", "died_at", "reason", "code"];
+const COLUMNS: [&str; 10] =
+    ["mail", "template", "to.owner", "to.person", "to.store", "message_id", "asked_at", "died_at", "reason", "code"];
 
 pub(crate) const DEAD: Doc = Doc::new("List mails that could not be brought").exports::<Shown, MailId>();
 

@@ -1,0 +1,4 @@
+//! The administration of stores.
+
+pub(crate) mod events;
+pub(crate) mod mails;
