@@ -25,7 +25,9 @@ macro_rules! section {
     };
 }
 
+mod passwords;
 mod phones;
+pub use passwords::Passwords;
 pub use phones::{Devices, Provisioning};
 
 section! {
@@ -46,6 +48,7 @@ section! {
         webhooks: Webhooks = Webhooks::default(),
         devices: Devices = Devices::default(),
         provisioning: Provisioning = Provisioning::default(),
+        passwords: Passwords = Passwords::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
         log: Log = Log::default(),
@@ -420,6 +423,7 @@ impl Config {
         at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
         self.webhooks.check()?;
         phones::check(&self.devices, &self.provisioning)?;
+        passwords::check(&self.passwords)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

@@ -21,6 +21,7 @@ use crate::{
     feed::Streams,
     kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
     operations::Operations,
+    passwords::Passwords,
 };
 use actix_web::{HttpRequest, http::header, web::Bytes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -213,6 +214,11 @@ impl Ask {
 
     pub fn phones(&self) -> &Arc<devices::Door> {
         &self.worker.phones
+    }
+
+    /// Where passwords are hashed. `Busy` is a `Problem`.
+    pub fn passwords(&self) -> &Passwords {
+        &self.worker.passwords
     }
 
     /// To be held as long as something is worked on that a stop is to wait for.

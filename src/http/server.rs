@@ -21,6 +21,7 @@ use crate::{
     kernel::Clock,
     metrics::{self, AdmissionMetrics, RouteMetrics},
     operations::Operations,
+    passwords::Passwords,
 };
 use ::metrics::Counter;
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
@@ -45,6 +46,7 @@ pub(super) struct Worker {
     pub engine: Engine,
     pub webhooks: webhooks::Door,
     pub phones: Arc<devices::Door>,
+    pub passwords: Arc<Passwords>,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
     pub admission: Rc<Admission>,
@@ -87,6 +89,7 @@ impl Worker {
             engine: engine.clone(),
             webhooks: shared.webhooks.clone(),
             phones: Arc::clone(&shared.phones),
+            passwords: Arc::clone(&shared.passwords),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
             admission,
@@ -180,6 +183,7 @@ impl Drop for Working {
 struct Shared {
     webhooks: webhooks::Door,
     phones: Arc<devices::Door>,
+    passwords: Arc<Passwords>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     uses: Arc<Uses>,
@@ -287,6 +291,7 @@ impl Listeners {
         let shared = Shared {
             webhooks,
             phones: Arc::clone(&phones),
+            passwords: Passwords::start(&config.passwords)?,
             failures: Arc::new(failures),
             uses: Arc::default(),
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
