@@ -22,6 +22,7 @@ use crate::{
     iuv,
     kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
     operations::Operations,
+    passwords::Passwords,
 };
 use actix_web::{HttpRequest, http::header, web::Bytes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -218,6 +219,11 @@ impl Ask {
 
     pub fn iuv(&self) -> &Arc<iuv::Door> {
         &self.worker.iuv
+    }
+
+    /// Where passwords are hashed. `Busy` is a `Problem`.
+    pub fn passwords(&self) -> &Passwords {
+        &self.worker.passwords
     }
 
     /// To be held as long as something is worked on that a stop is to wait for.

@@ -22,6 +22,7 @@ use crate::{
     kernel::Clock,
     metrics::{self, AdmissionMetrics, RouteMetrics},
     operations::Operations,
+    passwords::Passwords,
 };
 use ::metrics::Counter;
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
@@ -47,6 +48,7 @@ pub(super) struct Worker {
     pub webhooks: webhooks::Door,
     pub phones: Arc<devices::Door>,
     pub iuv: Arc<iuv::Door>,
+    pub passwords: Arc<Passwords>,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
     pub admission: Rc<Admission>,
@@ -90,6 +92,7 @@ impl Worker {
             webhooks: shared.webhooks.clone(),
             phones: Arc::clone(&shared.phones),
             iuv: Arc::clone(&shared.iuv),
+            passwords: Arc::clone(&shared.passwords),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
             admission,
@@ -184,6 +187,7 @@ struct Shared {
     webhooks: webhooks::Door,
     phones: Arc<devices::Door>,
     iuv: Arc<iuv::Door>,
+    passwords: Arc<Passwords>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     uses: Arc<Uses>,
@@ -293,6 +297,7 @@ impl Listeners {
             webhooks,
             phones: Arc::clone(&phones),
             iuv: Arc::clone(&stores),
+            passwords: Passwords::start(&config.passwords)?,
             failures: Arc::new(failures),
             uses: Arc::default(),
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
