@@ -287,6 +287,19 @@ impl Ask {
         told.map_err(|failure| Problem::of(failure, refused))
     }
 
+    /// The same for whoever explains refusals himself, such as a page.
+    pub async fn try_tell<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+    ) -> Result<Result<Committed<M::Answer>, M::Refusal>, Problem> {
+        match self.engine.ask::<M>(to, command, self.call(None, None).await?).await {
+            Ok(told) => Ok(Ok(told)),
+            Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
+            Err(failure) => Err(Problem::of(failure, |_| Code::Internal.into())),
+        }
+    }
+
     /// Judges the request's conditions by an object that was read, where the command goes to another.
     pub fn judge(&mut self, tag: u64) -> Result<(), Problem> {
         let condition = std::mem::take(&mut self.conditions).for_change();

@@ -21,6 +21,7 @@ pub mod refusals;
 pub mod routes;
 pub mod server;
 mod service;
+mod shop;
 pub mod table;
 pub mod ticket;
 pub mod tls;

@@ -5,7 +5,7 @@ use super::{
     auth::FailureLimit,
     body, bulk,
     farewell::Farewell,
-    rates::Rates,
+    rates::{Rate, Rates},
     refusals::Refusals,
     routes,
     routes::ROUTES,
@@ -51,6 +51,8 @@ pub(super) struct Worker {
     pub passwords: Arc<Passwords>,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
+    pub store_metrics: RouteMetrics,
+    pub sign_ins: Arc<Rate>,
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
     pub rates: Arc<Rates>,
@@ -95,6 +97,8 @@ impl Worker {
             passwords: Arc::clone(&shared.passwords),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
+            store_metrics: RouteMetrics::of("store.page"),
+            sign_ins: Arc::clone(&shared.sign_ins),
             admission,
             failures: Arc::clone(&shared.failures),
             rates: Arc::clone(&shared.rates),
@@ -188,6 +192,7 @@ struct Shared {
     phones: Arc<devices::Door>,
     iuv: Arc<iuv::Door>,
     passwords: Arc<Passwords>,
+    sign_ins: Arc<Rate>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     uses: Arc<Uses>,
@@ -290,6 +295,7 @@ impl Listeners {
         metrics: Option<PrometheusHandle>,
     ) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
+        let sign_ins = Rate::new("sign-ins", config.iuv.sign_ins_per_minute_per_source, engine.up_since());
         let operations = Operations::start(engine.clone(), config)?;
         let phones = Arc::new(devices::Door::open(config, engine.up_since())?);
         let stores = Arc::new(iuv::Door::open(config, engine).map_err(io::Error::other)?);
@@ -298,6 +304,7 @@ impl Listeners {
             phones: Arc::clone(&phones),
             iuv: Arc::clone(&stores),
             passwords: Passwords::start(&config.passwords)?,
+            sign_ins: Arc::new(sign_ins),
             failures: Arc::new(failures),
             uses: Arc::default(),
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
@@ -336,6 +343,7 @@ impl Listeners {
             metrics.clone(),
             Arc::clone(&shared.failures),
             Arc::clone(&shared.rates),
+            Arc::clone(&shared.sign_ins),
             phones,
             engine.clock().clone(),
         ));
@@ -384,6 +392,7 @@ async fn upkeep(
     metrics: Option<PrometheusHandle>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
+    sign_ins: Arc<Rate>,
     phones: Arc<devices::Door>,
     clock: Clock,
 ) {
@@ -395,6 +404,7 @@ async fn upkeep(
         }
         failures.tidy();
         rates.tidy();
+        sign_ins.tidy();
         phones.tidy(clock.now());
     }
 }

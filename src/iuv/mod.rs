@@ -6,6 +6,7 @@
 
 mod door;
 mod messages;
+pub mod pages;
 pub mod products;
 pub mod sessions;
 pub mod shoppers;

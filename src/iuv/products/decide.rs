@@ -30,12 +30,10 @@ impl Machine for Product {
             (Command::Create(description), Some(known)) if known.description == *description => {}
             (Command::Create(_), Some(_)) => return Err(Refusal::AlreadyExists),
             (_, None) => return Err(Refusal::NotFound),
-            (Command::Change(description), Some(known)) => {
-                if description.store != known.description.store {
-                    return Err(Refusal::OtherStore);
-                }
-                if *description != known.description {
-                    events.push(Event::Changed(description.clone()));
+            (Command::Change(changes), Some(known)) => {
+                let description = changes.applied(&known.description);
+                if description != known.description {
+                    events.push(Event::Changed(description));
                 }
             }
             (Command::AddCodes(codes), Some(known)) => known.add(codes.len() as u32, events),

@@ -5,6 +5,7 @@
 //! back, so that the same text is taken into no pool twice. An order asks by a durable message, which the engine takes
 //! once, and is answered by another that names the number alone.
 
+pub mod api;
 mod check;
 mod decide;
 mod effects;
@@ -18,4 +19,6 @@ mod tests;
 pub use check::check_invariants;
 pub use messages::ProductMessage;
 pub use rows::{GivenRow, ProductRow, given_key, key};
-pub use state::{CODES_AT_ONCE, Command, Description, Event, Known, NewCode, Product, Refusal, WAITING_MAX, Want};
+pub use state::{
+    CODES_AT_ONCE, Changes, Command, Description, Event, Known, NewCode, Product, Refusal, WAITING_MAX, Want,
+};

@@ -49,6 +49,32 @@ impl Description {
     }
 }
 
+/// What may change of a description; what is left out stays.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    pub name: Option<Box<str>>,
+    pub about: Option<Box<str>>,
+    pub groups: Option<Vec<Group>>,
+    pub per_shopper: Option<u16>,
+    pub alert_below: Option<u32>,
+    pub listed: Option<bool>,
+}
+
+impl Changes {
+    pub fn applied(&self, to: &Description) -> Description {
+        let Self { name, about, groups, per_shopper, alert_below, listed } = self.clone();
+        Description {
+            store: to.store,
+            name: name.unwrap_or_else(|| to.name.clone()),
+            about: about.unwrap_or_else(|| to.about.clone()),
+            groups: groups.unwrap_or_else(|| to.groups.clone()),
+            per_shopper: per_shopper.unwrap_or(to.per_shopper),
+            alert_below: alert_below.unwrap_or(to.alert_below),
+            listed: listed.unwrap_or(to.listed),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct Known {
     #[n(0)]
@@ -104,7 +130,7 @@ impl std::fmt::Debug for NewCode {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     Create(Description),
-    Change(Description),
+    Change(Changes),
     /// At most `CODES_AT_ONCE`, each another.
     AddCodes(Vec<NewCode>),
     /// By message from a shopper.
@@ -151,6 +177,4 @@ pub enum Event {
 pub enum Refusal {
     NotFound,
     AlreadyExists,
-    /// A product stays in its store.
-    OtherStore,
 }

@@ -133,16 +133,19 @@ fn thousands_of_wants_among_refills_never_meet_in_one_code() {
 }
 
 #[test]
-fn a_code_is_claimed_for_ever_and_a_product_stays_in_its_store() {
+fn a_code_is_claimed_for_ever_and_an_id_stands_for_one_product() {
     let mut story = Story::new();
     let command = codes(&["a", "b"]);
     let mut claims = Vec::new();
     story.product.claims(&command, &[Event::CodesAdded { first: 1, count: 2 }], &mut claims);
     assert!(matches!(&claims[..], [ClaimOp::TakeFree { space: ClaimSpace::Code, value }, _] if value == b"a"));
     let moved = Description { store: StoreId(4), ..described() };
-    assert_eq!(story.tell(Command::Change(moved.clone())), Err(Refusal::OtherStore));
     assert_eq!(story.tell(Command::Create(moved)), Err(Refusal::AlreadyExists));
     assert_eq!(story.tell(Command::Create(described())), Ok(vec![]));
+    let hidden = Command::Change(Changes { listed: Some(false), ..Changes::default() });
+    assert_eq!(story.tell(hidden.clone()).unwrap().len(), 1);
+    assert_eq!(story.tell(hidden), Ok(vec![]));
+    assert_eq!(story.known().description, Description { listed: false, ..described() });
     let mut unknown = Story { product: Product::blank(ProductId(2).at(ORG)), revision: 0, effects: Effects::default() };
     assert_eq!(unknown.tell(Command::Want(want(1))), Err(Refusal::NotFound));
 }

@@ -56,6 +56,11 @@ impl Known {
         link.filter(|link| is_same(link.mark, mark)).ok_or(Refusal::LinkInvalid)
     }
 
+    /// Whether this link may set a password now.
+    pub fn takes_password(&self, mark: Mark, now: UnixMillis) -> bool {
+        self.link_at(Purpose::Password, mark, now).is_ok()
+    }
+
     pub(super) fn follow_link(
         &self,
         mark: Mark,

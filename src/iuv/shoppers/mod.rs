@@ -6,6 +6,7 @@
 //! judged outside; a link that was mailed is known by a keyed hash of what it holds.
 
 mod account;
+pub mod api;
 mod check;
 mod decide;
 mod effects;
