@@ -18,5 +18,6 @@ pub mod kernel;
 pub mod metrics;
 pub mod operations;
 pub mod orgs;
+pub mod passwords;
 pub mod privacy;
 pub mod store;

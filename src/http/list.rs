@@ -45,7 +45,11 @@ macro_rules! row_keys {
     };
 }
 
+<<<<<<< HEAD
+row_keys!(BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, ProductId, ShopperId, TokenId);
+=======
 row_keys!(BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, StoreId, TokenId);
+>>>>>>> origin/stores-part
 
 impl RowKey for u64 {
     fn to_key(&self) -> Vec<u8> {

@@ -39,7 +39,8 @@ pub struct MailKind {
 
 /// Every kind of mail there is.
 fn kinds() -> impl Iterator<Item = &'static MailKind> {
-    boxes::api::mails::KINDS.iter().chain(&iuv::stores::api::mails::KINDS)
+    let of_stores = iuv::stores::api::mails::KINDS.iter().chain(&iuv::shoppers::mails::KINDS);
+    boxes::api::mails::KINDS.iter().chain(of_stores)
 }
 
 fn kind_of(template: &str) -> Option<&'static MailKind> {
@@ -177,6 +178,11 @@ fn recipient(reader: &Reader<'_>, organisation: &OrganisationRow, to: Recipient)
     let person = match to {
         Recipient::Owner => organisation.owner,
         Recipient::Person(person) => person,
+        Recipient::Shopper(shopper) => {
+            let attributes = reader.shopper(shopper).map_err(unreadable)?.ok_or(Trouble::of(MailTrouble::Erased))?;
+            let email = attributes.email.clone().ok_or(Trouble::of(MailTrouble::NoAddress))?;
+            return Ok(Addressee { name: attributes.full_name(), email });
+        }
         Recipient::IuvAdministrator { store, verification, place } => {
             let found = reader.store_secrets(store).map_err(unreadable)?.unwrap_or_default();
             let of = found.of(verification);
