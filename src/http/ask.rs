@@ -309,7 +309,17 @@ impl Ask {
         told.map_err(|failure| Problem::of(failure, refused))
     }
 
-<<<<<<< HEAD
+    /// The same to an entity whose id was just drawn.
+    pub async fn tell_new<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+        refused: fn(M::Refusal) -> Problem,
+    ) -> Result<Committed<M::Answer>, Problem> {
+        let told = self.engine.ask_new::<M>(to, command, self.call(None, None).await?).await;
+        told.map_err(|failure| Problem::of(failure, refused))
+    }
+
     /// The same for whoever explains refusals himself, such as a page.
     pub async fn try_tell<M: Machine>(
         &self,
@@ -321,17 +331,6 @@ impl Ask {
             Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
             Err(failure) => Err(Problem::of(failure, |_| Code::Internal.into())),
         }
-=======
-    /// The same to an entity whose id was just drawn.
-    pub async fn tell_new<M: Machine>(
-        &self,
-        to: Address,
-        command: M::Command,
-        refused: fn(M::Refusal) -> Problem,
-    ) -> Result<Committed<M::Answer>, Problem> {
-        let told = self.engine.ask_new::<M>(to, command, self.call(None, None).await?).await;
-        told.map_err(|failure| Problem::of(failure, refused))
->>>>>>> origin/stores-part
     }
 
     /// Judges the request's conditions by an object that was read, where the command goes to another.

@@ -45,11 +45,7 @@ macro_rules! row_keys {
     };
 }
 
-<<<<<<< HEAD
-row_keys!(BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, ProductId, ShopperId, TokenId);
-=======
-row_keys!(BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, StoreId, TokenId);
->>>>>>> origin/stores-part
+row_keys!(BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, ProductId, ShopperId, StoreId, TokenId);
 
 impl RowKey for u64 {
     fn to_key(&self) -> Vec<u8> {

@@ -21,11 +21,8 @@ pub mod refusals;
 pub mod routes;
 pub mod server;
 mod service;
-<<<<<<< HEAD
 mod shop;
-=======
 mod stores;
->>>>>>> origin/stores-part
 pub mod table;
 pub mod ticket;
 pub mod tls;

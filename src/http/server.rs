@@ -50,13 +50,10 @@ pub(super) struct Worker {
     pub passwords: Arc<Passwords>,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
-<<<<<<< HEAD
     pub store_metrics: RouteMetrics,
     pub sign_ins: Arc<Rate>,
-=======
     pub register_metrics: RouteMetrics,
     pub redeem_metrics: RouteMetrics,
->>>>>>> origin/stores-part
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
     pub rates: Arc<Rates>,
@@ -101,13 +98,10 @@ impl Worker {
             passwords: Arc::clone(&shared.passwords),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
-<<<<<<< HEAD
             store_metrics: RouteMetrics::of("store.page"),
             sign_ins: Arc::clone(&shared.sign_ins),
-=======
             register_metrics: RouteMetrics::of("iuv.register"),
             redeem_metrics: RouteMetrics::of("iuv.redeem"),
->>>>>>> origin/stores-part
             admission,
             failures: Arc::clone(&shared.failures),
             rates: Arc::clone(&shared.rates),
@@ -415,13 +409,9 @@ async fn upkeep(
         }
         failures.tidy();
         rates.tidy();
-<<<<<<< HEAD
         sign_ins.tidy();
-        phones.tidy(clock.now());
-=======
         phones.tidy(engine.clock().now());
         stores.upkeep(&engine).await;
->>>>>>> origin/stores-part
     }
 }
 

@@ -92,18 +92,7 @@ async fn answer(
             read_query::<Fields>(std::str::from_utf8(&bytes).map_err(|_| Code::Malformed)?)?
         }
     };
-    let ask = Ask {
-        engine: worker.engine.clone(),
-        caller: Caller::Nobody,
-        from,
-        idempotency: None,
-        conditions: Default::default(),
-        changed: None,
-        worker: Rc::clone(worker),
-        class: Class::PersonAtBox,
-        request: request.clone(),
-        body: Bytes::new(),
-    };
+    let ask = Ask::of_nobody(Rc::clone(worker), from, Class::PersonAtBox, request.clone(), Bytes::new());
     let text = |name: &str| request.match_info().get(name).unwrap_or_default().to_owned();
     let form = cookie(request, FORM_COOKIE);
     let form = form.filter(|form| form.len() == 32 && form.bytes().all(|byte| byte.is_ascii_hexdigit()));

@@ -6,12 +6,9 @@
 
 mod door;
 mod messages;
-<<<<<<< HEAD
+pub mod page;
 pub mod pages;
 pub mod products;
-=======
-pub mod page;
->>>>>>> origin/stores-part
 pub mod sessions;
 pub mod shoppers;
 pub mod stores;
