@@ -109,6 +109,26 @@ impl<T: Serialize + 'static> List<T> {
     }
 }
 
+impl<T: Serialize + 'static> List<T> {
+    /// The same, where the prefix is no part of the cursor, nor of what `show` gets.
+    pub fn of_rows_under<R: Codec>(
+        columns: &'static [&'static str],
+        (space, org, prefix): (RowSpace, OrgId, Vec<u8>),
+        show: impl Fn(&Look<'_>, &[u8], R) -> Result<Option<T>, StoreError> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(columns, move |look, each| {
+            let after = look.after.map(|after| [&prefix, after].concat());
+            let rows = look.db.rows(space, org, &prefix, after.as_deref(), look.rows)?;
+            for (key, bytes) in &rows {
+                let row = R::decode_from(bytes).map_err(|why| StoreError::Corrupt { what: "list row", why })?;
+                let key = key.get(prefix.len()..).unwrap_or_default();
+                each(key, show(&look, key, row)?.as_ref());
+            }
+            Ok(rows.len() < look.rows)
+        })
+    }
+}
+
 impl<T: Serialize + Send + Sync + 'static> List<T> {
     /// Over what is in memory already, such as the keys of one box.
     pub fn of_items(columns: &'static [&'static str], mut items: Vec<(Vec<u8>, T)>) -> Self {

@@ -25,10 +25,11 @@ type Shelf = Vec<(ProductId, ProductRow)>;
 /// The products of a store.
 pub(super) async fn shelf(scene: &Scene<'_>) -> Result<Shelf, Problem> {
     let (org, prefix) = (scene.view.address.org, StoreId::to_bytes(scene.store()).to_vec());
+    let behind = prefix.len();
     let rows = scene.browser.ask.engine.rows(RowSpace::Products, org, prefix, None, PRODUCTS_MAX).await?;
     let read = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
         let corrupt = |why: String| StoreError::Corrupt { what: "product's row", why };
-        let product = ProductId::from_bytes(key).ok_or_else(|| corrupt("its key".to_owned()))?;
+        let product = key.get(behind..).and_then(ProductId::from_bytes).ok_or_else(|| corrupt("its key".to_owned()))?;
         Ok::<_, StoreError>((product, ProductRow::decode_from(bytes).map_err(corrupt)?))
     };
     let mut shelf = rows.iter().map(read).collect::<Result<Shelf, _>>()?;

@@ -39,16 +39,16 @@ pub struct GroupNamed {
     #[schema(value_type = GroupText)]
     pub class: String,
     #[schema(value_type = GroupText)]
-    pub code: String,
+    pub group: String,
 }
 
 impl GroupNamed {
     pub fn of(group: &Group) -> Self {
-        Self { class: group.class.to_string(), code: group.code.to_string() }
+        Self { class: group.class.to_string(), group: group.code.to_string() }
     }
 
     pub fn to_group(&self) -> Group {
-        Group { class: self.class.as_str().into(), code: self.code.as_str().into() }
+        Group { class: self.class.as_str().into(), code: self.group.as_str().into() }
     }
 }
 
@@ -57,7 +57,7 @@ pub fn check_groups(wrong: &mut Wrong, groups: &[GroupNamed]) {
     wrong.unless(groups.len() <= GROUPS_MAX, "/groups", "expected at most 50 groups");
     for (at, group) in groups.iter().enumerate().take(GROUPS_MAX) {
         text(wrong, &format!("/groups/{at}/class"), &group.class, GROUP_MAX);
-        text(wrong, &format!("/groups/{at}/code"), &group.code, GROUP_MAX);
+        text(wrong, &format!("/groups/{at}/group"), &group.group, GROUP_MAX);
     }
 }
 
@@ -243,7 +243,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let store = store_named(&ask).await?;
     let page: PageQuery = ask.query()?;
     let prefix = StoreId::to_bytes(store).to_vec();
-    let list = List::of_rows(&COLUMNS, (RowSpace::Products, ask.org(), prefix), |_, key, row: ProductRow| {
+    let list = List::of_rows_under(&COLUMNS, (RowSpace::Products, ask.org(), prefix), |_, key, row: ProductRow| {
         let product = ProductId::from_bytes(key)
             .ok_or_else(|| StoreError::Corrupt { what: "product", why: "its row's key".to_owned() })?;
         Ok(Some(Listed::of(product, row)))
@@ -324,11 +324,13 @@ pub(crate) async fn codes(ask: Ask) -> Result<Reply, Problem> {
     let (product, _) = named(&ask).await?;
     let page: PageQuery = ask.query()?;
     let prefix = product.entity.raw.to_be_bytes().to_vec();
-    let list = List::of_rows(&GIVEN_COLUMNS, (RowSpace::GivenCodes, ask.org(), prefix), |_, key, row: GivenRow| {
-        let number = key.try_into().map(u64::from_be_bytes);
-        let number = number.map_err(|_| StoreError::Corrupt { what: "given code", why: "its row's key".to_owned() })?;
-        let GivenRow { to, at } = row;
-        Ok(Some(Given { number, shopper: to.shopper, order: to.order, at: at.to_rfc3339() }))
-    });
+    let list =
+        List::of_rows_under(&GIVEN_COLUMNS, (RowSpace::GivenCodes, ask.org(), prefix), |_, key, row: GivenRow| {
+            let number = key.try_into().map(u64::from_be_bytes);
+            let number =
+                number.map_err(|_| StoreError::Corrupt { what: "given code", why: "its row's key".to_owned() })?;
+            let GivenRow { to, at } = row;
+            Ok(Some(Given { number, shopper: to.shopper, order: to.order, at: at.to_rfc3339() }))
+        });
     ask.list::<u64, _>(list, &page).await
 }

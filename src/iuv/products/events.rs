@@ -13,7 +13,7 @@ pub(crate) fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
 
 fn described(description: &Description) -> Value {
     let Description { store, name, about, groups, per_shopper, alert_below, listed } = description;
-    let groups: Vec<Value> = groups.iter().map(|group| json!({ "class": group.class, "code": group.code })).collect();
+    let groups: Vec<Value> = groups.iter().map(|group| json!({ "class": group.class, "group": group.code })).collect();
     json!({
         "store": store, "name": name, "about": about, "groups": groups, "per_shopper": per_shopper,
         "alert_below": alert_below, "listed": listed,

@@ -13,7 +13,7 @@ pub(crate) fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
 
 fn described(membership: &Membership) -> Value {
     let Membership { store, kind, groups, member } = membership;
-    let groups: Vec<Value> = groups.iter().map(|group| json!({ "class": group.class, "code": group.code })).collect();
+    let groups: Vec<Value> = groups.iter().map(|group| json!({ "class": group.class, "group": group.code })).collect();
     json!({ "store": store, "kind": kind.name(), "groups": groups, "member_org": member })
 }
 

@@ -155,7 +155,7 @@ pub(crate) async fn allow(ask: Ask) -> Result<Reply, Problem> {
 
 fn named_group(text: &str) -> GroupNamed {
     let (class, code) = text.split_once(':').unwrap_or((ACADEMIC_STATUSES, text));
-    GroupNamed { class: class.to_owned(), code: code.to_owned() }
+    GroupNamed { class: class.to_owned(), group: code.to_owned() }
 }
 
 pub(crate) const IMPORT: Doc = Doc::new("Put many users on a store's list")
@@ -298,7 +298,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let (page, mut filter) = ask.list_query::<Filter>()?;
     filter.username = filter.username.map(|start| start.to_lowercase());
     let (org, prefix) = (ask.org(), StoreId::to_bytes(store).to_vec());
-    let list = List::of_rows(&COLUMNS, (RowSpace::Shoppers, org, prefix), move |look, key, row: ShopperRow| {
+    let list = List::of_rows_under(&COLUMNS, (RowSpace::Shoppers, org, prefix), move |look, key, row: ShopperRow| {
         let corrupt = |why: String| StoreError::Corrupt { what: "shopper", why };
         let shopper = ShopperId::from_bytes(key).ok_or_else(|| corrupt("its row's key".to_owned()))?;
         let plain = look.keys.read(look.db, shopper.at(org), VaultField::ShopperProfile)?;

@@ -98,7 +98,7 @@ pub(crate) async fn orders(ask: Ask) -> Result<Reply, Problem> {
     let store = store_named(&ask).await?;
     let (page, filter) = ask.list_query::<Filter>()?;
     let prefix = StoreId::to_bytes(store).to_vec();
-    let list = List::of_rows(&COLUMNS, (RowSpace::Orders, ask.org(), prefix), move |_, key, row: OrderRow| {
+    let list = List::of_rows_under(&COLUMNS, (RowSpace::Orders, ask.org(), prefix), move |_, key, row: OrderRow| {
         let place = OrderPlace::from_key(key)
             .ok_or_else(|| StoreError::Corrupt { what: "order", why: "its row's key".to_owned() })?;
         let order = row.order;
