@@ -10,6 +10,7 @@ use crate::{
     devices::Device,
     engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds},
     http::server::Listeners,
+    iuv::{products::Product, sessions::IuvSession, shoppers::Shopper, stores::WebStore},
     kernel::{Chance, Clock, OrgId, TokenId},
     operations::restore,
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
@@ -51,6 +52,10 @@ pub fn kinds(workers: usize) -> Kinds {
         .with::<SmartBox>()
         .with::<Webhook>()
         .with::<Device>()
+        .with::<WebStore>()
+        .with::<IuvSession>()
+        .with::<Shopper>()
+        .with::<Product>()
 }
 
 pub(crate) fn database_folder(data: &Path) -> PathBuf {

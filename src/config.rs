@@ -25,8 +25,12 @@ macro_rules! section {
     };
 }
 
+mod passwords;
 mod phones;
+pub use passwords::Passwords;
 pub use phones::{Devices, Provisioning};
+mod stores;
+pub use stores::Iuv;
 
 section! {
     /// Everything. What each key means stands in `config/castellan.toml`.
@@ -46,6 +50,8 @@ section! {
         webhooks: Webhooks = Webhooks::default(),
         devices: Devices = Devices::default(),
         provisioning: Provisioning = Provisioning::default(),
+        iuv: Iuv = Iuv::default(),
+        passwords: Passwords = Passwords::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
         log: Log = Log::default(),
@@ -420,6 +426,8 @@ impl Config {
         at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
         self.webhooks.check()?;
         phones::check(&self.devices, &self.provisioning, self.http.tls)?;
+        stores::check(&self.iuv)?;
+        passwords::check(&self.passwords)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

@@ -19,8 +19,10 @@ use crate::{
     devices,
     engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
     feed::Streams,
+    iuv,
     kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
     operations::Operations,
+    passwords::Passwords,
 };
 use actix_web::{HttpRequest, http::header, web::Bytes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -194,6 +196,28 @@ fn unescaped(text: &str) -> Option<String> {
 }
 
 impl Ask {
+    /// A request that nobody has to say for who he is, outside the route table.
+    pub(super) fn of_nobody(
+        worker: Rc<Worker>,
+        from: Option<IpAddr>,
+        class: Class,
+        request: HttpRequest,
+        body: Bytes,
+    ) -> Self {
+        Self {
+            engine: worker.engine.clone(),
+            caller: Caller::Nobody,
+            from,
+            idempotency: None,
+            conditions: Conditions::default(),
+            changed: None,
+            worker,
+            class,
+            request,
+            body,
+        }
+    }
+
     pub fn now(&self) -> UnixMillis {
         self.engine.clock().now()
     }
@@ -213,6 +237,15 @@ impl Ask {
 
     pub fn phones(&self) -> &Arc<devices::Door> {
         &self.worker.phones
+    }
+
+    pub fn iuv(&self) -> &Arc<iuv::Door> {
+        &self.worker.iuv
+    }
+
+    /// Where passwords are hashed. `Busy` is a `Problem`.
+    pub fn passwords(&self) -> &Passwords {
+        &self.worker.passwords
     }
 
     /// To be held as long as something is worked on that a stop is to wait for.
@@ -274,6 +307,30 @@ impl Ask {
     ) -> Result<Committed<M::Answer>, Problem> {
         let told = self.engine.ask::<M>(to, command, self.call(None, None).await?).await;
         told.map_err(|failure| Problem::of(failure, refused))
+    }
+
+    /// The same to an entity whose id was just drawn.
+    pub async fn tell_new<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+        refused: fn(M::Refusal) -> Problem,
+    ) -> Result<Committed<M::Answer>, Problem> {
+        let told = self.engine.ask_new::<M>(to, command, self.call(None, None).await?).await;
+        told.map_err(|failure| Problem::of(failure, refused))
+    }
+
+    /// The same for whoever explains refusals himself, such as a page.
+    pub async fn try_tell<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+    ) -> Result<Result<Committed<M::Answer>, M::Refusal>, Problem> {
+        match self.engine.ask::<M>(to, command, self.call(None, None).await?).await {
+            Ok(told) => Ok(Ok(told)),
+            Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
+            Err(failure) => Err(Problem::of(failure, |_| Code::Internal.into())),
+        }
     }
 
     /// Judges the request's conditions by an object that was read, where the command goes to another.

@@ -22,6 +22,8 @@ pub mod refusals;
 pub mod routes;
 pub mod server;
 mod service;
+mod shop;
+mod stores;
 pub mod table;
 pub mod ticket;
 pub mod tls;

@@ -73,18 +73,8 @@ impl Visit {
     }
 
     fn ask(&self) -> Ask {
-        Ask {
-            engine: self.worker.engine.clone(),
-            caller: Caller::Nobody,
-            from: self.from,
-            idempotency: None,
-            conditions: Default::default(),
-            changed: None,
-            worker: Rc::clone(&self.worker),
-            class: Class::PersonAtBox,
-            request: self.request.clone(),
-            body: Bytes::new(),
-        }
+        let (worker, request) = (Rc::clone(&self.worker), self.request.clone());
+        Ask::of_nobody(worker, self.from, Class::PersonAtBox, request, Bytes::new())
     }
 
     fn header(&self, name: &HeaderName) -> Option<&str> {

@@ -6,7 +6,7 @@ use super::{
     body, bulk,
     farewell::Farewell,
     phone_certificates::PhoneAuthorities,
-    rates::Rates,
+    rates::{Rate, Rates},
     refusals::Refusals,
     routes,
     routes::ROUTES,
@@ -19,9 +19,10 @@ use crate::{
     devices,
     engine::Engine,
     feed::Streams,
-    kernel::Clock,
+    iuv,
     metrics::{self, AdmissionMetrics, RouteMetrics},
     operations::Operations,
+    passwords::Passwords,
 };
 use ::metrics::Counter;
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
@@ -46,8 +47,14 @@ pub(super) struct Worker {
     pub engine: Engine,
     pub webhooks: webhooks::Door,
     pub phones: Arc<devices::Door>,
+    pub iuv: Arc<iuv::Door>,
+    pub passwords: Arc<Passwords>,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
+    pub store_metrics: RouteMetrics,
+    pub sign_ins: Arc<Rate>,
+    pub register_metrics: RouteMetrics,
+    pub redeem_metrics: RouteMetrics,
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
     pub rates: Arc<Rates>,
@@ -88,8 +95,14 @@ impl Worker {
             engine: engine.clone(),
             webhooks: shared.webhooks.clone(),
             phones: Arc::clone(&shared.phones),
+            iuv: Arc::clone(&shared.iuv),
+            passwords: Arc::clone(&shared.passwords),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
+            store_metrics: RouteMetrics::of("store.page"),
+            sign_ins: Arc::clone(&shared.sign_ins),
+            register_metrics: RouteMetrics::of("iuv.register"),
+            redeem_metrics: RouteMetrics::of("iuv.redeem"),
             admission,
             failures: Arc::clone(&shared.failures),
             rates: Arc::clone(&shared.rates),
@@ -181,6 +194,9 @@ impl Drop for Working {
 struct Shared {
     webhooks: webhooks::Door,
     phones: Arc<devices::Door>,
+    iuv: Arc<iuv::Door>,
+    passwords: Arc<Passwords>,
+    sign_ins: Arc<Rate>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     uses: Arc<Uses>,
@@ -287,11 +303,16 @@ impl Listeners {
         metrics: Option<PrometheusHandle>,
     ) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
+        let sign_ins = Rate::new("sign-ins", config.iuv.sign_ins_per_minute_per_source, engine.up_since());
         let operations = Operations::start(engine.clone(), config)?;
         let phones = Arc::new(devices::Door::open(config, engine.up_since())?);
+        let stores = Arc::new(iuv::Door::open(config, engine).map_err(io::Error::other)?);
         let shared = Shared {
             webhooks,
             phones: Arc::clone(&phones),
+            iuv: Arc::clone(&stores),
+            passwords: Passwords::start(&config.passwords)?,
+            sign_ins: Arc::new(sign_ins),
             failures: Arc::new(failures),
             uses: Arc::default(),
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
@@ -338,8 +359,10 @@ impl Listeners {
             metrics.clone(),
             Arc::clone(&shared.failures),
             Arc::clone(&shared.rates),
+            Arc::clone(&shared.sign_ins),
             phones,
-            engine.clock().clone(),
+            stores,
+            engine.clone(),
         ));
         let state = Observed { engine: engine.clone(), metrics, stopping: Arc::clone(&shared.stopping) };
         let observability =
@@ -388,8 +411,10 @@ async fn upkeep(
     metrics: Option<PrometheusHandle>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
+    sign_ins: Arc<Rate>,
     phones: Arc<devices::Door>,
-    clock: Clock,
+    stores: Arc<iuv::Door>,
+    engine: Engine,
 ) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -399,7 +424,9 @@ async fn upkeep(
         }
         failures.tidy();
         rates.tidy();
-        phones.tidy(clock.now());
+        sign_ins.tidy();
+        phones.tidy(engine.clock().now());
+        stores.upkeep(&engine).await;
     }
 }
 

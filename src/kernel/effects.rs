@@ -1,7 +1,7 @@
 //! What may follow from a change, as data. The shell makes rows, claims and messages of it in the same record.
 
 use super::{
-    ids::{Address, EntityKind, OrgId, PersonId},
+    ids::{Address, EntityKind, OrgId, PersonId, ShopperId, StoreId},
     machine::Codec,
     time::UnixMillis,
 };
@@ -42,10 +42,20 @@ pub enum RowSpace {
     Devices = 15,
     /// org, MAC → device.
     DeviceMacs = 16,
+    /// org, store → store list row.
+    Stores = 17,
+    /// org, store, shopper → shopper list row.
+    Shoppers = 23,
+    /// org, store, shopper, number → the whole order.
+    Orders = 24,
+    /// org, store, product → product list row.
+    Products = 25,
+    /// org, product, number of a code → who got it.
+    GivenCodes = 26,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -61,6 +71,11 @@ impl RowSpace {
         Self::Erasures,
         Self::Devices,
         Self::DeviceMacs,
+        Self::Stores,
+        Self::Shoppers,
+        Self::Orders,
+        Self::Products,
+        Self::GivenCodes,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -96,11 +111,27 @@ pub enum ClaimSpace {
     DeviceMac = 6,
     /// The PAP of a device that has one, as a mark.
     Pap = 7,
+    /// A store's system name, lower case.
+    StoreName = 8,
+    /// A store's IUV key, as a mark.
+    IuvKey = 9,
+    /// A product code: taken for ever.
+    Code = 12,
 }
 
 impl ClaimSpace {
     /// Those that have durable rows.
-    pub const STORED: [Self; 6] = [Self::Fob, Self::Email, Self::AccessCode, Self::Badge, Self::DeviceMac, Self::Pap];
+    pub const STORED: [Self; 9] = [
+        Self::Fob,
+        Self::Email,
+        Self::AccessCode,
+        Self::Badge,
+        Self::DeviceMac,
+        Self::Pap,
+        Self::StoreName,
+        Self::IuvKey,
+        Self::Code,
+    ];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::STORED.into_iter().find(|space| *space as u8 == number)
@@ -172,10 +203,31 @@ pub enum VaultField {
     Pap = 4,
     /// A device's SIP accounts.
     SipSecret = 6,
+    /// A store's IUV keys, and to whom its IUV mails go.
+    StoreSecrets = 7,
+    /// What a customer told of a shopper when he registered him.
+    IuvAttributes = 8,
+    /// A shopper's names and addresses.
+    ShopperProfile = 10,
+    /// What a shopper's password is checked with.
+    ShopperPassword = 11,
+    /// The codes of a product, by number.
+    ProductCode = 12,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 5] = [Self::Profile, Self::Credentials, Self::WebhookSecret, Self::Pap, Self::SipSecret];
+    pub const ALL: [Self; 10] = [
+        Self::Profile,
+        Self::Credentials,
+        Self::WebhookSecret,
+        Self::Pap,
+        Self::SipSecret,
+        Self::StoreSecrets,
+        Self::IuvAttributes,
+        Self::ShopperProfile,
+        Self::ShopperPassword,
+        Self::ProductCode,
+    ];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|field| *field as u8 == number)
@@ -190,6 +242,18 @@ pub enum Recipient {
     Owner,
     #[n(1)]
     Person(#[n(0)] PersonId),
+    /// One of those whom a store's verification type names as its IUV administrators.
+    #[n(2)]
+    IuvAdministrator {
+        #[n(0)]
+        store: StoreId,
+        #[n(1)]
+        verification: u32,
+        #[n(2)]
+        place: u8,
+    },
+    #[n(4)]
+    Shopper(#[n(0)] ShopperId),
 }
 
 /// A mail to be rendered when it is sent. Nothing personal stands in it.
@@ -322,6 +386,12 @@ pub enum VaultOp {
         field: VaultField,
         plaintext: zeroize::Zeroizing<Vec<u8>>,
     },
+    /// One of many of a kind, by number.
+    SealNumbered {
+        field: VaultField,
+        number: u64,
+        plaintext: zeroize::Zeroizing<Vec<u8>>,
+    },
     /// Deletes the subject's wrapped key: whatever was sealed for it can never be read again.
     Erase,
 }
@@ -364,6 +434,10 @@ impl Effects {
 
     pub fn seal(&mut self, field: VaultField, plaintext: Vec<u8>) {
         self.vault.push(VaultOp::Seal { field, plaintext: plaintext.into() });
+    }
+
+    pub fn seal_numbered(&mut self, field: VaultField, number: u64, plaintext: Vec<u8>) {
+        self.vault.push(VaultOp::SealNumbered { field, number, plaintext: plaintext.into() });
     }
 
     pub fn erase(&mut self) {

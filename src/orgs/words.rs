@@ -88,10 +88,17 @@ pub enum Scope {
     /// For a telephone system that takes PAPs.
     #[serde(rename = "devices:authenticate")]
     DevicesAuthenticate = 8,
+    #[serde(rename = "iuv:read")]
+    IuvRead = 9,
+    #[serde(rename = "iuv:write")]
+    IuvWrite = 10,
+    /// Shows product codes and IUV keys.
+    #[serde(rename = "iuv:codes")]
+    IuvCodes = 11,
 }
 
 impl Scope {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Operator,
         Self::OrgAdmin,
         Self::BoxesRead,
@@ -101,6 +108,9 @@ impl Scope {
         Self::DevicesWrite,
         Self::DevicesPap,
         Self::DevicesAuthenticate,
+        Self::IuvRead,
+        Self::IuvWrite,
+        Self::IuvCodes,
     ];
 
     pub fn name(self) -> &'static str {
@@ -114,6 +124,9 @@ impl Scope {
             Self::DevicesWrite => "devices:write",
             Self::DevicesPap => "devices:pap",
             Self::DevicesAuthenticate => "devices:authenticate",
+            Self::IuvRead => "iuv:read",
+            Self::IuvWrite => "iuv:write",
+            Self::IuvCodes => "iuv:codes",
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     boxes,
     config::{Config, MailDriver},
     engine::{Carried, Courier, Post, PostLimits},
+    iuv,
     kernel::{Codec, MailCopy, MailTrouble, Recipient},
     orgs::{DeadMail, MailChoice, OrganisationMessage, OrganisationRow, ProfilePlain},
     templates::TemplateError,
@@ -39,7 +40,8 @@ pub struct MailKind {
 
 /// Every kind of mail there is.
 fn kinds() -> impl Iterator<Item = &'static MailKind> {
-    boxes::api::mails::KINDS.iter()
+    let of_stores = iuv::stores::api::mails::KINDS.iter().chain(&iuv::shoppers::mails::KINDS);
+    boxes::api::mails::KINDS.iter().chain(of_stores)
 }
 
 fn kind_of(template: &str) -> Option<&'static MailKind> {
@@ -168,7 +170,8 @@ struct Addressee {
 impl Addressee {
     fn mailbox(&self) -> Result<Mailbox, Trouble> {
         let address = self.email.parse().map_err(|_| Trouble::of(MailTrouble::NoAddress))?;
-        Ok(Mailbox::new(Some(message::one_line(&self.name)), address))
+        let name = Some(message::one_line(&self.name)).filter(|name| !name.is_empty());
+        Ok(Mailbox::new(name, address))
     }
 }
 
@@ -176,14 +179,27 @@ fn recipient(reader: &Reader<'_>, organisation: &OrganisationRow, to: Recipient)
     let person = match to {
         Recipient::Owner => organisation.owner,
         Recipient::Person(person) => person,
+        Recipient::Shopper(shopper) => {
+            let attributes = reader.shopper(shopper).map_err(unreadable)?.ok_or(Trouble::of(MailTrouble::Erased))?;
+            let email = attributes.email.clone().ok_or(Trouble::of(MailTrouble::NoAddress))?;
+            return Ok(Addressee { name: attributes.full_name(), email });
+        }
+        Recipient::IuvAdministrator { store, verification, place } => {
+            let found = reader.store_secrets(store).map_err(unreadable)?.unwrap_or_default();
+            let of = found.of(verification);
+            let email = of.and_then(|of| of.administrators.get(usize::from(place))).cloned();
+            return Ok(Addressee { name: String::new(), email: email.ok_or(Trouble::of(MailTrouble::NoAddress))? });
+        }
     };
-    let profile = reader.profile(person).map_err(|why| {
-        tracing::error!(%why, "a recipient cannot be read");
-        Trouble::of(MailTrouble::Unrenderable)
-    })?;
+    let profile = reader.profile(person).map_err(unreadable)?;
     let ProfilePlain { name, email, .. } = profile.ok_or(Trouble::of(MailTrouble::Erased))?;
     let email = email.ok_or(Trouble::of(MailTrouble::NoAddress))?;
     Ok(Addressee { name, email })
+}
+
+fn unreadable(why: String) -> Trouble {
+    tracing::error!(%why, "a recipient cannot be read");
+    Trouble::of(MailTrouble::Unrenderable)
 }
 
 impl Courier for Mailer {

@@ -28,7 +28,17 @@ macro_rules! built_in {
     };
 }
 
-built_in!["box_conflicts", "box_guarantee_broken", "box_guarantee_kept", "box_suspended"];
+built_in![
+    "box_conflicts",
+    "box_guarantee_broken",
+    "box_guarantee_kept",
+    "box_suspended",
+    "iuv_sign_in",
+    "iuv_password",
+    "iuv_pool_low",
+    "iuv_role_transfer",
+    "iuv_trouble",
+];
 
 const KEY: &str = "mail.templates_dir";
 

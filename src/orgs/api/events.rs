@@ -48,6 +48,10 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
         Event::ErasureDone { organisation } => ("organisations.erased", json!({ "organisation": organisation })),
         Event::Operated(Operation::BackupBegun(name)) => ("organisations.backup_begun", json!({ "name": name })),
         Event::Operated(Operation::BackupRemoved(name)) => ("organisations.backup_removed", json!({ "name": name })),
+        Event::AccountReserved(account) => (
+            "organisations.account_reserved",
+            json!({ "organisation": account.organisation, "account": format!("{:09}", account.number) }),
+        ),
         Event::Operated(Operation::RotationBegun) => ("organisations.master_key_rotation_begun", json!({})),
         Event::MailDied { id, mail } => (
             "organisations.mail_died",

@@ -4,7 +4,7 @@ use crate::{
     delivery::mail,
     http::{Ask, Changed, Code, Doc, List, PageQuery, Problem, Reply},
     kernel::{
-        Codec, MailId, PersonId, Recipient, RowSpace,
+        Codec, MailId, PersonId, Recipient, RowSpace, ShopperId, StoreId,
         schema::{Time, shapes, words},
     },
     orgs::{
@@ -62,7 +62,7 @@ pub(crate) async fn choose(ask: Ask) -> Result<Reply, Problem> {
 struct Shown {
     mail: MailId,
     template: Box<str>,
-    /// `owner`, or a person.
+    /// `owner`, a person, or an IUV administrator of a store.
     to: To,
     /// What stands before the `@`.
     message_id: String,
@@ -83,6 +83,8 @@ struct Shown {
 enum To {
     Owner { owner: bool },
     Person { person: PersonId },
+    IuvAdministrator { store: StoreId },
+    Shopper { shopper: ShopperId },
 }
 
 impl Shown {
@@ -93,6 +95,8 @@ impl Shown {
             to: match dead.mail.to {
                 Recipient::Owner => To::Owner { owner: true },
                 Recipient::Person(person) => To::Person { person },
+                Recipient::IuvAdministrator { store, .. } => To::IuvAdministrator { store },
+                Recipient::Shopper(shopper) => To::Shopper { shopper },
             },
             message_id: mail::local_part(&dead.mail.name),
             asked_at: dead.mail.name.at.to_rfc3339(),
@@ -109,8 +113,8 @@ fn stored(bytes: &[u8]) -> Result<DeadLetter, Problem> {
     DeadLetter::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))
 }
 
-const COLUMNS: [&str; 9] =
-    ["mail", "template", "to.owner", "to.person", "message_id", "asked_at", "died_at", "reason", "code"];
+const COLUMNS: [&str; 10] =
+    ["mail", "template", "to.owner", "to.person", "to.store", "message_id", "asked_at", "died_at", "reason", "code"];
 
 pub(crate) const DEAD: Doc = Doc::new("List mails that could not be brought").exports::<Shown, MailId>();
 
@@ -154,5 +158,6 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
         Refusal::WhitelistEntryNotFound => Problem::detailed(Code::NotFound, "no such entry"),
         Refusal::WhitelistFull => Code::WhitelistFull.into(),
+        Refusal::AccountTaken => Code::AccountTaken.into(),
     }
 }
