@@ -47,7 +47,7 @@ class Store:
         self.products = {}
 
     def sell(self, name, groups=(), codes=20):
-        wanted = [{"class": "academic_statuses", "code": group} for group in groups]
+        wanted = [{"class": "academic_statuses", "group": group} for group in groups]
         product = self.api.post(f"/stores/{self.id}/products", {"name": name, "groups": wanted})["product"]
         pool = [f"{name}-{self.guid[:4]}-{number:04}" for number in range(codes)]
         self.api.post(f"/stores/{self.id}/products/{product}/codes", {"codes": pool})
