@@ -13,6 +13,7 @@ pub use read::Reader;
 use crate::{
     boxes,
     config::{Config, MailDriver},
+    delivery::webhooks,
     engine::{Carried, Courier, Post, PostLimits},
     iuv,
     kernel::{Codec, MailCopy, MailTrouble, Recipient},
@@ -41,7 +42,7 @@ pub struct MailKind {
 /// Every kind of mail there is.
 fn kinds() -> impl Iterator<Item = &'static MailKind> {
     let of_stores = iuv::stores::api::mails::KINDS.iter().chain(&iuv::shoppers::mails::KINDS);
-    boxes::api::mails::KINDS.iter().chain(of_stores)
+    boxes::api::mails::KINDS.iter().chain(&webhooks::mails::KINDS).chain(of_stores)
 }
 
 fn kind_of(template: &str) -> Option<&'static MailKind> {

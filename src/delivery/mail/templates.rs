@@ -38,6 +38,7 @@ built_in![
     "iuv_pool_low",
     "iuv_role_transfer",
     "iuv_trouble",
+    "webhook_paused",
 ];
 
 const KEY: &str = "mail.templates_dir";
