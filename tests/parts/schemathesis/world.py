@@ -86,6 +86,20 @@ class World:
         mac = f"000413{self.number():06x}"
         return self.ask(self.token, "POST", "/api/v1/devices", {"mac": mac, "vendor": "snom"})["device"]
 
+    def new_product(self):
+        path = f"/api/v1/stores/{self.store}/products"
+        return self.ask(self.token, "POST", path, {"name": f"Product {self.number()}"})["product"]
+
+    def new_shopper(self, role=False, moving=False):
+        path = f"/api/v1/stores/{self.store}/shoppers"
+        shopper = self.ask(self.token, "POST", path, {"username": f"user{self.number()}"})["shopper"]
+        if role:
+            self.ask(self.token, "POST", f"{path}/{shopper}/roles", {"role": "store_admin"})
+        if moving:
+            body = {"to": self.shopper, "role": "store_admin"}
+            self.ask(self.token, "POST", f"{path}/{shopper}/transfer", body)
+        return shopper
+
     def new_whitelist_entry(self):
         network = f"10.{self.number() >> 8 & 255}.{self.number() & 255}.1"
         return str(self.ask(self.token, "POST", "/api/v1/phones/whitelist", {"network": network})["entry"])
