@@ -8,6 +8,8 @@ mod messages;
 pub mod page;
 pub mod sessions;
 pub mod stores;
+#[cfg(test)]
+mod testing;
 pub mod wire;
 mod words;
 

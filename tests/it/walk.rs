@@ -44,7 +44,13 @@ fn things_of(org: &Org) -> Objects {
     let webhook = string(&webhook, "webhook");
     let device = org.client.post("/devices", &json!({"mac": "000413abcdef", "vendor": "snom"})).is(201);
     let entry = org.client.post("/phones/whitelist", &json!({"network": "192.0.2.0/24"})).is(201);
+    let store = json!({"system_name": "shop", "name": "Shop", "language": "it"});
+    let store = string(&org.client.post("/stores", &store).is(201), "store");
     Objects(vec![
+        ("store", store),
+        ("class", "academic_statuses".to_owned()),
+        ("member", "OrgA".to_owned()),
+        ("verification", "1".to_owned()),
         ("device", string(&device, "device")),
         ("entry", entry["entry"].to_string()),
         ("organisation", org.id.clone()),
@@ -66,6 +72,10 @@ fn unknown_things() -> Objects {
     let id = |prefix: &str| format!("{prefix}_{NOTHING}");
     Objects(vec![
         ("organisation", id("org")),
+        ("store", id("ws")),
+        ("class", "academic_statuses".to_owned()),
+        ("member", "OrgA".to_owned()),
+        ("verification", "1".to_owned()),
         ("device", id("dev")),
         ("entry", "99".to_owned()),
         ("person", id("per")),
