@@ -11,6 +11,7 @@ mod rows;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod view;
 
 pub use check::check_invariants;

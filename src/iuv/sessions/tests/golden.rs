@@ -1,7 +1,7 @@
 //! Events are a contract: what was once written is read for ever. A new event gets a new line; no line changes.
 
 use super::*;
-use crate::iuv::{messages::ShopperMessage, sessions::api, words::Attributes, words::Group};
+use crate::iuv::{messages::ShopperMessage, sessions::api::events as api, words::Attributes, words::Group};
 use std::collections::BTreeSet;
 
 fn samples() -> Vec<(&'static str, Event)> {
