@@ -20,3 +20,4 @@ pub mod operations;
 pub mod orgs;
 pub mod privacy;
 pub mod store;
+pub mod templates;

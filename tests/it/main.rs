@@ -13,6 +13,7 @@ mod boxes_sync;
 mod bulk;
 mod catcher;
 mod devices;
+mod devices_certificates;
 mod devices_csv;
 mod devices_guess;
 mod devices_page;
