@@ -34,10 +34,11 @@ build: setup
 test: setup
 	cargo test --workspace --locked
 
-# The server against its own OpenAPI document: half a minute.
+# The server against its own OpenAPI document, and its CSV in LibreOffice: some minutes.
 test-parts: setup
 	cargo build --locked
 	"$$(.ci/python)" tests/parts/schemathesis/run
+	"$$(.ci/python)" tests/parts/spreadsheet/run
 
 check: fmt-check clippy deny test
 

@@ -425,7 +425,7 @@ impl Config {
         at_least("retention.entities_per_s", self.retention.entities_per_s.into(), 1)?;
         at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
         self.webhooks.check()?;
-        phones::check(&self.devices, &self.provisioning)?;
+        phones::check(&self.devices, &self.provisioning, self.http.tls)?;
         stores::check(&self.iuv)?;
         passwords::check(&self.passwords)?;
         if self.http.workers > 256 {

@@ -21,3 +21,4 @@ pub mod orgs;
 pub mod passwords;
 pub mod privacy;
 pub mod store;
+pub mod templates;

@@ -8,6 +8,7 @@ use super::{
     body::{self, Encoding},
     client_address::client_address,
     codes::Code,
+    phone_certificates::ProvenMac,
     problem::Problem,
     server::Worker,
     service,
@@ -127,6 +128,7 @@ async fn fetch(visit: &Visit, payload: Payload) -> Result<HttpResponse, Problem>
         target: request.uri().path_and_query().map_or_else(String::new, |target| target.to_string()),
         user_agent: visit.header(&header::USER_AGENT).map(str::to_owned),
         authorization: request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec()),
+        certified: request.conn_data::<ProvenMac>().map(|proven| proven.0),
     };
     let ask = Rc::new(visit.ask());
     let door = std::sync::Arc::clone(ask.phones());

@@ -5,6 +5,7 @@ use super::{
     auth::FailureLimit,
     body, bulk,
     farewell::Farewell,
+    phone_certificates::PhoneAuthorities,
     rates::{Rate, Rates},
     refusals::Refusals,
     routes,
@@ -261,6 +262,7 @@ pub struct Listeners {
     api: TcpListener,
     observability: TcpListener,
     certificate: Option<Arc<Certificate>>,
+    phone_authorities: Option<Arc<PhoneAuthorities>>,
 }
 
 impl Listeners {
@@ -273,7 +275,10 @@ impl Listeners {
             );
         }
         let with_tls = config.http.tls || config.observability.tls;
+        let authorities = &config.provisioning.client_ca_file;
+        let with_authorities = !authorities.as_os_str().is_empty();
         Ok(Self {
+            phone_authorities: with_authorities.then(|| PhoneAuthorities::load(authorities)).transpose()?,
             certificate: with_tls.then(|| Certificate::load(&config.tls)).transpose()?,
             api: listen(config.http.listen, config.http.backlog, config.http.stalled_timeout_s)?,
             observability: listen(config.observability.listen, 128, config.http.stalled_timeout_s)?,
@@ -336,9 +341,17 @@ impl Listeners {
             .shutdown_timeout(config.http.shutdown_timeout_s)
             .max_connection_rate(config.http.tls_handshakes_max)
             .disable_signals();
+        let phone_authorities = self.phone_authorities;
+        let api = match &phone_authorities {
+            Some(authorities) => {
+                let (authorities, clock) = (Arc::clone(authorities), engine.clock().clone());
+                api.on_connect(move |connection, noted| authorities.look(&clock, connection, noted))
+            }
+            None => api,
+        };
         let farewell = Farewell::of(&self.api, config.http.tls)?;
         let api = match self.certificate.as_ref().filter(|_| config.http.tls) {
-            Some(certificate) => api.listen_rustls_0_23(self.api, certificate.server_config()?)?,
+            Some(certificate) => api.listen_rustls_0_23(self.api, certificate.server_config(phone_authorities)?)?,
             None => api.listen(self.api)?,
         }
         .run();
@@ -358,7 +371,9 @@ impl Listeners {
                 .disable_signals()
                 .shutdown_timeout(1);
         let observability = match self.certificate.as_ref().filter(|_| config.observability.tls) {
-            Some(certificate) => observability.listen_rustls_0_23(self.observability, certificate.server_config()?)?,
+            Some(certificate) => {
+                observability.listen_rustls_0_23(self.observability, certificate.server_config(None)?)?
+            }
             None => observability.listen(self.observability)?,
         }
         .run();

@@ -6,6 +6,8 @@ pub mod chance;
 pub mod condition;
 pub mod effects;
 pub mod feed;
+#[cfg(test)]
+pub mod golden;
 pub mod ids;
 pub mod invariants;
 pub mod machine;

@@ -17,6 +17,7 @@ use crate::{
     iuv,
     kernel::{Codec, MailCopy, MailTrouble, Recipient},
     orgs::{DeadMail, MailChoice, OrganisationMessage, OrganisationRow, ProfilePlain},
+    templates::TemplateError,
 };
 use lettre::message::Mailbox;
 use message::Sender;
@@ -57,8 +58,8 @@ pub fn ids_in(mail: &MailCopy) -> Value {
 pub enum MailError {
     #[error("mail.{key}: {reason}")]
     Key { key: &'static str, reason: String },
-    #[error("mail.templates_dir: {file}: {reason}")]
-    Template { file: String, reason: String },
+    #[error(transparent)]
+    Template(#[from] TemplateError),
 }
 
 fn wrong(key: &'static str, reason: impl ToString) -> MailError {

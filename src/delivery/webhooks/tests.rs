@@ -6,7 +6,7 @@ use super::{
 };
 use crate::kernel::{
     BoxId, Codec, Context, Effects, Machine, OrgId, Principal, RowSpace, Stamp, UnixMillis, VaultField, VaultOp,
-    WebhookId,
+    WebhookId, golden::hex,
 };
 use zeroize::Zeroizing;
 
@@ -186,7 +186,6 @@ fn a_removed_webhook_leaves_no_secret_and_does_not_come_back() {
 /// Stored bytes are a contract: what was written once is read for ever.
 #[test]
 fn golden_bytes() {
-    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let head = HeadRow {
         cursor: "1-2-0".into(),
         since: 1,

@@ -1,12 +1,14 @@
 //! IUV sessions: one actor each. Whoever asks waits until what he is told is durable.
 
 pub mod api;
+mod check;
 mod decide;
 mod evolve;
 pub mod state;
 #[cfg(test)]
 mod tests;
 
+pub use check::check_invariants;
 pub use state::{IuvSession, Pass};
 
 use super::words::{Attributes, Side, VerificationKind};

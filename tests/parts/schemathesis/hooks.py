@@ -60,6 +60,7 @@ def real_path(case):
         "device": WORLD.new_device,
         "entry": WORLD.new_whitelist_entry,
         "name": WORLD.new_backup,
+        "store": lambda: WORLD.store,
         "product": WORLD.new_product,
         "shopper": lambda: WORLD.new_shopper(role="/transfer" in path, moving="/confirmation" in path),
         "role": lambda: "store_admin",
@@ -75,7 +76,7 @@ def real_path(case):
 
 def spare(case):
     """What the other requests need stays."""
-    needed = {WORLD.organisation, WORLD.person, WORLD.key, WORLD.owner, WORLD.token_id, WORLD.operators_token_id}
+    needed = {WORLD.organisation, WORLD.person, WORLD.shopper, WORLD.key, WORLD.owner, WORLD.token_id, WORLD.operators_token_id}
     if case.operation.method.upper() == "DELETE" and needed & set((case.path_parameters or {}).values()):
         real_path(case)
 

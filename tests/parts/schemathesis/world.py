@@ -26,6 +26,9 @@ class World:
         self.person = self.new_person()
         self.box, self.enrolment_code = self.new_box()
         self.key = self.new_key()
+        body = {"system_name": "shop", "name": "Shop", "language": "it"}
+        self.store = self.ask(self.token, "POST", "/api/v1/stores", body)["store"]
+        self.shopper = self.new_shopper()
         self.enrol()
         # A box that the tests never name, whose journal makes conflicts, and an owner who cannot be written to.
         self.new_other_box()
