@@ -358,8 +358,9 @@ impl Client {
         body: Option<&[u8]>,
     ) -> Result<Answer, ureq::Error> {
         let api = self.addresses.read().unwrap().api;
-        let whole =
-            ["/api/", "/box/", "/problems/", "/provisioning/", "/phone/"].iter().any(|start| path.starts_with(start));
+        let whole = ["/api/", "/box/", "/problems/", "/provisioning/", "/phone/", "/WebStore/"]
+            .iter()
+            .any(|start| path.starts_with(start));
         let prefix = if whole { "" } else { "/api/v1" };
         let mut request = Request::builder().method(method).uri(format!("http://{api}{prefix}{path}"));
         if let Some(token) = &self.token {

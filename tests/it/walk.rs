@@ -44,7 +44,18 @@ fn things_of(org: &Org) -> Objects {
     let webhook = string(&webhook, "webhook");
     let device = org.client.post("/devices", &json!({"mac": "000413abcdef", "vendor": "snom"})).is(201);
     let entry = org.client.post("/phones/whitelist", &json!({"network": "192.0.2.0/24"})).is(201);
+    let store = json!({"system_name": "shop", "name": "Shop", "language": "it"});
+    let store = string(&org.client.post("/stores", &store).is(201), "store");
+    let product = org.client.post(&format!("/stores/{store}/products"), &json!({"name": "Editor"})).is(201);
+    let shopper = org.client.post(&format!("/stores/{store}/shoppers"), &json!({"username": "anna"})).is(201);
     Objects(vec![
+        ("product", string(&product, "product")),
+        ("shopper", string(&shopper, "shopper")),
+        ("role", "store_admin".to_owned()),
+        ("store", store),
+        ("class", "academic_statuses".to_owned()),
+        ("member", "OrgA".to_owned()),
+        ("verification", "1".to_owned()),
         ("device", string(&device, "device")),
         ("entry", entry["entry"].to_string()),
         ("organisation", org.id.clone()),
@@ -66,6 +77,13 @@ fn unknown_things() -> Objects {
     let id = |prefix: &str| format!("{prefix}_{NOTHING}");
     Objects(vec![
         ("organisation", id("org")),
+        ("store", id("ws")),
+        ("product", id("prd")),
+        ("shopper", id("shp")),
+        ("role", "store_admin".to_owned()),
+        ("class", "academic_statuses".to_owned()),
+        ("member", "OrgA".to_owned()),
+        ("verification", "1".to_owned()),
         ("device", id("dev")),
         ("entry", "99".to_owned()),
         ("person", id("per")),
