@@ -7,13 +7,7 @@ use super::{
 };
 use crate::kernel::{Codec, Effects, RowSpace, UnixMillis, VaultField, WebhookId};
 
-pub(super) fn of_webhook(
-    state: &Webhook,
-    command: &Command,
-    events: &[Event],
-    now: UnixMillis,
-    effects: &mut Effects,
-) {
+pub(super) fn of_webhook(state: &Webhook, command: &Command, events: &[Event], now: UnixMillis, effects: &mut Effects) {
     let (org, key) = (state.address.org, state.address.entity.raw.to_be_bytes());
     for event in events {
         if let Event::Paused(why) = event {
