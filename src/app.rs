@@ -14,6 +14,7 @@ use crate::{
     operations::restore,
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
     privacy,
+    recovery::Installation,
     store::{CommitLog, Db, Keyring, MasterKeySource, MasterKeys, Options, RocksLog, StoreError},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -51,6 +52,7 @@ pub fn kinds(workers: usize) -> Kinds {
         .with::<SmartBox>()
         .with::<Webhook>()
         .with::<Device>()
+        .with::<Installation>()
 }
 
 pub(crate) fn database_folder(data: &Path) -> PathBuf {
@@ -131,7 +133,7 @@ pub fn open_with_log(
     chance: Chance,
 ) -> Result<Engine, StartError> {
     let keys = Keyring::open(&db, config.master_key().read()?, chance.clone())?;
-    let mailer = Mailer::new(config)?;
+    let mailer = Mailer::new(config, clock.clone())?;
     if !mailer.sends() {
         tracing::warn!(driver = ?config.mail.driver, "no mail leaves this server: see [mail] driver");
     }

@@ -19,4 +19,5 @@ pub mod operations;
 pub mod orgs;
 pub mod passwords;
 pub mod privacy;
+pub mod recovery;
 pub mod store;

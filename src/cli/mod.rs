@@ -178,7 +178,7 @@ fn check_config(file: &std::path::Path) -> Result<(), String> {
     if config.http.tls || config.observability.tls {
         Certificate::load(&config.tls).map_err(|error| error.to_string())?;
     }
-    Mailer::new(&config).map_err(|error| error.to_string())?;
+    Mailer::new(&config, Clock::system()).map_err(|error| error.to_string())?;
     Templates::load(&config.provisioning.templates_dir).map_err(|error| error.to_string())?;
     println!("{} is right. With the environment's overrides it says:\n", file.display());
     print!("{}", toml::to_string(&config.shown()).map_err(|error| error.to_string())?);

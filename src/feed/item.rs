@@ -9,7 +9,7 @@ use crate::{
         EntityKind, EventOutcome, EventView, FeedCursor, Principal, UnixMillis,
         schema::{FeedPlace, Time},
     },
-    orgs,
+    orgs, recovery,
     store::{FeedRecord, StoredRecord},
 };
 use serde::{Serialize, Serializer};
@@ -93,6 +93,7 @@ pub fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
         EntityKind::SmartBox => boxes::api::events::views(record),
         EntityKind::Webhook => webhooks::api::events::views(record),
         EntityKind::Device => devices::api::events::views(record),
+        EntityKind::Installation => recovery::api::events::views(record),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What may follow from a change, as data. The shell makes rows, claims and messages of it in the same record.
 
 use super::{
-    ids::{Address, EntityKind, OrgId, PersonId},
+    ids::{Address, EntityKind, InstallationId, OrgId, PersonId},
     machine::Codec,
     time::UnixMillis,
 };
@@ -42,10 +42,12 @@ pub enum RowSpace {
     Devices = 15,
     /// org, MAC → device.
     DeviceMacs = 16,
+    /// org, installation → installation list row.
+    Installations = 30,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -61,6 +63,7 @@ impl RowSpace {
         Self::Erasures,
         Self::Devices,
         Self::DeviceMacs,
+        Self::Installations,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -172,10 +175,25 @@ pub enum VaultField {
     Pap = 4,
     /// A device's SIP accounts.
     SipSecret = 6,
+    /// An installation's users: names, and hashes of passwords.
+    InstallationUsers = 14,
+    /// Who may recover an installation: address and telephone.
+    RecoveryContact = 15,
+    /// Who could before.
+    FormerContacts = 16,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 5] = [Self::Profile, Self::Credentials, Self::WebhookSecret, Self::Pap, Self::SipSecret];
+    pub const ALL: [Self; 8] = [
+        Self::Profile,
+        Self::Credentials,
+        Self::WebhookSecret,
+        Self::Pap,
+        Self::SipSecret,
+        Self::InstallationUsers,
+        Self::RecoveryContact,
+        Self::FormerContacts,
+    ];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|field| *field as u8 == number)
@@ -190,6 +208,24 @@ pub enum Recipient {
     Owner,
     #[n(1)]
     Person(#[n(0)] PersonId),
+    /// The recovery contact of an installation, by mail.
+    #[n(2)]
+    Contact(#[n(0)] InstallationId),
+    /// One that it had before.
+    #[n(3)]
+    FormerContact(#[n(0)] InstallationId),
+    /// The recovery contact, by text.
+    #[n(4)]
+    Telephone(#[n(0)] InstallationId),
+    #[n(5)]
+    FormerTelephone(#[n(0)] InstallationId),
+}
+
+impl Recipient {
+    /// Whether it is reached by texts, not by mails.
+    pub fn is_telephone(self) -> bool {
+        matches!(self, Self::Telephone(_) | Self::FormerTelephone(_))
+    }
 }
 
 /// A mail to be rendered when it is sent. Nothing personal stands in it.

@@ -18,11 +18,19 @@ pub enum EntityKind {
     SmartBox = 4,
     Webhook = 5,
     Device = 6,
+    Installation = 11,
 }
 
 impl EntityKind {
-    pub const ALL: [Self; 6] =
-        [Self::Organisation, Self::Person, Self::Token, Self::SmartBox, Self::Webhook, Self::Device];
+    pub const ALL: [Self; 7] = [
+        Self::Organisation,
+        Self::Person,
+        Self::Token,
+        Self::SmartBox,
+        Self::Webhook,
+        Self::Device,
+        Self::Installation,
+    ];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
@@ -36,6 +44,7 @@ impl EntityKind {
             Self::SmartBox => "box",
             Self::Webhook => "webhook",
             Self::Device => "device",
+            Self::Installation => "installation",
         }
     }
 
@@ -48,6 +57,7 @@ impl EntityKind {
             Self::SmartBox => BoxId::PREFIX,
             Self::Webhook => WebhookId::PREFIX,
             Self::Device => DeviceId::PREFIX,
+            Self::Installation => InstallationId::PREFIX,
         }
     }
 }
@@ -284,6 +294,7 @@ entity_id!(TokenId, "tok", Token);
 entity_id!(BoxId, "box", SmartBox);
 entity_id!(WebhookId, "whk", Webhook);
 entity_id!(DeviceId, "dev", Device);
+entity_id!(InstallationId, "ins", Installation);
 typed_id!(
     /// A key on its fob. Lives inside the SmartBox that is its home.
     KeyId, "key");

@@ -32,4 +32,9 @@ invariants! {
     BLOCKED_STAYS = "DEV-3", "a blocked device is left only by a reset";
     COUNTS_STAY = "DEV-4", "what a device is made of anew from its events has the same counts and times";
     PAP_WHILE_NEEDED = "DEV-5", "a device has a PAP exactly until it is completely provisioned";
+    FIVE_CODES = "REC-1", "at most five codes of one mail are judged wrong";
+    DEAD_LINKS = "REC-2", "a link that has died never lives again";
+    ALONE = "REC-3", "what needs an installation for oneself happens only while no other terminal is open";
+    PROVEN = "REC-4", "a contact is validated by its mail alone, and by its code too where it has a telephone";
+    BLOCKED_OUT = "REC-5", "nobody who is blocked is let in, not even with the right password";
 }

@@ -35,6 +35,15 @@ pub enum KeyKind {
 #[repr(u8)]
 pub enum Channel {
     Mail = 1,
+    Text = 2,
+}
+
+impl Channel {
+    pub const ALL: [Self; 2] = [Self::Mail, Self::Text];
+
+    pub fn to(recipient: Recipient) -> Self {
+        if recipient.is_telephone() { Self::Text } else { Self::Mail }
+    }
 }
 
 /// The prefix of rows that belong to no partition, such as the format version.
@@ -153,11 +162,15 @@ pub fn outbox(partition: u8, position: u64, index: u32) -> Vec<u8> {
 
 /// The prefix of a lane: all that one recipient gets over one channel, in order.
 pub fn post_lane(partition: u8, channel: Channel, org: OrgId, to: Recipient) -> Vec<u8> {
-    let (kind, person) = match to {
+    let (kind, whose) = match to {
         Recipient::Owner => (0, [0; 16]),
         Recipient::Person(person) => (1, person.to_bytes()),
+        Recipient::Contact(installation) => (2, installation.to_bytes()),
+        Recipient::FormerContact(installation) => (3, installation.to_bytes()),
+        Recipient::Telephone(installation) => (4, installation.to_bytes()),
+        Recipient::FormerTelephone(installation) => (5, installation.to_bytes()),
     };
-    key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &person])
+    key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &whose])
 }
 
 /// The prefix of all that an organisation sends over one channel.

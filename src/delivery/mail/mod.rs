@@ -14,8 +14,9 @@ use crate::{
     boxes,
     config::{Config, MailDriver},
     engine::{Carried, Courier, Post, PostLimits},
-    kernel::{Codec, MailCopy, MailTrouble, Recipient},
-    orgs::{DeadMail, MailChoice, OrganisationMessage, OrganisationRow, ProfilePlain},
+    kernel::{Clock, Codec, MailCopy, MailTrouble, Recipient},
+    orgs::{DeadMail, Language, MailChoice, OrganisationMessage, OrganisationRow, ProfilePlain},
+    recovery,
 };
 use lettre::message::Mailbox;
 use message::Sender;
@@ -38,7 +39,7 @@ pub struct MailKind {
 
 /// Every kind of mail there is.
 fn kinds() -> impl Iterator<Item = &'static MailKind> {
-    boxes::api::mails::KINDS.iter()
+    boxes::api::mails::KINDS.iter().chain(&recovery::api::mails::KINDS)
 }
 
 fn kind_of(template: &str) -> Option<&'static MailKind> {
@@ -47,7 +48,8 @@ fn kind_of(template: &str) -> Option<&'static MailKind> {
 
 /// What a mail is about, by ids.
 pub fn ids_in(mail: &MailCopy) -> Value {
-    kind_of(&mail.template).map_or(Value::Null, |kind| (kind.ids)(&mail.about))
+    let text = || recovery::api::mails::TEXTS.iter().find(|kind| kind.template == &*mail.template);
+    kind_of(&mail.template).or_else(text).map_or(Value::Null, |kind| (kind.ids)(&mail.about))
 }
 
 /// Why mails cannot be sent as configured.
@@ -77,11 +79,13 @@ pub struct Mailer {
     driver: Driver,
     templates: Templates,
     limits: PostLimits,
+    base_url: String,
+    clock: Clock,
 }
 
 impl Mailer {
     /// Reads everything that can be wrong: addresses, password, certificates, templates.
-    pub fn new(config: &Config) -> Result<Self, MailError> {
+    pub fn new(config: &Config, clock: Clock) -> Result<Self, MailError> {
         let mail = &config.mail;
         let templates = Templates::load(&mail.templates_dir)?;
         let driver = match mail.driver {
@@ -95,7 +99,8 @@ impl Mailer {
             retry_first: Duration::from_millis(mail.retry_first_ms),
             retry_longest: Duration::from_millis(mail.retry_longest_ms),
         };
-        Ok(Self { driver, templates, limits })
+        let base_url = config.public.base_url.trim_end_matches('/').to_owned();
+        Ok(Self { driver, templates, limits, base_url, clock })
     }
 
     /// Whether mails really leave.
@@ -113,15 +118,15 @@ impl Mailer {
             Trouble::of(MailTrouble::Unrenderable)
         };
         let kind = kind_of(&mail.template).ok_or_else(|| unrenderable("no such template".to_owned()))?;
-        let reader = Reader::new(post.db, post.keys, mail.name.from.org);
+        let reader = Reader::new(post.db, post.keys, mail.name.from.org, &self.base_url);
         let organisation = reader.organisation().map_err(unrenderable)?;
         if !(kind.wanted)(organisation.mails) {
             return Ok(false);
         }
-        let to = recipient(&reader, &organisation, mail.to)?;
+        let Some(to) = self.recipient(&reader, &organisation, mail)? else { return Ok(false) };
         let data = (kind.data)(&reader, &mail.about).map_err(unrenderable)?;
         let about = templates::About { organisation: &organisation.name, recipient: &to.name, data };
-        let rendered = self.templates.render(kind.template, organisation.language, about).map_err(unrenderable)?;
+        let rendered = self.templates.render(kind.template, to.language, about).map_err(unrenderable)?;
         match &self.driver {
             Driver::None => Err(Trouble::of(MailTrouble::NoDriver)),
             Driver::Log => {
@@ -129,7 +134,7 @@ impl Mailer {
                 Ok(true)
             }
             Driver::File(folder, sender) => {
-                let message = sender.message(&mail.name, to.mailbox()?, organisation.language, rendered)?;
+                let message = sender.message(&mail.name, to.mailbox()?, to.language, rendered)?;
                 let file = folder.join(format!("{}.eml", local_part(&mail.name)));
                 let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(file, message.formatted()));
                 written.map(|()| true).map_err(|error| {
@@ -138,7 +143,7 @@ impl Mailer {
                 })
             }
             Driver::Smtp(smtp, sender) => {
-                let message = sender.message(&mail.name, to.mailbox()?, organisation.language, rendered)?;
+                let message = sender.message(&mail.name, to.mailbox()?, to.language, rendered)?;
                 smtp.send(message.envelope(), &message.formatted()).await.map(|()| true)
             }
         }
@@ -160,29 +165,48 @@ impl Trouble {
 
 /// Whoever gets the mail, as known at this moment.
 struct Addressee {
+    /// Empty, if nobody knows it.
     name: String,
     email: String,
+    language: Language,
 }
 
 impl Addressee {
     fn mailbox(&self) -> Result<Mailbox, Trouble> {
         let address = self.email.parse().map_err(|_| Trouble::of(MailTrouble::NoAddress))?;
-        Ok(Mailbox::new(Some(message::one_line(&self.name)), address))
+        let name = Some(message::one_line(&self.name)).filter(|name| !name.is_empty());
+        Ok(Mailbox::new(name, address))
     }
 }
 
-fn recipient(reader: &Reader<'_>, organisation: &OrganisationRow, to: Recipient) -> Result<Addressee, Trouble> {
-    let person = match to {
-        Recipient::Owner => organisation.owner,
-        Recipient::Person(person) => person,
-    };
-    let profile = reader.profile(person).map_err(|why| {
-        tracing::error!(%why, "a recipient cannot be read");
-        Trouble::of(MailTrouble::Unrenderable)
-    })?;
-    let ProfilePlain { name, email, .. } = profile.ok_or(Trouble::of(MailTrouble::Erased))?;
-    let email = email.ok_or(Trouble::of(MailTrouble::NoAddress))?;
-    Ok(Addressee { name, email })
+impl Mailer {
+    /// Who gets a mail; `None` if nobody is meant to any more.
+    fn recipient(
+        &self,
+        reader: &Reader<'_>,
+        organisation: &OrganisationRow,
+        mail: &MailCopy,
+    ) -> Result<Option<Addressee>, Trouble> {
+        let unreadable = |why: String| {
+            tracing::error!(%why, "a recipient cannot be read");
+            Trouble::of(MailTrouble::Unrenderable)
+        };
+        let person = match mail.to {
+            Recipient::Owner => organisation.owner,
+            Recipient::Person(person) => person,
+            Recipient::Contact(_)
+            | Recipient::FormerContact(_)
+            | Recipient::Telephone(_)
+            | Recipient::FormerTelephone(_) => {
+                let found = recovery::api::mails::addressee(reader, mail, self.clock.now()).map_err(unreadable)?;
+                return Ok(found.map(|(email, language)| Addressee { name: String::new(), email, language }));
+            }
+        };
+        let profile = reader.profile(person).map_err(unreadable)?;
+        let ProfilePlain { name, email, .. } = profile.ok_or(Trouble::of(MailTrouble::Erased))?;
+        let email = email.ok_or(Trouble::of(MailTrouble::NoAddress))?;
+        Ok(Some(Addressee { name, email, language: organisation.language }))
+    }
 }
 
 impl Courier for Mailer {

@@ -1,7 +1,7 @@
 //! What a mail may read when it is sent: rows of its own organisation, and the names of its people.
 
 use crate::{
-    kernel::{Codec, OrgId, PersonId, RowSpace, VaultField},
+    kernel::{Address, Codec, KeyedHash, OrgId, PersonId, RowSpace, VaultField},
     orgs::{OrganisationRow, ProfilePlain},
     store::{Db, Keyring, keys},
 };
@@ -10,11 +10,32 @@ pub struct Reader<'a> {
     db: &'a Db,
     keys: &'a Keyring,
     org: OrgId,
+    base_url: &'a str,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(db: &'a Db, keys: &'a Keyring, org: OrgId) -> Self {
-        Self { db, keys, org }
+    pub fn new(db: &'a Db, keys: &'a Keyring, org: OrgId, base_url: &'a str) -> Self {
+        Self { db, keys, org, base_url }
+    }
+
+    pub fn org(&self) -> OrgId {
+        self.org
+    }
+
+    /// Where people reach this server, without a slash at its end.
+    pub fn base_url(&self) -> &str {
+        self.base_url
+    }
+
+    /// For secrets that are made when they are sent.
+    pub fn keyed(&self) -> &dyn KeyedHash {
+        self.keys
+    }
+
+    /// What was sealed, if it still is.
+    pub fn sealed<T: Codec>(&self, subject: Address, field: VaultField) -> Result<Option<T>, String> {
+        let plain = self.keys.read(self.db, subject, field).map_err(|error| error.to_string())?;
+        plain.filter(|plain| !plain.is_empty()).as_deref().map(|plain| T::decode_from(plain)).transpose()
     }
 
     /// A row of a list or index, if it is there.

@@ -26,7 +26,16 @@ macro_rules! built_in {
     };
 }
 
-built_in!["box_conflicts", "box_guarantee_broken", "box_guarantee_kept", "box_suspended"];
+built_in![
+    "box_conflicts",
+    "box_guarantee_broken",
+    "box_guarantee_kept",
+    "box_suspended",
+    "recovery_validation",
+    "recovery_reset",
+    "recovery_done",
+    "recovery_changed",
+];
 
 #[derive(Debug)]
 pub(super) struct Templates(Environment<'static>);

@@ -4,7 +4,7 @@ use crate::{
     delivery::mail,
     http::{Ask, Changed, Code, Doc, List, PageQuery, Problem, Reply},
     kernel::{
-        Codec, MailId, PersonId, Recipient, RowSpace,
+        Codec, InstallationId, MailId, PersonId, Recipient, RowSpace,
         schema::{Time, shapes, words},
     },
     orgs::{
@@ -81,8 +81,16 @@ struct Shown {
 #[serde(untagged)]
 #[schema(as = MailRecipient)]
 enum To {
-    Owner { owner: bool },
-    Person { person: PersonId },
+    Owner {
+        owner: bool,
+    },
+    Person {
+        person: PersonId,
+    },
+    /// Its recovery contact, or one that it had before.
+    Installation {
+        installation: InstallationId,
+    },
 }
 
 impl Shown {
@@ -93,6 +101,10 @@ impl Shown {
             to: match dead.mail.to {
                 Recipient::Owner => To::Owner { owner: true },
                 Recipient::Person(person) => To::Person { person },
+                Recipient::Contact(installation)
+                | Recipient::FormerContact(installation)
+                | Recipient::Telephone(installation)
+                | Recipient::FormerTelephone(installation) => To::Installation { installation },
             },
             message_id: mail::local_part(&dead.mail.name),
             asked_at: dead.mail.name.at.to_rfc3339(),
@@ -109,8 +121,18 @@ fn stored(bytes: &[u8]) -> Result<DeadLetter, Problem> {
     DeadLetter::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))
 }
 
-const COLUMNS: [&str; 9] =
-    ["mail", "template", "to.owner", "to.person", "message_id", "asked_at", "died_at", "reason", "code"];
+const COLUMNS: [&str; 10] = [
+    "mail",
+    "template",
+    "to.owner",
+    "to.person",
+    "to.installation",
+    "message_id",
+    "asked_at",
+    "died_at",
+    "reason",
+    "code",
+];
 
 pub(crate) const DEAD: Doc = Doc::new("List mails that could not be brought").exports::<Shown, MailId>();
 
