@@ -4,7 +4,9 @@ use crate::{
     boxes::{SmartBox, census},
     config::Config,
     delivery::{
+        Couriers,
         mail::{MailError, Mailer},
+        sms::{SmsError, Texter},
         webhooks::{self, DispatchConfig, Dispatcher, Reach, Schedule, Webhook},
     },
     devices::Device,
@@ -37,6 +39,8 @@ pub enum StartError {
     NotEmpty { folder: PathBuf },
     #[error("{0}")]
     Mail(#[from] MailError),
+    #[error("{0}")]
+    Sms(#[from] SmsError),
     #[error("{0}")]
     Restore(#[from] restore::RestoreError),
     #[error("the first token could not be written: {0}")]
@@ -137,7 +141,8 @@ pub fn open_with_log(
     if !mailer.sends() {
         tracing::warn!(driver = ?config.mail.driver, "no mail leaves this server: see [mail] driver");
     }
-    let courier: Arc<dyn Courier> = Arc::new(mailer);
+    let texter = Texter::new(config, clock.clone())?;
+    let courier: Arc<dyn Courier> = Arc::new(Couriers { mailer, texter });
     let config = EngineConfig { courier: Some(courier), ..engine_config(config, end_the_process) };
     let workers = config.workers;
     Ok(Engine::start(config, kinds(workers), db, log, Arc::new(keys), clock, chance)?)

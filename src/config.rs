@@ -28,7 +28,11 @@ macro_rules! section {
 mod passwords;
 mod phones;
 pub use passwords::Passwords;
+mod recovery;
 pub use phones::{Devices, Provisioning};
+mod sms;
+pub use recovery::{Offer, Recovery};
+pub use sms::{Sms, SmsDriver};
 
 section! {
     /// Everything. What each key means stands in `config/castellan.toml`.
@@ -49,8 +53,10 @@ section! {
         devices: Devices = Devices::default(),
         provisioning: Provisioning = Provisioning::default(),
         passwords: Passwords = Passwords::default(),
+        recovery: Recovery = Recovery::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
+        sms: Sms = Sms::default(),
         log: Log = Log::default(),
     }
 }
@@ -424,6 +430,8 @@ impl Config {
         self.webhooks.check()?;
         phones::check(&self.devices, &self.provisioning)?;
         passwords::check(&self.passwords)?;
+        recovery::check(&self.recovery)?;
+        sms::check(&self.sms)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

@@ -14,6 +14,7 @@ mod farewell;
 mod idempotency;
 mod list;
 pub mod openapi;
+mod pages;
 mod phones;
 mod problem;
 mod rates;

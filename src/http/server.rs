@@ -5,7 +5,7 @@ use super::{
     auth::FailureLimit,
     body, bulk,
     farewell::Farewell,
-    rates::Rates,
+    rates::{Rate, Rates},
     refusals::Refusals,
     routes,
     routes::ROUTES,
@@ -22,6 +22,7 @@ use crate::{
     metrics::{self, AdmissionMetrics, RouteMetrics},
     operations::Operations,
     passwords::Passwords,
+    recovery,
 };
 use ::metrics::Counter;
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
@@ -47,6 +48,9 @@ pub(super) struct Worker {
     pub webhooks: webhooks::Door,
     pub phones: Arc<devices::Door>,
     pub passwords: Arc<Passwords>,
+    pub recovery: Arc<recovery::Door>,
+    pub recovery_rate: Arc<Rate>,
+    pub recovery_metrics: RouteMetrics,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
     pub admission: Rc<Admission>,
@@ -90,6 +94,9 @@ impl Worker {
             webhooks: shared.webhooks.clone(),
             phones: Arc::clone(&shared.phones),
             passwords: Arc::clone(&shared.passwords),
+            recovery: Arc::clone(&shared.recovery),
+            recovery_rate: Arc::clone(&shared.recovery_rate),
+            recovery_metrics: RouteMetrics::of("recovery.page"),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
             admission,
@@ -184,6 +191,8 @@ struct Shared {
     webhooks: webhooks::Door,
     phones: Arc<devices::Door>,
     passwords: Arc<Passwords>,
+    recovery: Arc<recovery::Door>,
+    recovery_rate: Arc<Rate>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     uses: Arc<Uses>,
@@ -292,6 +301,12 @@ impl Listeners {
             webhooks,
             phones: Arc::clone(&phones),
             passwords: Passwords::start(&config.passwords)?,
+            recovery: Arc::new(recovery::Door::new(config)),
+            recovery_rate: Arc::new(Rate::new(
+                "recovery",
+                config.recovery.requests_per_minute_per_source,
+                engine.up_since(),
+            )),
             failures: Arc::new(failures),
             uses: Arc::default(),
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
@@ -330,6 +345,7 @@ impl Listeners {
             metrics.clone(),
             Arc::clone(&shared.failures),
             Arc::clone(&shared.rates),
+            Arc::clone(&shared.recovery_rate),
             phones,
             engine.clock().clone(),
         ));
@@ -378,6 +394,7 @@ async fn upkeep(
     metrics: Option<PrometheusHandle>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
+    recovery_rate: Arc<Rate>,
     phones: Arc<devices::Door>,
     clock: Clock,
 ) {
@@ -389,6 +406,7 @@ async fn upkeep(
         }
         failures.tidy();
         rates.tidy();
+        recovery_rate.tidy();
         phones.tidy(clock.now());
     }
 }

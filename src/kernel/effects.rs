@@ -306,10 +306,19 @@ pub enum MailTrouble {
     /// Its time was over before it could be tried.
     #[n(10)]
     TooLate,
+    /// The gateway for texts cannot be reached, or does not say that it took the text.
+    #[n(11)]
+    Gateway,
+    /// There were too many texts: to this number, of this organisation, or into this network.
+    #[n(12)]
+    Limited,
+    /// No text goes to this country.
+    #[n(13)]
+    CountryForbidden,
 }
 
 impl MailTrouble {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::NoDriver,
         Self::Unreachable,
         Self::Login,
@@ -321,6 +330,9 @@ impl MailTrouble {
         Self::Erased,
         Self::Unrenderable,
         Self::TooLate,
+        Self::Gateway,
+        Self::Limited,
+        Self::CountryForbidden,
     ];
 
     /// As on the wire and in metrics.
@@ -337,12 +349,20 @@ impl MailTrouble {
             Self::Erased => "erased",
             Self::Unrenderable => "unrenderable",
             Self::TooLate => "too_late",
+            Self::Gateway => "gateway",
+            Self::Limited => "limited",
+            Self::CountryForbidden => "country_forbidden",
         }
     }
 
     /// Whether trying again cannot help.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Rejected | Self::NoAddress | Self::Erased | Self::Unrenderable)
+        match self {
+            Self::Rejected | Self::NoAddress | Self::Erased | Self::Unrenderable => true,
+            Self::Limited | Self::CountryForbidden => true,
+            Self::NoDriver | Self::Unreachable | Self::Login | Self::Timeout | Self::Broken => false,
+            Self::Deferred | Self::TooLate | Self::Gateway => false,
+        }
     }
 
     /// Whether it is the mail server's trouble with everything, not with this one mail.

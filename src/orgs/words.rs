@@ -88,10 +88,14 @@ pub enum Scope {
     /// For a telephone system that takes PAPs.
     #[serde(rename = "devices:authenticate")]
     DevicesAuthenticate = 8,
+    #[serde(rename = "recovery:read")]
+    RecoveryRead = 12,
+    #[serde(rename = "recovery:write")]
+    RecoveryWrite = 13,
 }
 
 impl Scope {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Operator,
         Self::OrgAdmin,
         Self::BoxesRead,
@@ -101,6 +105,8 @@ impl Scope {
         Self::DevicesWrite,
         Self::DevicesPap,
         Self::DevicesAuthenticate,
+        Self::RecoveryRead,
+        Self::RecoveryWrite,
     ];
 
     pub fn name(self) -> &'static str {
@@ -114,6 +120,8 @@ impl Scope {
             Self::DevicesWrite => "devices:write",
             Self::DevicesPap => "devices:pap",
             Self::DevicesAuthenticate => "devices:authenticate",
+            Self::RecoveryRead => "recovery:read",
+            Self::RecoveryWrite => "recovery:write",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::state::{Command, Event, Known, Refusal};
 use super::words::{
-    ADMINISTRATOR_1, Closing, LinkEnd, OFFER_AFTER, TERMINALS_MAX, USERS_MAX, WRONG_CODES_MAX, back_off, is_same,
+    ADMINISTRATOR_1, Closing, LinkEnd, OFFER_AFTER, TERMINALS_MAX, USERS_MAX, WRONG_CODES_MAX, is_same,
 };
 use super::{
     state::{NewContact, Sealed, Terminal},
@@ -191,9 +191,7 @@ impl Known {
         if open.attempts >= self.attempts_max() {
             return Err(Refusal::NoTerminal);
         }
-        let errors = self.names.iter().find(|errors| is_same(errors.name, name));
-        if let Some(until) = errors.map(|errors| errors.last.plus(back_off(errors.errors))).filter(|until| now < *until)
-        {
+        if let Some(until) = self.rests_until(name).filter(|until| now < *until) {
             return Err(Refusal::BackOff { until });
         }
         let user = self.named(name);

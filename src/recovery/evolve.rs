@@ -147,11 +147,7 @@ fn next(events: &[Event]) -> Option<Next> {
 impl Known {
     fn begun(&self, terminal: Mark, now: UnixMillis) -> Told {
         let pending = self.terminal(terminal, now).and_then(|terminal| terminal.pending.last());
-        pending.map_or(Told::Nothing, |pending| Told::Begun {
-            attempt: pending.number,
-            user: pending.user,
-            password_at: pending.password_at,
-        })
+        pending.map_or(Told::Nothing, |pending| Told::Begun { attempt: pending.number, user: pending.user })
     }
 
     fn login(&self, mark: Mark, events: &[Event], rules: &Rules) -> Login {

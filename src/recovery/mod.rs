@@ -7,9 +7,12 @@
 pub mod api;
 mod check;
 mod decide;
+mod door;
 mod effects;
 mod evolve;
 mod mails;
+pub mod page;
+mod policy;
 mod rows;
 mod state;
 #[cfg(test)]
@@ -17,6 +20,7 @@ mod tests;
 mod words;
 
 pub use check::check_invariants;
+pub use door::Door;
 pub use effects::{InstallationMessage, accepted, died};
 pub use mails::{News, RecoveryMail};
 pub use rows::{ContactPlain, ContactRow, Former, FormerPlain, InstallationRow, UserPlain, UsersPlain};

@@ -2,7 +2,7 @@
 
 use super::words::{
     ADMINISTRATOR_1, ATTEMPTS_MAX, Asked, Closing, Environment, Link, LinkEnd, Minted, Purpose, Role, Rules,
-    WRONG_IN_A_ROW_MAX, is_same,
+    WRONG_IN_A_ROW_MAX, back_off, is_same,
 };
 use crate::{
     kernel::{Address, UnixMillis},
@@ -537,7 +537,6 @@ pub enum Told {
     Begun {
         attempt: u16,
         user: Option<u16>,
-        password_at: u64,
     },
     Login(Login),
     /// Whether the button led to a code form, to the reset form, or to the end.
@@ -595,6 +594,12 @@ impl Known {
     /// Whether administrator 1 is logged in at this terminal.
     pub fn is_administrators(&self, terminal: Mark, now: UnixMillis) -> bool {
         self.terminal(terminal, now).is_some_and(|terminal| terminal.user == Some(ADMINISTRATOR_1))
+    }
+
+    /// Until when nothing is judged under this name.
+    pub fn rests_until(&self, name: Mark) -> Option<UnixMillis> {
+        let errors = self.names.iter().find(|errors| is_same(errors.name, name))?;
+        Some(errors.last.plus(back_off(errors.errors)))
     }
 
     /// Attempts at one terminal.

@@ -122,9 +122,28 @@ pub const CODE_DIGITS: usize = 6;
 /// A secret as it stands in an address: whose it is, and 130 bits.
 pub fn token(keys: &dyn KeyedHash, of: Address, salt: Salt, which: Secret) -> Zeroizing<String> {
     let hash = keys.keyed_hash(which.purpose(), &[&of.to_bytes(), &salt.0]);
-    let secret: String =
-        hash.iter().take(SECRET_LETTERS).map(|byte| char::from(LETTERS[usize::from(byte & 31)])).collect();
-    Zeroizing::new(format!("{}{secret}", path_of(of)))
+    Zeroizing::new(format!("{}{}", path_of(of), &*letters(&hash, SECRET_LETTERS)))
+}
+
+/// So many letters of 5 bits each.
+pub fn letters(bytes: &[u8; 32], count: usize) -> Zeroizing<String> {
+    bytes.iter().take(count).map(|byte| char::from(LETTERS[usize::from(byte & 31)])).collect::<String>().into()
+}
+
+/// What is stored of a terminal's token.
+pub fn mark_of_terminal(keys: &dyn KeyedHash, of: Address, token: &str) -> Mark {
+    mark(keys, "recovery.terminal", of, token)
+}
+
+/// What the second of two requests has to carry, so that it was meant.
+pub fn confirmation(keys: &dyn KeyedHash, of: Address, parts: &[&[u8]]) -> String {
+    let of = of.to_bytes();
+    let parts: Vec<&[u8]> = std::iter::once(&of[..]).chain(parts.iter().copied()).collect();
+    keys.keyed_hash("recovery.confirmation", &parts)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn is_confirmation(right: &str, given: &str) -> bool {
+    right.as_bytes().ct_eq(given.as_bytes()).into()
 }
 
 /// How an installation is named in addresses: organisation and installation.

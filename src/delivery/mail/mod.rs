@@ -13,16 +13,16 @@ pub use read::Reader;
 use crate::{
     boxes,
     config::{Config, MailDriver},
-    engine::{Carried, Courier, Post, PostLimits},
-    kernel::{Clock, Codec, MailCopy, MailTrouble, Recipient},
-    orgs::{DeadMail, Language, MailChoice, OrganisationMessage, OrganisationRow, ProfilePlain},
+    engine::{Carried, Post, PostLimits},
+    kernel::{Clock, MailCopy, MailTrouble, Recipient},
+    orgs::{Language, MailChoice, OrganisationRow, ProfilePlain},
     recovery,
 };
 use lettre::message::Mailbox;
 use message::Sender;
 use serde_json::Value;
 use smtp::Smtp;
-use std::{path::PathBuf, pin::Pin, time::Duration};
+use std::{path::PathBuf, time::Duration};
 use templates::Templates;
 
 /// One kind of mail: its context knows what it is about.
@@ -209,22 +209,17 @@ impl Mailer {
     }
 }
 
-impl Courier for Mailer {
-    fn carry<'a>(&'a self, post: Post<'a>) -> Pin<Box<dyn Future<Output = Carried> + 'a>> {
-        Box::pin(async move {
-            match self.try_once(post).await {
-                Ok(true) => Carried::Sent,
-                Ok(false) => Carried::Unwanted,
-                Err(Trouble { why, code }) => Carried::Failed { trouble: why, code },
-            }
-        })
+impl Mailer {
+    /// Tries one mail once.
+    pub async fn carry(&self, post: Post<'_>) -> Carried {
+        match self.try_once(post).await {
+            Ok(true) => Carried::Sent,
+            Ok(false) => Carried::Unwanted,
+            Err(Trouble { why, code }) => Carried::Failed { trouble: why, code },
+        }
     }
 
-    fn died(&self, mail: &MailCopy, trouble: MailTrouble, code: Option<u16>) -> Vec<u8> {
-        OrganisationMessage::MailDied(DeadMail { mail: mail.clone(), trouble, code }).to_bytes()
-    }
-
-    fn limits(&self) -> PostLimits {
+    pub fn limits(&self) -> PostLimits {
         self.limits
     }
 }

@@ -8,8 +8,8 @@ use crate::{
         routes::{Guard, Route},
     },
     kernel::{
-        AccessId, BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, TokenId, WebhookId,
-        schema::{Whole32, Whole64},
+        AccessId, BoxId, DeviceId, InstallationId, KeyId, MailId, OrgId, PersonId, TokenId, WebhookId,
+        schema::{InstallationPath, Whole16, Whole32, Whole64},
     },
     operations::backup::BackupName,
 };
@@ -41,6 +41,9 @@ const PARAMETERS: &[Named] = &[
     ("mail", Schemas::request::<MailId>, "The mail"),
     ("webhook", Schemas::request::<WebhookId>, "The webhook"),
     ("device", Schemas::request::<DeviceId>, "The device"),
+    ("installation", Schemas::request::<InstallationId>, "The installation"),
+    ("user", Schemas::request::<Whole16>, "The user's number in the installation"),
+    ("path", Schemas::request::<InstallationPath>, "How terminals name their installation"),
     ("entry", Schemas::request::<Whole32>, "The entry's number"),
     ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
     ("name", Schemas::request::<BackupName>, "The backup"),
