@@ -28,7 +28,6 @@ section! {
         authorization_file: PathBuf = PathBuf::new(),
         accepted: String = String::new(),
         timeout_ms: u64 = 10_000,
-        report_url: String = String::new(),
         countries: Vec<String> = Vec::new(),
         per_number_in_10_minutes: usize = 3,
         per_number_a_day: usize = 10,

@@ -270,7 +270,14 @@ impl Office {
                 self.resting.borrow_mut().remove(lane);
                 self.server.borrow_mut().take();
                 match self.courier.accepted(&item.mail).filter(|_| carried == Carried::Sent) {
-                    Some(body) => self.told(item.mail.name.from, item, &body, &key).await,
+                    Some(body) => {
+                        let told = self.told(item.mail.name.from, item, &body, &key).await;
+                        if !told {
+                            // It will be sent once more: not at once.
+                            self.let_rest(lane, MailTrouble::Deferred, None);
+                        }
+                        told
+                    }
                     None => forget(shared, org_of(item), Some(key)).await,
                 }
             }

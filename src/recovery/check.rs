@@ -1,7 +1,8 @@
 //! The invariants that one installation's change can show by itself.
 
 use super::{
-    state::{Event, Installation},
+    event::Event,
+    state::Installation,
     words::{Purpose, Stage, WRONG_CODES_MAX, is_same},
 };
 use crate::kernel::{

@@ -1,6 +1,7 @@
 //! What would happen to an installation that is there.
 
-use super::state::{Command, Event, Known, Refusal};
+use super::event::Event;
+use super::state::{Command, Known, Refusal};
 use super::words::{
     ADMINISTRATOR_1, Closing, LinkEnd, OFFER_AFTER, TERMINALS_MAX, USERS_MAX, WRONG_CODES_MAX, is_same,
 };

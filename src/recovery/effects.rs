@@ -1,9 +1,10 @@
 //! What follows from a change to an installation: its row, what is sealed, mails and texts. Pure.
 
 use super::{
+    event::Event,
     mails::{CHANGED, DONE, NEWS_WITHIN, News, RESET, RecoveryMail, TEXT_CHANGED, TEXT_CODE, TEXT_DONE, VALIDATION},
     rows::InstallationRow,
-    state::{Command, Event, Installation, Known},
+    state::{Command, Installation, Known},
     words::Purpose,
 };
 use crate::{

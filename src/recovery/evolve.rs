@@ -2,9 +2,10 @@
 
 use super::{
     decide, effects,
+    event::Event,
     state::{
-        Attempt, Command, Contact, Event, Installation, Known, Login, NameErrors, Next, Refusal, ResetTerminal,
-        Standing, Terminal, Told, Tried, User,
+        Attempt, Command, Contact, Installation, Known, Login, NameErrors, Next, Refusal, ResetTerminal, Standing,
+        Terminal, Told, Tried, User,
     },
     words::{
         ADMINISTRATOR_1, DAY, ERRORS_KEPT, Link, NAMES_MAX, Purpose, Role, Rules, Stage, WRONG_CODES_MAX, is_same,

@@ -9,6 +9,7 @@ mod check;
 mod decide;
 mod door;
 mod effects;
+mod event;
 mod evolve;
 mod mails;
 pub mod page;
@@ -22,9 +23,10 @@ mod words;
 pub use check::check_invariants;
 pub use door::Door;
 pub use effects::{InstallationMessage, accepted, died};
+pub use event::Event;
 pub use mails::{News, RecoveryMail};
 pub use rows::{ContactPlain, ContactRow, Former, FormerPlain, InstallationRow, UserPlain, UsersPlain};
 pub use state::{
-    Command, Contact, Description, Event, Installation, Known, Login, NewContact, Next, Refusal, Sealed, Terminal, Told,
+    Command, Contact, Description, Installation, Known, Login, NewContact, Next, Refusal, Sealed, Terminal, Told,
 };
 pub use words::{Asked, Closing, Environment, LinkEnd, Minted, Purpose, Role, Rules, Salt, Secret};

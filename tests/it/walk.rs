@@ -44,7 +44,14 @@ fn things_of(org: &Org) -> Objects {
     let webhook = string(&webhook, "webhook");
     let device = org.client.post("/devices", &json!({"mac": "000413abcdef", "vendor": "snom"})).is(201);
     let entry = org.client.post("/phones/whitelist", &json!({"network": "192.0.2.0/24"})).is(201);
+    let installation = json!({
+        "label": "x", "product": "Mexal", "environment": "live",
+        "administrator": {"name": "Anna", "password": "tre gatti sul tetto"},
+    });
+    let installation = org.client.post("/installations", &installation).is(201);
     Objects(vec![
+        ("installation", string(&installation, "installation")),
+        ("user", "1".to_owned()),
         ("device", string(&device, "device")),
         ("entry", entry["entry"].to_string()),
         ("organisation", org.id.clone()),
@@ -67,6 +74,8 @@ fn unknown_things() -> Objects {
     Objects(vec![
         ("organisation", id("org")),
         ("device", id("dev")),
+        ("installation", id("ins")),
+        ("user", "1".to_owned()),
         ("entry", "99".to_owned()),
         ("person", id("per")),
         ("token_id", id("tok")),
@@ -126,6 +135,8 @@ fn everything(org: &Org, objects: &Objects) -> Vec<String> {
         "/conflicts".to_owned(),
         "/webhooks".to_owned(),
         "/devices".to_owned(),
+        "/installations".to_owned(),
+        format!("/installations/{}", objects.of("installation")),
         "/phones/whitelist".to_owned(),
         "/phones/settings".to_owned(),
     ];
@@ -261,7 +272,15 @@ fn a_token_that_holds_no_more_is_no_token() {
     let org = rig.org();
     let objects = things_of(&org);
     let person = objects.of("person");
-    let all = json!(["org:admin", "boxes:read", "boxes:write", "audit:read", "devices:write"]);
+    let all = json!([
+        "org:admin",
+        "boxes:read",
+        "boxes:write",
+        "audit:read",
+        "devices:write",
+        "recovery:read",
+        "recovery:write"
+    ]);
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(700);
     let short = json!({"label": "short", "scopes": all, "expires_at": soon.to_string()});
     let expired = org.client.post("/tokens", &short).is(201);

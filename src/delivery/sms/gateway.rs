@@ -24,7 +24,7 @@ pub(super) struct Gateway {
 }
 
 enum Kind {
-    Kannel { username: String, password: Zeroizing<String>, report_url: String },
+    Kannel { username: String, password: Zeroizing<String> },
     Http { body: String, content_type: HeaderValue, authorization: Option<HeaderValue> },
 }
 
@@ -65,7 +65,6 @@ impl Gateway {
             SmsDriver::Kannel => Kind::Kannel {
                 username: config.username.clone(),
                 password: secret("password_file", &config.password_file)?,
-                report_url: config.report_url.clone(),
             },
             _ => Kind::Http {
                 body: config.body.clone(),
@@ -91,7 +90,7 @@ impl Gateway {
     /// The request for one text.
     fn request(&self, to: &str, text: &str) -> Result<RequestBuilder, String> {
         match &self.kind {
-            Kind::Kannel { username, password, report_url } => {
+            Kind::Kannel { username, password } => {
                 let mut url: Url = self.url.parse().map_err(|error| format!("{error}"))?;
                 {
                     let mut query = url.query_pairs_mut();
@@ -101,9 +100,6 @@ impl Gateway {
                     query.append_pair("coding", if is_short_alphabet(text) { "0" } else { "2" });
                     if !self.from.is_empty() {
                         query.append_pair("from", &self.from);
-                    }
-                    if !report_url.is_empty() {
-                        query.append_pair("dlr-mask", "31").append_pair("dlr-url", report_url);
                     }
                 }
                 Ok(self.client.get(url))

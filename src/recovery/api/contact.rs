@@ -99,7 +99,16 @@ async fn look(ask: &Ask, address: Address, terminal: Mark) -> Result<(Known, Opt
 
 pub(crate) const SHOW: Doc =
     at(Doc::new("Show the recovery contact").details("Only to administrator 1, logged in.").answers::<Shown>())
-        .refuses(&[Code::AuthMissing, Code::AuthInvalid, Code::TooManyFailures, Code::TerminalClosed, Code::NotFound]);
+        .refuses(&[
+            Code::AuthMissing,
+            Code::AuthInvalid,
+            Code::TooManyFailures,
+            Code::TerminalClosed,
+            Code::NotFound,
+            Code::Busy,
+            Code::Stopping,
+            Code::Quarantined,
+        ]);
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (address, terminal) = terminal(&ask)?;
@@ -136,6 +145,7 @@ pub(crate) const CHANGE: Doc = at(Doc::new("Change the recovery contact")
     Code::TooManyFailures,
     Code::TerminalClosed,
     Code::NotFound,
+    Code::Invalid,
     Code::OtherTerminals,
     Code::TextsUnavailable,
     Code::InstallationChangedMeanwhile,

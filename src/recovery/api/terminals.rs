@@ -165,6 +165,7 @@ pub(crate) const LOG_IN: Doc = at(Doc::new("Log in at a terminal")
     Code::AuthInvalid,
     Code::TooManyFailures,
     Code::TerminalClosed,
+    Code::Invalid,
     Code::AlreadyLoggedIn,
     Code::NameRests,
 ]);
