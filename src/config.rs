@@ -27,10 +27,10 @@ macro_rules! section {
 
 mod passwords;
 mod phones;
-pub use passwords::Passwords;
 mod recovery;
-pub use phones::{Devices, Provisioning};
 mod sms;
+pub use passwords::Passwords;
+pub use phones::{Devices, Provisioning};
 pub use recovery::{Offer, Recovery};
 pub use sms::{Sms, SmsDriver};
 
@@ -429,9 +429,7 @@ impl Config {
         at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
         self.webhooks.check()?;
         phones::check(&self.devices, &self.provisioning)?;
-        passwords::check(&self.passwords)?;
-        recovery::check(&self.recovery)?;
-        sms::check(&self.sms)?;
+        recovery::check(&self.passwords, &self.recovery, &self.sms)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

@@ -1,6 +1,6 @@
 //! What is set for installations and their recovery.
 
-use super::{ConfigError, at_least};
+use super::{ConfigError, Passwords, Sms, at_least};
 use crate::recovery::Rules;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -45,7 +45,9 @@ impl Recovery {
     }
 }
 
-pub(super) fn check(recovery: &Recovery) -> Result<(), ConfigError> {
+pub(super) fn check(passwords: &Passwords, recovery: &Recovery, sms: &Sms) -> Result<(), ConfigError> {
+    super::passwords::check(passwords)?;
+    super::sms::check(sms)?;
     for (key, value) in [
         ("recovery.terminal_timeout_s", recovery.terminal_timeout_s),
         ("recovery.link_lives_s", recovery.link_lives_s),

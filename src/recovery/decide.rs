@@ -1,13 +1,12 @@
 //! What would happen to an installation that is there.
 
-use super::event::Event;
-use super::state::{Command, Known, Refusal};
-use super::words::{
-    ADMINISTRATOR_1, Closing, LinkEnd, OFFER_AFTER, TERMINALS_MAX, USERS_MAX, WRONG_CODES_MAX, is_same,
-};
 use super::{
-    state::{NewContact, Sealed, Terminal},
-    words::{Asked, DAY, Link, Minted, Purpose, RESETS_MAX, Role, Rules, Stage},
+    event::Event,
+    state::{Command, Known, NewContact, Refusal, Sealed, Terminal},
+    words::{
+        ADMINISTRATOR_1, Asked, Closing, DAY, Link, LinkEnd, Minted, OFFER_AFTER, Purpose, RESETS_MAX, Role, Rules,
+        Stage, TERMINALS_MAX, USERS_MAX, WRONG_CODES_MAX, is_same,
+    },
 };
 use crate::{kernel::UnixMillis, orgs::Mark};
 
