@@ -12,6 +12,7 @@ use crate::{
     devices::Device,
     engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds},
     http::server::Listeners,
+    iuv::{products::Product, sessions::IuvSession, shoppers::Shopper, stores::WebStore},
     kernel::{Chance, Clock, OrgId, TokenId},
     operations::restore,
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
@@ -56,6 +57,10 @@ pub fn kinds(workers: usize) -> Kinds {
         .with::<SmartBox>()
         .with::<Webhook>()
         .with::<Device>()
+        .with::<WebStore>()
+        .with::<IuvSession>()
+        .with::<Shopper>()
+        .with::<Product>()
         .with::<Installation>()
 }
 

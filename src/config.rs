@@ -31,8 +31,10 @@ mod recovery;
 mod sms;
 pub use passwords::Passwords;
 pub use phones::{Devices, Provisioning};
+mod stores;
 pub use recovery::{Offer, Recovery};
 pub use sms::{Sms, SmsDriver};
+pub use stores::Iuv;
 
 section! {
     /// Everything. What each key means stands in `config/castellan.toml`.
@@ -52,6 +54,7 @@ section! {
         webhooks: Webhooks = Webhooks::default(),
         devices: Devices = Devices::default(),
         provisioning: Provisioning = Provisioning::default(),
+        iuv: Iuv = Iuv::default(),
         passwords: Passwords = Passwords::default(),
         recovery: Recovery = Recovery::default(),
         secrets: Secrets = Secrets::default(),
@@ -106,7 +109,7 @@ section! {
         partitions: u8 = 1,
         max_total_wal_mib: u64 = 256,
         block_cache_mib: usize = 256,
-        write_buffer_mib: usize = 128,
+        write_buffer_mib: usize = 64,
         disk_low_watermark_mib: u64 = 512,
     }
 }
@@ -428,7 +431,8 @@ impl Config {
         at_least("retention.entities_per_s", self.retention.entities_per_s.into(), 1)?;
         at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
         self.webhooks.check()?;
-        phones::check(&self.devices, &self.provisioning)?;
+        phones::check(&self.devices, &self.provisioning, self.http.tls)?;
+        stores::check(&self.iuv)?;
         recovery::check(&self.passwords, &self.recovery, &self.sms)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });

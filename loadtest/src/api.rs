@@ -101,6 +101,10 @@ impl Api {
         self.call("PATCH", path, Some(body)).await
     }
 
+    pub async fn put(&mut self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.call("PUT", path, Some(body)).await
+    }
+
     /// Gone already counts as gone: the answer to the first attempt may have been lost.
     pub async fn delete(&mut self, path: &str) -> Result<(), ApiError> {
         match self.call("DELETE", path, None).await {

@@ -68,6 +68,8 @@ pub mod phones;
 
 pub mod guess;
 
+pub mod term;
+
 pub use api::{Api, ApiError};
 pub use chance::Chance;
 pub use client::{ClientError, Connection, Target};

@@ -7,7 +7,7 @@ use castellan_load::{
     report::{LoadError, Report},
     restore,
     site::Common,
-    soak, storm, versus,
+    soak, storm, term, versus,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -36,6 +36,8 @@ Examples:
       Phones of every vendor, persons who enter wrong PAPs, power cuts; states and answers against a model.
   castellan-load guess --devices 1000 --sources 50 --json g.json
       Attackers try PAPs from 50 addresses while honest phones go on: at most three judged a device and round.
+  castellan-load term --stores 20 --shoppers 20000 --json t.json
+      A university's start of term: shoppers registered, let in, ordering, signing out; each code once, each token once.
   castellan-load demo --seconds 60
       Three organisations and 500 boxes through an outage, then a server to look at.
   castellan-load storm --boxes 500 --url http://127.0.0.1:8080 --token cas_… --observability-url http://127.0.0.1:9090
@@ -80,6 +82,8 @@ enum Scenario {
     Phones(phones::PhonesArgs),
     /// Attackers try PAPs on many devices from many addresses while honest phones go on.
     Guess(guess::GuessArgs),
+    /// Customers' servers register shoppers with many web stores, browsers redeem, shoppers order and sign out.
+    Term(term::TermArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
     Demo(demo::DemoArgs),
 }
@@ -131,6 +135,7 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Restore(args) => restore::run(args, &cli.common, seed).await,
         Scenario::Phones(args) => phones::run(args, &cli.common, seed).await,
         Scenario::Guess(args) => guess::run(args, &cli.common, seed).await,
+        Scenario::Term(args) => term::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
     }
 }

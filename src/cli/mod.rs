@@ -10,7 +10,7 @@ use crate::{
     delivery::{mail::Mailer, sms::Texter},
     devices::provisioning::Templates,
     engine::verify::{self, Report},
-    http::{echo, openapi, tls::Certificate},
+    http::{echo, openapi, phone_certificates::PhoneAuthorities, tls::Certificate},
     kernel::{Chance, Clock},
     metrics,
 };
@@ -177,6 +177,10 @@ fn check_config(file: &std::path::Path) -> Result<(), String> {
     let config = Config::load(file).map_err(|error| error.to_string())?;
     if config.http.tls || config.observability.tls {
         Certificate::load(&config.tls).map_err(|error| error.to_string())?;
+    }
+    let vendors = &config.provisioning.client_ca_file;
+    if !vendors.as_os_str().is_empty() {
+        PhoneAuthorities::load(vendors).map_err(|error| error.to_string())?;
     }
     Mailer::new(&config, Clock::system()).map_err(|error| error.to_string())?;
     Texter::new(&config, Clock::system()).map_err(|error| error.to_string())?;

@@ -22,10 +22,11 @@ section! {
         minimal_poll_s: u32 = 60,
         full_poll_s: u32 = 86_400,
         templates_dir: PathBuf = PathBuf::new(),
+        client_ca_file: PathBuf = PathBuf::new(),
     }
 }
 
-pub(super) fn check(devices: &Devices, provisioning: &Provisioning) -> Result<(), ConfigError> {
+pub(super) fn check(devices: &Devices, provisioning: &Provisioning, tls: bool) -> Result<(), ConfigError> {
     for (key, value) in [
         ("devices.rounds_until_blocked", u32::from(devices.rounds_until_blocked)),
         ("devices.trusted_window_s", devices.trusted_window_s),
@@ -37,6 +38,10 @@ pub(super) fn check(devices: &Devices, provisioning: &Provisioning) -> Result<()
         ("provisioning.full_poll_s", provisioning.full_poll_s),
     ] {
         at_least(key, value.into(), 1)?;
+    }
+    if !provisioning.client_ca_file.as_os_str().is_empty() && !tls {
+        let reason = "needs http.tls: behind a proxy nobody sees the phones' certificates".to_owned();
+        return Err(ConfigError::Value { key: "provisioning.client_ca_file", reason });
     }
     Ok(())
 }

@@ -13,23 +13,40 @@ pub const REALM: &str = "phones";
 /// Where the person at the phone is asked; phones show it.
 pub const PAP_REALM: &str = "PAP";
 /// How long a nonce is taken; afterwards the phone gets another and asks again.
-const NONCE_LIVES: Duration = Duration::from_secs(300);
+pub const NONCE_LIVES: Duration = Duration::from_secs(300);
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A nonce that this server knows again without having kept it.
-pub fn nonce(keys: &dyn KeyedHash, org: OrgId, now: UnixMillis) -> String {
-    let seal = keys.keyed_hash("devices.nonce", &[&org.to_bytes(), &now.0.to_be_bytes()]);
-    format!("{:016x}{}", now.0, hex(&seal[..16]))
+/// A nonce that this server knows again without having kept it: when it was made, chance, and a seal over both.
+pub fn nonce(keys: &dyn KeyedHash, org: OrgId, now: UnixMillis, chance: [u8; 32]) -> String {
+    let mut drawn = [0; 8];
+    drawn.copy_from_slice(&chance[..8]);
+    sealed(keys, org, now, u64::from_be_bytes(drawn))
 }
 
-fn is_fresh(keys: &dyn KeyedHash, org: OrgId, text: &str, now: UnixMillis) -> bool {
-    let at = text.get(..16).and_then(|at| u64::from_str_radix(at, 16).ok()).map(UnixMillis);
-    at.is_some_and(|at| {
-        bool::from(nonce(keys, org, at).as_bytes().ct_eq(text.as_bytes())) && at <= now && now < at.plus(NONCE_LIVES)
-    })
+fn sealed(keys: &dyn KeyedHash, org: OrgId, at: UnixMillis, drawn: u64) -> String {
+    let seal = keys.keyed_hash("devices.nonce", &[&org.to_bytes(), &at.0.to_be_bytes(), &drawn.to_be_bytes()]);
+    format!("{:016x}{drawn:016x}{}", at.0, hex(&seal[..16]))
+}
+
+/// When it was made, and its number: if it is ours and still taken.
+fn fresh(keys: &dyn KeyedHash, org: OrgId, text: &str, now: UnixMillis) -> Option<(UnixMillis, u128)> {
+    let number = |from: usize| text.get(from..from + 16).and_then(|part| u64::from_str_radix(part, 16).ok());
+    let (at, drawn) = (UnixMillis(number(0)?), number(16)?);
+    let is_ours = bool::from(sealed(keys, org, at, drawn).as_bytes().ct_eq(text.as_bytes()));
+    let seal = u128::from_str_radix(text.get(32..)?, 16).ok()?;
+    (is_ours && at <= now && now < at.plus(NONCE_LIVES)).then_some((at, seal))
+}
+
+/// One use of a nonce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    pub made: UnixMillis,
+    pub nonce: u128,
+    /// The phone's count of its requests with this nonce; 0 where it does not count, and may use it once.
+    pub count: u32,
 }
 
 /// The values of `WWW-Authenticate`, the one that we would rather have first.
@@ -66,6 +83,8 @@ pub struct Response<'a> {
     fields: BTreeMap<String, String>,
     method: &'a str,
     sha256: bool,
+    /// Which one it is.
+    pub once: Use,
 }
 
 /// What a request says besides its `Authorization`.
@@ -115,10 +134,13 @@ impl<'a> Shown<'a> {
         if !same_place || !right_kind {
             return Self::Unusable;
         }
-        if !get("nonce").is_some_and(|text| is_fresh(keys, org, text, now)) {
-            return Self::Stale;
-        }
-        Self::Digest(Response { fields, method: request.method, sha256 })
+        let Some((made, nonce)) = get("nonce").and_then(|text| fresh(keys, org, text, now)) else { return Self::Stale };
+        let count = match get("qop") {
+            None => Some(0),
+            Some(_) => get("nc").filter(|count| count.len() <= 8).and_then(|count| u32::from_str_radix(count, 16).ok()),
+        };
+        let Some(count) = count else { return Self::Unusable };
+        Self::Digest(Response { fields, method: request.method, sha256, once: Use { made, nonce, count } })
     }
 
     /// Whether this user and password were meant.
@@ -228,7 +250,8 @@ mod tests {
                  nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", nc=00000001, \
                  cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\", qop=auth, response=\"{response}\""
             );
-            let told = Response { fields: fields(&text).unwrap(), method: "GET", sha256: algorithm != "MD5" };
+            let once = Use { made: NOW, nonce: 0, count: 1 };
+            let told = Response { fields: fields(&text).unwrap(), method: "GET", sha256: algorithm != "MD5", once };
             let realm = told.get("realm").to_owned();
             let secret = told.hash(&format!("Mufasa:{realm}:Circle of Life"));
             let place = told.hash(&format!("GET:{}", told.get("uri")));
@@ -255,15 +278,22 @@ mod tests {
 
     #[test]
     fn a_digest_proves_its_password_at_its_place_for_a_while() {
-        let fresh = nonce(&Keys, ORG, NOW);
+        let fresh = nonce(&Keys, ORG, NOW, [1; 32]);
+        assert_ne!(fresh, nonce(&Keys, ORG, NOW, [2; 32]), "two phones that come together");
         let header = digest("secret", "/p/auth/x.cfg?mac=1", &fresh);
         let proves = |shown: Shown<'_>, password: &str| shown.proves("000413abcdef", password);
         assert!(proves(read(&header, "/p/auth/x.cfg?mac=1", NOW), "secret"));
         assert!(!proves(read(&header, "/p/auth/x.cfg", NOW), "Secret"));
         assert!(matches!(read(&header, "/p/auth/y.cfg", NOW), Shown::Unusable), "another place");
         assert!(matches!(read(&header, "/p/auth/x.cfg", NOW.plus(NONCE_LIVES)), Shown::Stale));
-        let of_others = digest("secret", "/p/auth/x.cfg", &nonce(&Keys, OrgId(8), NOW));
+        let of_others = digest("secret", "/p/auth/x.cfg", &nonce(&Keys, OrgId(8), NOW, [1; 32]));
         assert!(matches!(read(&of_others, "/p/auth/x.cfg", NOW), Shown::Stale));
+        for (count, right) in [("0000000f", Some(15)), ("f", Some(15)), ("", None), ("000000001", None), ("x", None)] {
+            let header = header.replace("nc=00000001", &format!("nc={count}"));
+            let shown = read(&header, "/p/auth/x.cfg", NOW);
+            let taken = if let Shown::Digest(response) = shown { Some(response.once.count) } else { None };
+            assert_eq!(taken, right, "{count}");
+        }
     }
 
     #[test]

@@ -1,26 +1,33 @@
 //! What the door needs of devices: templates, counts of wrong PAPs, where phones were last seen, what the operator set.
 
-use super::{Mac, guard::Guards, provisioning::Templates, words::Rules};
+use super::{Mac, guard::Guards, nonces::Nonces, provisioning::Templates, words::Rules};
 use crate::{
     config::{self, Config},
     kernel::{DeviceId, KeyedHash, OrgId, UnixMillis},
     orgs::Phones,
 };
 use dashmap::DashMap;
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{io, mem, net::IpAddr, sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
 
 pub struct Door {
     pub(super) templates: Arc<Templates>,
     pub(super) guards: Guards,
+    pub(super) nonces: Nonces,
     pub(super) settings: config::Provisioning,
     pub(super) rules: Rules,
     base_url: Box<str>,
     /// Whether passwords may come in clear.
     pub(super) basic_allowed: bool,
     /// Where each device's last minimal fetch came from, as far as this process has seen it. What a device noted itself
-    /// may be some seconds older.
-    seen: DashMap<(DeviceId, Mac), IpAddr>,
+    /// may be a second older.
+    seen: DashMap<(DeviceId, Mac), Seen>,
+}
+
+struct Seen {
+    address: IpAddr,
+    /// The device will be told, once it has been noted long enough where it was before.
+    is_waiting: bool,
 }
 
 /// When there are more, the older ones are taken from what the devices noted.
@@ -34,6 +41,7 @@ impl Door {
         Ok(Self {
             templates: Arc::new(templates),
             guards: Guards::new(&config.devices, up_since),
+            nonces: Nonces::new(up_since),
             basic_allowed: config.provisioning.basic_over_http || base_url.starts_with("https://"),
             settings: config.provisioning.clone(),
             rules: Rules {
@@ -50,11 +58,24 @@ impl Door {
         if self.seen.len() >= SEEN_MAX {
             self.seen.clear();
         }
-        self.seen.insert((device, mac), from);
+        let here = || Seen { address: from, is_waiting: false };
+        self.seen.entry((device, mac)).or_insert_with(here).address = from;
     }
 
     pub(super) fn last_seen(&self, device: DeviceId, mac: Mac) -> Option<IpAddr> {
-        self.seen.get(&(device, mac)).map(|from| *from)
+        self.seen.get(&(device, mac)).map(|seen| seen.address)
+    }
+
+    /// Whether the caller is the one who is to tell the device, when it may be told again.
+    pub(super) fn waits(&self, device: DeviceId, mac: Mac) -> bool {
+        self.seen.get_mut(&(device, mac)).is_some_and(|mut seen| !mem::replace(&mut seen.is_waiting, true))
+    }
+
+    /// Ends the wait: where it was seen last.
+    pub(super) fn waited(&self, device: DeviceId, mac: Mac) -> Option<IpAddr> {
+        let mut seen = self.seen.get_mut(&(device, mac))?;
+        seen.is_waiting = false;
+        Some(seen.address)
     }
 
     /// What phones of an organisation are pointed at, without a slash at its end.

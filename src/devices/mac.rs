@@ -36,6 +36,16 @@ impl Mac {
         format!("{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{f:02X}")
     }
 
+    /// The first that stands in a text as a word of its own, such as in a certificate's name: `SPA-504G, MAC:
+    /// 000E08ABCDEF`.
+    pub fn within(text: &str) -> Option<Self> {
+        let words = text.split(|c: char| !c.is_ascii_hexdigit() && !matches!(c, ':' | '-'));
+        words.map(|word| word.trim_matches([':', '-'])).find_map(|word| match word.len() {
+            12 | 17 => word.parse().ok(),
+            _ => None,
+        })
+    }
+
     /// Twelve upper-case digits.
     pub fn upper(self) -> String {
         self.to_string().to_uppercase()
@@ -102,6 +112,19 @@ mod tests {
         }
         assert_eq!((mac.to_string(), mac.upper()), ("000413abcdef".into(), "000413ABCDEF".into()));
         assert_eq!(mac.with_colons(), "00:04:13:AB:CD:EF");
+    }
+
+    #[test]
+    fn a_mac_is_found_where_it_stands_alone() {
+        let mac = Some(Mac([0x00, 0x0e, 0x08, 0xab, 0xcd, 0xef]));
+        for text in
+            ["000E08ABCDEF", "SPA-504G, MAC: 000E08ABCDEF, Serial: CBT123", "CN 00-0e-08-ab-cd-ef", "x/000e08abcdef"]
+        {
+            assert_eq!(Mac::within(text), mac, "{text}");
+        }
+        for text in ["", "SPA-504G", "0000E08ABCDEF", "000E08ABCDEG", "a vendor of phones"] {
+            assert_eq!(Mac::within(text), None, "{text}");
+        }
     }
 
     #[test]

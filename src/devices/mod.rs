@@ -14,6 +14,7 @@ mod evolve;
 mod guard;
 mod mac;
 pub mod network;
+mod nonces;
 pub mod page;
 mod prompt;
 pub mod provisioning;

@@ -34,7 +34,9 @@ pub(super) async fn enter(
             let Some(digest) = response.of_person(&user) else { return Ok(()) };
             let sealed = ask.engine.open_vault(device.at(org), VaultField::Pap).await?;
             let pap = sealed.and_then(|pap| Pap::parse(std::str::from_utf8(&pap).ok()?));
-            match pap.filter(|pap| response.proves(&user, pap.as_str())) {
+            // One that comes a second time is judged as one that is not right: nobody learns whether it was.
+            let is_first = || door.nonces.take(response.once, ask.now());
+            match pap.filter(|pap| response.proves(&user, pap.as_str()) && is_first()) {
                 Some(pap) => {
                     typed = pap;
                     Entry::Pap(&typed)

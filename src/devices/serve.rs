@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     http::{Ask, Code, Problem},
-    kernel::{Codec, DeviceId, KeyedHash, OrgId, RowSpace, UnixMillis, VaultField},
+    kernel::{Address, Codec, DeviceId, KeyedHash, OrgId, RowSpace, UnixMillis, VaultField},
     metrics,
     orgs::{Organisation, OrganisationView},
     store::{Db, Keyring, StoreError, keys},
@@ -32,6 +32,8 @@ pub struct Fetch {
     pub target: String,
     pub user_agent: Option<String>,
     pub authorization: Option<Vec<u8>>,
+    /// What the connection's certificate proves.
+    pub certified: Option<Mac>,
 }
 
 /// What it gets.
@@ -83,6 +85,12 @@ fn way(rest: &str) -> (Way<'_>, &str) {
     }
 }
 
+fn contradicted(asked: Mac, told: Mac) -> Problem {
+    ::metrics::counter!(metrics::PHONES_CONTRADICTED).increment(1);
+    tracing::warn!(%asked, %told, "a phone asked for another one's configuration");
+    Code::MacContradicted.into()
+}
+
 fn refused(_: Refusal) -> Problem {
     Code::NotFound.into()
 }
@@ -95,18 +103,25 @@ pub(super) async fn organisation(ask: &Ask, path: &str) -> Result<(OrgId, Arc<Or
     view.map(|view| (org, view)).ok_or_else(|| Code::NotFound.into())
 }
 
+/// Asks for the credential, or for the PAP. `stale`: with what it has just shown a phone may come again by itself.
+fn challenge(ask: &Ask, door: &Door, org: OrgId, realm: &str, stale: bool) -> Served {
+    let nonce = digest::nonce(ask.engine.keys(), org, ask.now(), ask.engine.chance().bytes());
+    Served::Challenge(digest::challenges(realm, &nonce, stale, door.basic_allowed))
+}
+
 pub async fn serve(ask: &Rc<Ask>, door: &Arc<Door>, fetch: Fetch) -> Result<Served, Problem> {
     let (org, view) = organisation(ask, &fetch.path).await?;
     let (way, file) = way(&fetch.rest);
     let wanted = match Wanted::parse(file, fetch.query.as_deref(), fetch.user_agent.as_deref()) {
         Ok(wanted) => wanted,
         Err(Unknown::Name) => return Err(Code::NotFound.into()),
-        Err(Unknown::Contradiction { asked, told }) => {
-            ::metrics::counter!(metrics::PHONES_CONTRADICTED).increment(1);
-            tracing::warn!(%asked, %told, "a phone asked for another one's configuration");
-            return Err(Code::MacContradicted.into());
-        }
+        Err(Unknown::Contradiction { asked, told }) => return Err(contradicted(asked, told)),
     };
+    if let (File::Device(asked), Some(told)) = (&wanted.file, fetch.certified)
+        && *asked != told
+    {
+        return Err(contradicted(*asked, told));
+    }
     if fetch.method == "PUT" {
         return if wanted.file == File::Upload { Ok(Served::Taken) } else { Err(Code::MethodNotAllowed.into()) };
     }
@@ -122,9 +137,7 @@ pub async fn serve(ask: &Rc<Ask>, door: &Arc<Door>, fetch: Fetch) -> Result<Serv
         Way::Plain | Way::Asked => Shown::read(header, &request, keys, org, now),
     };
     if let (Way::Asked, Shown::Nothing | Shown::Stale) = (&way, &shown) {
-        let nonce = digest::nonce(keys, org, now);
-        let stale = matches!(shown, Shown::Stale);
-        return Ok(Served::Challenge(digest::challenges(digest::REALM, &nonce, stale, door.basic_allowed)));
+        return Ok(challenge(ask, door, org, digest::REALM, matches!(shown, Shown::Stale)));
     }
     let base = match &way {
         Way::Asked => format!("{}/auth/", door.provisioning_url(&fetch.path)),
@@ -132,7 +145,9 @@ pub async fn serve(ask: &Rc<Ask>, door: &Arc<Door>, fetch: Fetch) -> Result<Serv
         Way::Plain => format!("{}/", door.provisioning_url(&fetch.path)),
     };
     let prompts = door.settings.ask_for_pap && matches!(way, Way::Plain) && wanted.vendor.shows() != Shows::Path;
-    let asked = Asked { org, view, wanted, base, shown, prompts, path: fetch.path.clone(), name: file.to_owned() };
+    let (path, name) = (fetch.path.clone(), file.to_owned());
+    let certified = fetch.certified.is_some();
+    let asked = Asked { org, view, wanted, base, shown, certified, prompts, path, name };
     match asked.wanted.file {
         File::Device(mac) => asked.device(ask, door, &fetch, mac, now).await,
         _ => asked.common(ask, door).await,
@@ -147,6 +162,8 @@ struct Asked<'a> {
     /// Where the phone is to ask for the files that this one names.
     base: String,
     shown: Shown<'a>,
+    /// Whether a certificate says that it is the phone that it asks for.
+    certified: bool,
     /// Whether the person at the phone is asked for the PAP.
     prompts: bool,
     path: String,
@@ -240,15 +257,18 @@ impl Asked<'_> {
         let org = self.org;
         let keys = ask.engine.keys();
         let mut looked = self.looked(ask, mac, now).await?;
+        if let (Some(_), Shown::Digest(response)) = (looked.shown, &self.shown)
+            && !door.nonces.take(response.once, now)
+        {
+            return Ok(challenge(ask, door, org, digest::REALM, true));
+        }
         if looked.why.is_none() && self.prompts {
             if let (Some(row), Some(from)) = (&looked.row, ask.from) {
                 door.saw(looked.device, mac, from.to_canonical());
-                self.note(ask, looked.device, row, fetch, false, now);
+                self.note(ask, door, looked.device, row, fetch, false, now);
             }
             if let Shown::Nothing | Shown::Stale = self.shown {
-                let nonce = digest::nonce(keys, org, ask.now());
-                let stale = matches!(self.shown, Shown::Stale);
-                return Ok(Served::Challenge(digest::challenges(digest::PAP_REALM, &nonce, stale, door.basic_allowed)));
+                return Ok(challenge(ask, door, org, digest::PAP_REALM, matches!(self.shown, Shown::Stale)));
             }
             // Who was wrong gets the minimal one: after another 401 phones send the same again by themselves.
             prompt::enter(ask, door, org, looked.device, mac, &self.shown).await?;
@@ -263,7 +283,7 @@ impl Asked<'_> {
             let Rendered { content_type, body } = rendered.map_err(unrendered)?;
             if let (Some(row), Some(from)) = (&row, ask.from) {
                 door.saw(device, mac, from.to_canonical());
-                self.note(ask, device, row, fetch, false, now);
+                self.note(ask, door, device, row, fetch, false, now);
             }
             count("minimal");
             return Ok(Served::File(Body { content_type, bytes: body, then: None }));
@@ -275,7 +295,7 @@ impl Asked<'_> {
         if row.previous.is_some() && shown == row.credential {
             tell_later(ask, device, org, Command::Used { salt }, false);
         }
-        self.note(ask, device, row, fetch, true, now);
+        self.note(ask, door, device, row, fetch, true, now);
         let mut writing = self.writing(door, mac);
         let url = door.provisioning_url(&self.path);
         writing.base = match self.wanted.vendor.shows() {
@@ -298,12 +318,22 @@ impl Asked<'_> {
         let (device, row) = ask.engine.with_db(move |db, keys| find(db, keys, org, mac)).await?;
         let salts = row.as_ref().map_or([None; 2], |row| [row.credential, row.previous]);
         let shown = trust::shown_credential(ask.engine.keys(), device, mac, salts, &self.shown);
-        let why = row.as_ref().and_then(|row| trust::why(row, &self.view.phones, ask.from, shown, now));
+        let why = row.as_ref().and_then(|row| trust::why(row, &self.view.phones, ask.from, shown, self.certified, now));
         Ok(Looked { device, row, shown, why })
     }
 
     /// Remembers a contact, if it says something new: polling writes nothing.
-    fn note(&self, ask: &Rc<Ask>, device: DeviceId, row: &DeviceRow, fetch: &Fetch, full: bool, now: UnixMillis) {
+    #[expect(clippy::too_many_arguments, reason = "all that a contact is")]
+    fn note(
+        &self,
+        ask: &Rc<Ask>,
+        door: &Arc<Door>,
+        device: DeviceId,
+        row: &DeviceRow,
+        fetch: &Fetch,
+        full: bool,
+        now: UnixMillis,
+    ) {
         let Some(address) = ask.from.map(|from| from.to_canonical()) else { return };
         let contact = Contact {
             address,
@@ -311,11 +341,28 @@ impl Asked<'_> {
             file: words::printable(&self.name, FILE_MAX),
             full,
         };
-        let pause = contact.pause_after(row.contact.as_ref());
-        if pause.is_none_or(|pause| now >= row.contact_at.plus(pause)) {
-            tell_later(ask, device, self.org, Command::Seen(contact), false);
+        let last = row.contact.as_ref();
+        let moves = last.is_none_or(|last| contact.moves(last));
+        match contact.pause_after(last).map(|pause| row.contact_at.plus(pause)).filter(|due| now < *due) {
+            None => tell_later(ask, device, self.org, Command::Seen(contact), moves),
+            Some(due) if moves && door.waits(device, row.description.mac) => {
+                note_later(ask, door, device.at(self.org), row.description.mac, contact, due);
+            }
+            Some(_) => {}
         }
     }
+}
+
+/// Tells a device where its phone was last, when it may be told again: a restart must not forget it.
+fn note_later(ask: &Rc<Ask>, door: &Arc<Door>, device: Address, mac: Mac, contact: Contact, due: UnixMillis) {
+    let (ask, door, working) = (Rc::clone(ask), Arc::clone(door), ask.working());
+    tokio::task::spawn_local(async move {
+        tokio::time::sleep(Duration::from_millis(due.0.saturating_sub(ask.now().0))).await;
+        let address = door.waited(DeviceId(device.entity.raw), mac).unwrap_or(contact.address);
+        let seen = Command::Seen(Contact { address, ..contact });
+        persistently(&ask, device, seen, PERSISTENCE).await;
+        drop(working);
+    });
 }
 
 /// A device as a request finds it.
@@ -348,7 +395,7 @@ fn full(
     db: &Db,
     keys: &Keyring,
     writing: &Writing,
-    subject: crate::kernel::Address,
+    subject: Address,
     device: DeviceId,
     salt: Salt,
 ) -> Result<Result<Rendered, RenderError>, StoreError> {
@@ -396,17 +443,21 @@ const PERSISTENCE: u32 = 8;
 fn tell_later(ask: &Rc<Ask>, device: DeviceId, org: OrgId, command: Command, must: bool) {
     let (ask, working) = (Rc::clone(ask), ask.working());
     tokio::task::spawn_local(async move {
-        for attempt in 0..if must { PERSISTENCE } else { 1 } {
-            if attempt > 0 {
-                tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
-            }
-            match ask.tell::<Device>(device.at(org), command.clone(), refused).await {
-                Err(problem) if problem.code() == Code::Busy => {}
-                _ => break,
-            }
-        }
+        persistently(&ask, device.at(org), command, if must { PERSISTENCE } else { 1 }).await;
         drop(working);
     });
+}
+
+async fn persistently(ask: &Ask, device: Address, command: Command, attempts: u32) {
+    for attempt in 0..attempts {
+        if attempt > 0 {
+            tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
+        }
+        match ask.tell::<Device>(device, command.clone(), refused).await {
+            Err(problem) if problem.code() == Code::Busy => {}
+            _ => break,
+        }
+    }
 }
 
 impl Delivery {

@@ -12,12 +12,14 @@ use crate::{
 };
 use std::net::IpAddr;
 
-/// Why this request is trusted, if it is. `shown`: the credential that came with it and is the device's.
+/// Why this request is trusted, if it is. `shown`: the credential that came with it and is the device's. `certified`:
+/// its vendor's certificate says that it is this device, which stands in for the PAP, where a PAP would be taken.
 pub fn why(
     row: &DeviceRow,
     phones: &Phones,
     from: Option<IpAddr>,
     shown: Option<Salt>,
+    certified: bool,
     now: UnixMillis,
 ) -> Option<Why> {
     if row.suspended_at(now).is_some() {
@@ -28,6 +30,9 @@ pub fn why(
     }
     if shown.is_some() {
         return Some(Why::Credential);
+    }
+    if certified && !matches!(row.authentication.at(now), Authentication::Failed { .. }) {
+        return Some(Why::Certificate);
     }
     let from = from?.to_canonical();
     if row.window.is_some_and(|window| window.address == from && now < window.until) {

@@ -22,6 +22,8 @@ pub const LOCKED_ATTEMPTS_MAX: u32 = 100;
 /// A contact like the one before is noted so often at most, another one a little sooner.
 pub const CONTACT_AGAIN: Duration = Duration::from_secs(5 * 60);
 pub const CONTACT_CHANGED: Duration = Duration::from_secs(10);
+/// One from elsewhere sooner still: a right PAP lets the phone in where it was last.
+pub const CONTACT_MOVED: Duration = Duration::from_secs(1);
 
 /// What the operator may set, as it was when the command came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,9 @@ pub enum Why {
     Suspension,
     #[n(3)]
     Credential,
+    /// Its vendor's certificate says which phone it is.
+    #[n(4)]
+    Certificate,
 }
 
 impl Why {
@@ -103,6 +108,7 @@ impl Why {
             Self::Whitelist => "whitelist",
             Self::Suspension => "suspension",
             Self::Credential => "credential",
+            Self::Certificate => "certificate",
         }
     }
 }
@@ -130,6 +136,11 @@ pub struct Contact {
 }
 
 impl Contact {
+    /// Whether a PAP that is entered now lets the phone in elsewhere than before.
+    pub fn moves(&self, last: &Self) -> bool {
+        !self.full && (last.full || last.address != self.address)
+    }
+
     /// How long after the last one that was noted this one is noted; at once where there is no pause.
     pub fn pause_after(&self, last: Option<&Self>) -> Option<Duration> {
         match last {
@@ -137,6 +148,7 @@ impl Contact {
             Some(last) if last == self => Some(CONTACT_AGAIN),
             // Otherwise a phone that was just authenticated would seem lost until it asks again, a day later.
             Some(last) if self.full && !last.full => None,
+            Some(last) if self.moves(last) => Some(CONTACT_MOVED),
             Some(_) => Some(CONTACT_CHANGED),
         }
     }

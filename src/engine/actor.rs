@@ -242,7 +242,7 @@ impl<M: Machine> EntityActor<M> {
     }
 
     fn command(&mut self, work: CommandWork<M>, origin: u16, ctx: &mut Context<Self>) {
-        let CommandWork { command, by, from, now, only_if, replay, permit, answer } = work;
+        let CommandWork { command, by, from, now, only_if, replay, permit, to_new: _, answer } = work;
         let cx = self.context(by, from, now);
         let mut claims = Vec::new();
         let judged = self

@@ -15,7 +15,7 @@ use std::{
     any::Any,
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -43,6 +43,8 @@ impl<M: Machine> Slot<M> {
     }
 }
 
+pub(super) type Listener<M> = Box<dyn Fn(&<M as Machine>::View) + Send + Sync>;
+
 struct Awake<M: Machine> {
     actor: Addr<EntityActor<M>>,
     generation: u64,
@@ -53,6 +55,8 @@ struct Awake<M: Machine> {
 pub(super) struct Directory<M: Machine> {
     slots: DashMap<Address, Slot<M>>,
     views: DashMap<Address, Arc<M::View>>,
+    /// Who hears of every view, just before others can read it.
+    listener: OnceLock<Listener<M>>,
     /// Awake entities of each worker in the order in which their idleness is looked at.
     rounds: Box<[Mutex<VecDeque<Address>>]>,
 }
@@ -140,7 +144,7 @@ impl<M: Machine> Kind for Directory<M> {
 impl<M: Machine> Directory<M> {
     pub fn new(workers: usize) -> Self {
         let rounds = (0..workers).map(|_| Mutex::default()).collect();
-        Self { slots: DashMap::new(), views: DashMap::new(), rounds }
+        Self { slots: DashMap::new(), views: DashMap::new(), listener: OnceLock::new(), rounds }
     }
 
     /// # Panics
@@ -155,7 +159,15 @@ impl<M: Machine> Directory<M> {
         self.views.get(&of).map(|view| Arc::clone(&view))
     }
 
+    pub fn listen(&self, listener: Listener<M>) {
+        // There is one listener of a kind at most.
+        let _ = self.listener.set(listener);
+    }
+
     pub fn publish(&self, of: Address, view: Arc<M::View>) {
+        if let Some(listener) = self.listener.get() {
+            listener(&view);
+        }
         self.views.insert(of, view);
     }
 
@@ -165,9 +177,12 @@ impl<M: Machine> Directory<M> {
         if shared.closed_orgs.has(address.org) {
             return envelope.fail(Failure::Gone);
         }
+        let is_new = envelope.is_to_new();
+        let mut is_unwritten = false;
         match self.slots.entry(address) {
             Entry::Vacant(free) => {
                 free.insert(Slot::Loading(Mutex::new(vec![envelope])));
+                is_unwritten = is_new;
             }
             Entry::Occupied(mut slot) => match slot.get_mut() {
                 Slot::Awake(awake) => {
@@ -190,14 +205,22 @@ impl<M: Machine> Directory<M> {
                 Slot::Quarantined => return envelope.fail(Failure::Quarantined),
             },
         }
+        self.make_room(shared);
+        if is_unwritten {
+            return self.wake(shared, address, Loaded::new(address));
+        }
         self.load(shared, address);
     }
 
-    fn load(&self, shared: &Arc<Shared>, address: Address) {
+    /// Looks for some who may sleep, when too many are awake.
+    fn make_room(&self, shared: &Arc<Shared>) {
         let crowded = shared.awake.load(Ordering::Relaxed) >= shared.config.awake_entities_max;
         if crowded && let Some(worker) = shared.worker_index() {
             shared.kinds.values().for_each(|kind| kind.sweep(shared, worker, 2));
         }
+    }
+
+    fn load(&self, shared: &Arc<Shared>, address: Address) {
         let reader = Arc::clone(shared);
         let submitted = shared.readers.submit(move || {
             let loaded = load::load::<M>(&reader.db, address);

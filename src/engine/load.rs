@@ -19,6 +19,18 @@ pub(super) struct Loaded<M> {
 }
 
 impl<M: Machine> Loaded<M> {
+    /// One that was never written.
+    pub fn new(address: Address) -> Self {
+        Self {
+            state: M::blank(address),
+            revision: 0,
+            last_at: UnixMillis(0),
+            armed: None,
+            events_since_snapshot: 0,
+            snapshot_bytes: 0,
+        }
+    }
+
     pub fn into_actor(
         self,
         shared: Arc<Shared>,

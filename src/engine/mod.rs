@@ -327,12 +327,33 @@ impl Engine {
         command: M::Command,
         call: Call<M>,
     ) -> Result<Committed<M::Answer>, Failure<M::Refusal>> {
+        self.ask_one(to, command, call, false).await
+    }
+
+    /// The same for an entity whose id was drawn a moment ago from 128 random bits or more: it cannot have been written,
+    /// so nothing is read for it.
+    pub async fn ask_new<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+        call: Call<M>,
+    ) -> Result<Committed<M::Answer>, Failure<M::Refusal>> {
+        self.ask_one(to, command, call, true).await
+    }
+
+    async fn ask_one<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+        call: Call<M>,
+        to_new: bool,
+    ) -> Result<Committed<M::Answer>, Failure<M::Refusal>> {
         if self.is_read_only() {
             return Err(Failure::ReadOnly);
         }
         let (answer, answered) = oneshot::channel();
         let Call { by, from, now, permit, only_if, replay } = call;
-        let work = Work::Command(CommandWork { command, by, from, now, only_if, replay, permit, answer });
+        let work = Work::Command(CommandWork { command, by, from, now, only_if, replay, permit, to_new, answer });
         let origin = inbox::current_worker(&self.shared);
         let _asked = Asked::count(&self.shared.asked);
         self.shared.route(Box::new(Envelope { to, origin, work }));
@@ -363,6 +384,11 @@ impl Engine {
         }
         self.read::<M, ()>(of, |_, _| ()).await?;
         Ok(directory.view(of))
+    }
+
+    /// From now on `listener` hears of every view of a kind that is published, just before others can read it.
+    pub fn listen<M: Machine>(&self, listener: impl Fn(&M::View) + Send + Sync + 'static) {
+        Directory::<M>::of(&self.shared).listen(Box::new(listener));
     }
 
     /// Runs a read of the store on a reader thread.

@@ -46,6 +46,8 @@ pub(super) struct CommandWork<M: Machine> {
     pub only_if: Option<Box<Condition>>,
     pub replay: Option<ReplayWrite<M>>,
     pub permit: Permit,
+    /// The id was drawn a moment ago: nobody can have written to it.
+    pub to_new: bool,
     pub answer: oneshot::Sender<Answered<M>>,
 }
 
@@ -145,6 +147,11 @@ impl Finish for Done {
 }
 
 impl<M: Machine> Envelope<M> {
+    /// Whether nothing can be stored of its entity.
+    pub fn is_to_new(&self) -> bool {
+        matches!(&self.work, Work::Command(work) if work.to_new)
+    }
+
     /// Answers without having visited the actor: nothing has happened.
     pub fn fail(self, failure: Failure<Infallible>) {
         match self.work {

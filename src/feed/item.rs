@@ -4,7 +4,7 @@ use super::query::{Doer, EntityName, EventType, KindName, WordOfOutcome};
 use crate::{
     boxes,
     delivery::webhooks,
-    devices,
+    devices, iuv,
     kernel::{
         EntityKind, EventOutcome, EventView, FeedCursor, Principal, UnixMillis,
         schema::{FeedPlace, Time},
@@ -93,6 +93,10 @@ pub fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
         EntityKind::SmartBox => boxes::api::events::views(record),
         EntityKind::Webhook => webhooks::api::events::views(record),
         EntityKind::Device => devices::api::events::views(record),
+        EntityKind::WebStore => iuv::stores::api::events::views(record),
+        EntityKind::IuvSession => iuv::sessions::api::views(record),
+        EntityKind::Shopper => iuv::shoppers::events::views(record),
+        EntityKind::Product => iuv::products::events::views(record),
         EntityKind::Installation => recovery::api::events::views(record),
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     devices,
     engine::{Call, Committed, Engine, Failure, Permit, ReplayWrite},
     feed::Streams,
+    iuv,
     kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
     operations::Operations,
     passwords::Passwords,
@@ -197,6 +198,28 @@ fn unescaped(text: &str) -> Option<String> {
 }
 
 impl Ask {
+    /// A request that nobody has to say for who he is, outside the route table.
+    pub(super) fn of_nobody(
+        worker: Rc<Worker>,
+        from: Option<IpAddr>,
+        class: Class,
+        request: HttpRequest,
+        body: Bytes,
+    ) -> Self {
+        Self {
+            engine: worker.engine.clone(),
+            caller: Caller::Nobody,
+            from,
+            idempotency: None,
+            conditions: Conditions::default(),
+            changed: None,
+            worker,
+            class,
+            request,
+            body,
+        }
+    }
+
     pub fn now(&self) -> UnixMillis {
         self.engine.clock().now()
     }
@@ -216,6 +239,10 @@ impl Ask {
 
     pub fn phones(&self) -> &Arc<devices::Door> {
         &self.worker.phones
+    }
+
+    pub fn iuv(&self) -> &Arc<iuv::Door> {
+        &self.worker.iuv
     }
 
     pub fn recovery(&self) -> &Arc<recovery::Door> {
@@ -297,6 +324,30 @@ impl Ask {
     ) -> Result<Committed<M::Answer>, Problem> {
         let told = self.engine.ask::<M>(to, command, self.call(None, None).await?).await;
         told.map_err(|failure| Problem::of(failure, refused))
+    }
+
+    /// The same to an entity whose id was just drawn.
+    pub async fn tell_new<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+        refused: fn(M::Refusal) -> Problem,
+    ) -> Result<Committed<M::Answer>, Problem> {
+        let told = self.engine.ask_new::<M>(to, command, self.call(None, None).await?).await;
+        told.map_err(|failure| Problem::of(failure, refused))
+    }
+
+    /// The same for whoever explains refusals himself, such as a page.
+    pub async fn try_tell<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+    ) -> Result<Result<Committed<M::Answer>, M::Refusal>, Problem> {
+        match self.engine.ask::<M>(to, command, self.call(None, None).await?).await {
+            Ok(told) => Ok(Ok(told)),
+            Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
+            Err(failure) => Err(Problem::of(failure, |_| Code::Internal.into())),
+        }
     }
 
     /// Judges the request's conditions by an object that was read, where the command goes to another.

@@ -9,12 +9,25 @@ use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// A longer chain of proxies than anybody has.
 const HOPS_MAX: usize = 16;
 
 pub(super) fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     Some(behind_proxies(peer, request.headers(), trusted))
+}
+
+/// Whether the client spoke TLS: with us, or with a proxy that the configuration names and that says so.
+pub(super) fn is_over_tls(request: &HttpRequest, trusted: &[IpNet]) -> bool {
+    if request.app_config().secure() {
+        return true;
+    }
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    let by_proxy = peer.is_some_and(|peer| trusted.iter().any(|network| network.contains(&peer)));
+    // What the nearest proxy has added stands last.
+    let said = request.headers().get_all(X_FORWARDED_PROTO).last().and_then(|line| line.to_str().ok());
+    by_proxy && said.and_then(|line| line.rsplit(',').next()).is_some_and(|it| it.trim().eq_ignore_ascii_case("https"))
 }
 
 fn behind_proxies(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {

@@ -8,6 +8,7 @@ use super::{
     body::{self, Encoding},
     client_address::client_address,
     codes::Code,
+    phone_certificates::ProvenMac,
     problem::Problem,
     server::Worker,
     service,
@@ -72,18 +73,8 @@ impl Visit {
     }
 
     pub fn ask(&self) -> Ask {
-        Ask {
-            engine: self.worker.engine.clone(),
-            caller: Caller::Nobody,
-            from: self.from,
-            idempotency: None,
-            conditions: Default::default(),
-            changed: None,
-            worker: Rc::clone(&self.worker),
-            class: Class::PersonAtBox,
-            request: self.request.clone(),
-            body: Bytes::new(),
-        }
+        let (worker, request) = (Rc::clone(&self.worker), self.request.clone());
+        Ask::of_nobody(worker, self.from, Class::PersonAtBox, request, Bytes::new())
     }
 
     pub fn header(&self, name: &HeaderName) -> Option<&str> {
@@ -137,6 +128,7 @@ async fn fetch(visit: &Visit, payload: Payload) -> Result<HttpResponse, Problem>
         target: request.uri().path_and_query().map_or_else(String::new, |target| target.to_string()),
         user_agent: visit.header(&header::USER_AGENT).map(str::to_owned),
         authorization: request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec()),
+        certified: request.conn_data::<ProvenMac>().map(|proven| proven.0),
     };
     let ask = Rc::new(visit.ask());
     let door = std::sync::Arc::clone(ask.phones());

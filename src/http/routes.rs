@@ -7,13 +7,14 @@ use super::{
     openapi::{self, Doc},
     pages, phones,
     problem::Problem,
-    service,
+    service, shop, stores,
 };
 use crate::{
     boxes::api as boxes,
     delivery::webhooks::api as webhooks,
     devices::api as devices,
     feed::{audit, changes},
+    iuv::{products::api as products, shoppers::api as shoppers, stores::api as shops},
     operations::api as operations,
     orgs::{
         Scope,
@@ -71,6 +72,9 @@ const BOXES_WRITE: Guard = Guard::Token(&[Scope::BoxesWrite]);
 const DEVICES_READ: Guard = Guard::Token(&[Scope::DevicesRead]);
 const DEVICES_WRITE: Guard = Guard::Token(&[Scope::DevicesWrite]);
 const DEVICES_PAP: Guard = Guard::Token(&[Scope::DevicesPap]);
+const IUV_READ: Guard = Guard::Token(&[Scope::IuvRead]);
+const IUV_WRITE: Guard = Guard::Token(&[Scope::IuvWrite]);
+const IUV_CODES: Guard = Guard::Token(&[Scope::IuvCodes]);
 const RECOVERY_READ: Guard = Guard::Token(&[Scope::RecoveryRead]);
 const RECOVERY_WRITE: Guard = Guard::Token(&[Scope::RecoveryWrite]);
 const DEVICES_AUTHENTICATE: Guard = Guard::Token(&[Scope::DevicesAuthenticate]);
@@ -169,6 +173,44 @@ routes! {
     POST "/api/v1/phones/whitelist", DEVICES_WRITE, Admin, "phones.allow", devices::phones::allow, devices::phones::ALLOW;
     DELETE "/api/v1/phones/whitelist/{entry}", DEVICES_WRITE, Admin, "phones.revoke", devices::phones::revoke, devices::phones::REVOKE;
 
+    PUT "/api/v1/organisations/{organisation}/account", OPERATOR, Admin, "stores.set_account", shops::set_account, shops::SET_ACCOUNT;
+    POST "/api/v1/stores", IUV_WRITE, Admin, "stores.create", shops::create, shops::CREATE;
+    GET "/api/v1/stores", IUV_READ, Admin, "stores.list", shops::list, shops::LIST;
+    GET "/api/v1/stores/{store}", IUV_READ, Admin, "stores.show", shops::show, shops::SHOW;
+    PATCH "/api/v1/stores/{store}", IUV_WRITE, Admin, "stores.change", shops::change, shops::CHANGE;
+    PUT "/api/v1/stores/{store}/classes/{class}", IUV_WRITE, Admin, "stores.define_class", shops::parts::define_class, shops::parts::DEFINE_CLASS;
+    DELETE "/api/v1/stores/{store}/classes/{class}", IUV_WRITE, Admin, "stores.remove_class", shops::parts::remove_class, shops::parts::REMOVE_CLASS;
+    PUT "/api/v1/stores/{store}/members/{member}", IUV_WRITE, Admin, "stores.define_member", shops::parts::define_member, shops::parts::DEFINE_MEMBER;
+    DELETE "/api/v1/stores/{store}/members/{member}", IUV_WRITE, Admin, "stores.remove_member", shops::parts::remove_member, shops::parts::REMOVE_MEMBER;
+    GET "/api/v1/stores/{store}/refused-callers", IUV_READ, Admin, "stores.refused_callers", shops::verifications::refused_callers, shops::verifications::REFUSED;
+    POST "/api/v1/stores/{store}/tester", IUV_READ, Admin, "stores.test", shops::tester::test, shops::tester::TEST;
+    POST "/api/v1/stores/{store}/verifications", IUV_WRITE, Admin, "verifications.add", shops::verifications::add, shops::verifications::ADD;
+    PATCH "/api/v1/stores/{store}/verifications/{verification}", IUV_WRITE, Admin, "verifications.change", shops::verifications::change, shops::verifications::CHANGE;
+    DELETE "/api/v1/stores/{store}/verifications/{verification}", IUV_WRITE, Admin, "verifications.remove", shops::verifications::remove, shops::verifications::REMOVE;
+    PUT "/api/v1/stores/{store}/verifications/{verification}/state", IUV_WRITE, Admin, "verifications.set_state", shops::verifications::set_state, shops::verifications::SET_STATE;
+    POST "/api/v1/stores/{store}/verifications/{verification}/callers", IUV_WRITE, Admin, "verifications.allow", shops::verifications::allow, shops::verifications::ALLOW;
+    POST "/api/v1/stores/{store}/verifications/{verification}/key/generation", IUV_WRITE, Admin, "verifications.generate_key", shops::keys::generate, shops::keys::GENERATE;
+    PUT "/api/v1/stores/{store}/verifications/{verification}/key", IUV_WRITE, Admin, "verifications.save_key", shops::keys::save, shops::keys::SAVE;
+    GET "/api/v1/stores/{store}/verifications/{verification}/key", IUV_CODES, Admin, "verifications.show_key", shops::keys::show, shops::keys::SHOW;
+    POST "/api/v1/stores/{store}/products", IUV_WRITE, Admin, "products.create", products::create, products::CREATE;
+    GET "/api/v1/stores/{store}/products", IUV_READ, Admin, "products.list", products::list, products::LIST;
+    GET "/api/v1/stores/{store}/products/{product}", IUV_READ, Admin, "products.show", products::show, products::SHOW;
+    PATCH "/api/v1/stores/{store}/products/{product}", IUV_WRITE, Admin, "products.change", products::change, products::CHANGE;
+    POST "/api/v1/stores/{store}/products/{product}/codes", IUV_CODES, Admin, "products.add_codes", products::add_codes, products::ADD_CODES;
+    GET "/api/v1/stores/{store}/products/{product}/codes", IUV_CODES, Admin, "products.codes", products::codes, products::CODES;
+    POST "/api/v1/stores/{store}/shoppers", IUV_WRITE, Admin, "shoppers.allow", shoppers::allow, shoppers::ALLOW;
+    GET "/api/v1/stores/{store}/shoppers", IUV_READ, Admin, "shoppers.list", shoppers::list, shoppers::LIST;
+    POST "/api/v1/stores/{store}/shoppers/import", IUV_WRITE, Background, "shoppers.import", shoppers::import, shoppers::IMPORT;
+    GET "/api/v1/stores/{store}/shoppers/{shopper}", IUV_READ, Admin, "shoppers.show", shoppers::show, shoppers::SHOW;
+    DELETE "/api/v1/stores/{store}/shoppers/{shopper}", IUV_WRITE, Admin, "shoppers.erase", shoppers::erase, shoppers::ERASE;
+    POST "/api/v1/stores/{store}/shoppers/{shopper}/removal", IUV_WRITE, Admin, "shoppers.bar", shoppers::bar, shoppers::BAR;
+    POST "/api/v1/stores/{store}/shoppers/{shopper}/invitation", IUV_WRITE, Admin, "shoppers.invite", shoppers::invite, shoppers::INVITE;
+    POST "/api/v1/stores/{store}/shoppers/{shopper}/roles", IUV_WRITE, Admin, "shoppers.grant", shoppers::grant, shoppers::GRANT;
+    DELETE "/api/v1/stores/{store}/shoppers/{shopper}/roles/{role}", IUV_WRITE, Admin, "shoppers.revoke", shoppers::revoke, shoppers::REVOKE;
+    POST "/api/v1/stores/{store}/shoppers/{shopper}/transfer", IUV_WRITE, Admin, "shoppers.transfer", shoppers::transfer, shoppers::TRANSFER;
+    POST "/api/v1/stores/{store}/shoppers/{shopper}/transfer/confirmation", ORG_ADMIN, Admin, "shoppers.confirm", shoppers::confirm, shoppers::CONFIRM;
+    GET "/api/v1/stores/{store}/orders", IUV_READ, Admin, "orders.list", shoppers::orders, shoppers::ORDERS;
+    GET "/api/v1/stores/{store}/report", IUV_READ, Admin, "orders.report", shoppers::report, shoppers::REPORT;
     POST "/api/v1/installations", RECOVERY_WRITE, Admin, "installations.create", installations::create, installations::CREATE;
     GET "/api/v1/installations", RECOVERY_READ, Admin, "installations.list", recovery::list, recovery::LIST;
     GET "/api/v1/installations/{installation}", RECOVERY_READ, Admin, "installations.show", installations::show, installations::SHOW;
@@ -234,6 +276,9 @@ pub fn register(app: &mut web::ServiceConfig) {
     openapi::register(app);
     phones::register(app);
     pages::register(app);
+    stores::register(app);
+    // Behind the fixed paths of the wire.
+    shop::register(app);
     app.service(web::resource("/problems/{code}").route(web::get().to(problem_page)));
     app.default_service(web::to(service::unknown));
 }

@@ -5,6 +5,7 @@ use super::{
     auth::FailureLimit,
     body, bulk,
     farewell::Farewell,
+    phone_certificates::PhoneAuthorities,
     rates::{Rate, Rates},
     refusals::Refusals,
     routes,
@@ -18,7 +19,7 @@ use crate::{
     devices,
     engine::Engine,
     feed::Streams,
-    kernel::Clock,
+    iuv,
     metrics::{self, AdmissionMetrics, RouteMetrics},
     operations::Operations,
     passwords::Passwords,
@@ -47,12 +48,17 @@ pub(super) struct Worker {
     pub engine: Engine,
     pub webhooks: webhooks::Door,
     pub phones: Arc<devices::Door>,
+    pub iuv: Arc<iuv::Door>,
     pub passwords: Arc<Passwords>,
     pub recovery: Arc<recovery::Door>,
     pub recovery_rate: Arc<Rate>,
     pub recovery_metrics: RouteMetrics,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
+    pub store_metrics: RouteMetrics,
+    pub sign_ins: Arc<Rate>,
+    pub register_metrics: RouteMetrics,
+    pub redeem_metrics: RouteMetrics,
     pub admission: Rc<Admission>,
     pub failures: Arc<FailureLimit>,
     pub rates: Arc<Rates>,
@@ -93,12 +99,17 @@ impl Worker {
             engine: engine.clone(),
             webhooks: shared.webhooks.clone(),
             phones: Arc::clone(&shared.phones),
+            iuv: Arc::clone(&shared.iuv),
             passwords: Arc::clone(&shared.passwords),
             recovery: Arc::clone(&shared.recovery),
             recovery_rate: Arc::clone(&shared.recovery_rate),
             recovery_metrics: RouteMetrics::of("recovery.page"),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
+            store_metrics: RouteMetrics::of("store.page"),
+            sign_ins: Arc::clone(&shared.sign_ins),
+            register_metrics: RouteMetrics::of("iuv.register"),
+            redeem_metrics: RouteMetrics::of("iuv.redeem"),
             admission,
             failures: Arc::clone(&shared.failures),
             rates: Arc::clone(&shared.rates),
@@ -190,7 +201,9 @@ impl Drop for Working {
 struct Shared {
     webhooks: webhooks::Door,
     phones: Arc<devices::Door>,
+    iuv: Arc<iuv::Door>,
     passwords: Arc<Passwords>,
+    sign_ins: Arc<Rate>,
     recovery: Arc<recovery::Door>,
     recovery_rate: Arc<Rate>,
     failures: Arc<FailureLimit>,
@@ -258,6 +271,7 @@ pub struct Listeners {
     api: TcpListener,
     observability: TcpListener,
     certificate: Option<Arc<Certificate>>,
+    phone_authorities: Option<Arc<PhoneAuthorities>>,
 }
 
 impl Listeners {
@@ -270,7 +284,10 @@ impl Listeners {
             );
         }
         let with_tls = config.http.tls || config.observability.tls;
+        let authorities = &config.provisioning.client_ca_file;
+        let with_authorities = !authorities.as_os_str().is_empty();
         Ok(Self {
+            phone_authorities: with_authorities.then(|| PhoneAuthorities::load(authorities)).transpose()?,
             certificate: with_tls.then(|| Certificate::load(&config.tls)).transpose()?,
             api: listen(config.http.listen, config.http.backlog, config.http.stalled_timeout_s)?,
             observability: listen(config.observability.listen, 128, config.http.stalled_timeout_s)?,
@@ -295,12 +312,16 @@ impl Listeners {
         metrics: Option<PrometheusHandle>,
     ) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
+        let sign_ins = Rate::new("sign-ins", config.iuv.sign_ins_per_minute_per_source, engine.up_since());
         let operations = Operations::start(engine.clone(), config)?;
         let phones = Arc::new(devices::Door::open(config, engine.up_since())?);
+        let stores = Arc::new(iuv::Door::open(config, engine).map_err(io::Error::other)?);
         let shared = Shared {
             webhooks,
             phones: Arc::clone(&phones),
+            iuv: Arc::clone(&stores),
             passwords: Passwords::start(&config.passwords)?,
+            sign_ins: Arc::new(sign_ins),
             recovery: Arc::new(recovery::Door::new(config)),
             recovery_rate: Arc::new(Rate::new(
                 "recovery",
@@ -335,9 +356,17 @@ impl Listeners {
             .shutdown_timeout(config.http.shutdown_timeout_s)
             .max_connection_rate(config.http.tls_handshakes_max)
             .disable_signals();
+        let phone_authorities = self.phone_authorities;
+        let api = match &phone_authorities {
+            Some(authorities) => {
+                let (authorities, clock) = (Arc::clone(authorities), engine.clock().clone());
+                api.on_connect(move |connection, noted| authorities.look(&clock, connection, noted))
+            }
+            None => api,
+        };
         let farewell = Farewell::of(&self.api, config.http.tls)?;
         let api = match self.certificate.as_ref().filter(|_| config.http.tls) {
-            Some(certificate) => api.listen_rustls_0_23(self.api, certificate.server_config()?)?,
+            Some(certificate) => api.listen_rustls_0_23(self.api, certificate.server_config(phone_authorities)?)?,
             None => api.listen(self.api)?,
         }
         .run();
@@ -345,9 +374,11 @@ impl Listeners {
             metrics.clone(),
             Arc::clone(&shared.failures),
             Arc::clone(&shared.rates),
+            Arc::clone(&shared.sign_ins),
             Arc::clone(&shared.recovery_rate),
             phones,
-            engine.clock().clone(),
+            stores,
+            engine.clone(),
         ));
         let state = Observed { engine: engine.clone(), metrics, stopping: Arc::clone(&shared.stopping) };
         let observability =
@@ -356,7 +387,9 @@ impl Listeners {
                 .disable_signals()
                 .shutdown_timeout(1);
         let observability = match self.certificate.as_ref().filter(|_| config.observability.tls) {
-            Some(certificate) => observability.listen_rustls_0_23(self.observability, certificate.server_config()?)?,
+            Some(certificate) => {
+                observability.listen_rustls_0_23(self.observability, certificate.server_config(None)?)?
+            }
             None => observability.listen(self.observability)?,
         }
         .run();
@@ -394,9 +427,11 @@ async fn upkeep(
     metrics: Option<PrometheusHandle>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
+    sign_ins: Arc<Rate>,
     recovery_rate: Arc<Rate>,
     phones: Arc<devices::Door>,
-    clock: Clock,
+    stores: Arc<iuv::Door>,
+    engine: Engine,
 ) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -407,7 +442,9 @@ async fn upkeep(
         failures.tidy();
         rates.tidy();
         recovery_rate.tidy();
-        phones.tidy(clock.now());
+        sign_ins.tidy();
+        phones.tidy(engine.clock().now());
+        stores.upkeep(&engine).await;
     }
 }
 

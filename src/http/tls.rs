@@ -1,6 +1,7 @@
 //! TLS on the listeners: one certificate from two PEM files, read again when they change, so that a renewal needs no
 //! restart. A renewal that cannot be used is said in the log and counted; the old certificate stays in use.
 
+use super::phone_certificates::PhoneAuthorities;
 use crate::{config::Tls, metrics};
 use parking_lot::RwLock;
 use rustls::{
@@ -52,13 +53,16 @@ impl Certificate {
     }
 
     /// What a listener needs. TLS 1.2 and 1.3; sessions resume by tickets, which cost the server no memory.
-    pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
+    pub fn server_config(self: &Arc<Self>, phones: Option<Arc<PhoneAuthorities>>) -> Result<ServerConfig, TlsError> {
         let provider_error = |error: rustls::Error| TlsError::Provider(error.to_string());
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(provider_error)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+            .map_err(provider_error)?;
+        let config = match phones {
+            Some(phones) => config.with_client_cert_verifier(phones),
+            None => config.with_no_client_auth(),
+        };
+        let mut config = config.with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.ticketer = ring::Ticketer::new().map_err(provider_error)?;
         // A box keeps its connection alive and resumes one session at a time.
         config.send_tls13_tickets = 1;

@@ -1,7 +1,7 @@
 //! What may follow from a change, as data. The shell makes rows, claims and messages of it in the same record.
 
 use super::{
-    ids::{Address, EntityKind, InstallationId, OrgId, PersonId},
+    ids::{Address, EntityKind, InstallationId, OrgId, PersonId, ShopperId, StoreId},
     machine::Codec,
     time::UnixMillis,
 };
@@ -42,12 +42,22 @@ pub enum RowSpace {
     Devices = 15,
     /// org, MAC → device.
     DeviceMacs = 16,
+    /// org, store → store list row.
+    Stores = 17,
+    /// org, store, shopper → shopper list row.
+    Shoppers = 23,
+    /// org, store, shopper, number → the whole order.
+    Orders = 24,
+    /// org, store, product → product list row.
+    Products = 25,
+    /// org, product, number of a code → who got it.
+    GivenCodes = 26,
     /// org, installation → installation list row.
     Installations = 30,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -63,6 +73,11 @@ impl RowSpace {
         Self::Erasures,
         Self::Devices,
         Self::DeviceMacs,
+        Self::Stores,
+        Self::Shoppers,
+        Self::Orders,
+        Self::Products,
+        Self::GivenCodes,
         Self::Installations,
     ];
 
@@ -99,11 +114,27 @@ pub enum ClaimSpace {
     DeviceMac = 6,
     /// The PAP of a device that has one, as a mark.
     Pap = 7,
+    /// A store's system name, lower case.
+    StoreName = 8,
+    /// A store's IUV key, as a mark.
+    IuvKey = 9,
+    /// A product code: taken for ever.
+    Code = 12,
 }
 
 impl ClaimSpace {
     /// Those that have durable rows.
-    pub const STORED: [Self; 6] = [Self::Fob, Self::Email, Self::AccessCode, Self::Badge, Self::DeviceMac, Self::Pap];
+    pub const STORED: [Self; 9] = [
+        Self::Fob,
+        Self::Email,
+        Self::AccessCode,
+        Self::Badge,
+        Self::DeviceMac,
+        Self::Pap,
+        Self::StoreName,
+        Self::IuvKey,
+        Self::Code,
+    ];
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::STORED.into_iter().find(|space| *space as u8 == number)
@@ -175,6 +206,16 @@ pub enum VaultField {
     Pap = 4,
     /// A device's SIP accounts.
     SipSecret = 6,
+    /// A store's IUV keys, and to whom its IUV mails go.
+    StoreSecrets = 7,
+    /// What a customer told of a shopper when he registered him.
+    IuvAttributes = 8,
+    /// A shopper's names and addresses.
+    ShopperProfile = 10,
+    /// What a shopper's password is checked with.
+    ShopperPassword = 11,
+    /// The codes of a product, by number.
+    ProductCode = 12,
     /// An installation's users: names, and hashes of passwords.
     InstallationUsers = 14,
     /// Who may recover an installation: address and telephone.
@@ -184,12 +225,17 @@ pub enum VaultField {
 }
 
 impl VaultField {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Profile,
         Self::Credentials,
         Self::WebhookSecret,
         Self::Pap,
         Self::SipSecret,
+        Self::StoreSecrets,
+        Self::IuvAttributes,
+        Self::ShopperProfile,
+        Self::ShopperPassword,
+        Self::ProductCode,
         Self::InstallationUsers,
         Self::RecoveryContact,
         Self::FormerContacts,
@@ -208,16 +254,28 @@ pub enum Recipient {
     Owner,
     #[n(1)]
     Person(#[n(0)] PersonId),
-    /// The recovery contact of an installation, by mail.
+    /// One of those whom a store's verification type names as its IUV administrators.
     #[n(2)]
+    IuvAdministrator {
+        #[n(0)]
+        store: StoreId,
+        #[n(1)]
+        verification: u32,
+        #[n(2)]
+        place: u8,
+    },
+    #[n(4)]
+    Shopper(#[n(0)] ShopperId),
+    /// The recovery contact of an installation, by mail.
+    #[n(6)]
     Contact(#[n(0)] InstallationId),
     /// One that it had before.
-    #[n(3)]
+    #[n(7)]
     FormerContact(#[n(0)] InstallationId),
     /// The recovery contact, by text.
-    #[n(4)]
+    #[n(8)]
     Telephone(#[n(0)] InstallationId),
-    #[n(5)]
+    #[n(9)]
     FormerTelephone(#[n(0)] InstallationId),
 }
 
@@ -378,6 +436,12 @@ pub enum VaultOp {
         field: VaultField,
         plaintext: zeroize::Zeroizing<Vec<u8>>,
     },
+    /// One of many of a kind, by number.
+    SealNumbered {
+        field: VaultField,
+        number: u64,
+        plaintext: zeroize::Zeroizing<Vec<u8>>,
+    },
     /// Deletes the subject's wrapped key: whatever was sealed for it can never be read again.
     Erase,
 }
@@ -420,6 +484,10 @@ impl Effects {
 
     pub fn seal(&mut self, field: VaultField, plaintext: Vec<u8>) {
         self.vault.push(VaultOp::Seal { field, plaintext: plaintext.into() });
+    }
+
+    pub fn seal_numbered(&mut self, field: VaultField, number: u64, plaintext: Vec<u8>) {
+        self.vault.push(VaultOp::SealNumbered { field, number, plaintext: plaintext.into() });
     }
 
     pub fn erase(&mut self) {

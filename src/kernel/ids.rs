@@ -18,17 +18,25 @@ pub enum EntityKind {
     SmartBox = 4,
     Webhook = 5,
     Device = 6,
+    WebStore = 7,
+    IuvSession = 8,
+    Shopper = 9,
+    Product = 10,
     Installation = 11,
 }
 
 impl EntityKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Organisation,
         Self::Person,
         Self::Token,
         Self::SmartBox,
         Self::Webhook,
         Self::Device,
+        Self::WebStore,
+        Self::IuvSession,
+        Self::Shopper,
+        Self::Product,
         Self::Installation,
     ];
 
@@ -44,6 +52,10 @@ impl EntityKind {
             Self::SmartBox => "box",
             Self::Webhook => "webhook",
             Self::Device => "device",
+            Self::WebStore => "store",
+            Self::IuvSession => "session",
+            Self::Shopper => "shopper",
+            Self::Product => "product",
             Self::Installation => "installation",
         }
     }
@@ -57,6 +69,10 @@ impl EntityKind {
             Self::SmartBox => BoxId::PREFIX,
             Self::Webhook => WebhookId::PREFIX,
             Self::Device => DeviceId::PREFIX,
+            Self::WebStore => StoreId::PREFIX,
+            Self::IuvSession => SessionId::PREFIX,
+            Self::Shopper => ShopperId::PREFIX,
+            Self::Product => ProductId::PREFIX,
             Self::Installation => InstallationId::PREFIX,
         }
     }
@@ -294,6 +310,12 @@ entity_id!(TokenId, "tok", Token);
 entity_id!(BoxId, "box", SmartBox);
 entity_id!(WebhookId, "whk", Webhook);
 entity_id!(DeviceId, "dev", Device);
+entity_id!(
+    /// A web store. Its GUID is the same number in another dress.
+    StoreId, "ws", WebStore);
+entity_id!(SessionId, "iuv", IuvSession);
+entity_id!(ShopperId, "shp", Shopper);
+entity_id!(ProductId, "prd", Product);
 entity_id!(InstallationId, "ins", Installation);
 typed_id!(
     /// A key on its fob. Lives inside the SmartBox that is its home.

@@ -32,6 +32,16 @@ invariants! {
     BLOCKED_STAYS = "DEV-3", "a blocked device is left only by a reset";
     COUNTS_STAY = "DEV-4", "what a device is made of anew from its events has the same counts and times";
     PAP_WHILE_NEEDED = "DEV-5", "a device has a PAP exactly until it is completely provisioned";
+    REDEEMED_ONCE = "IUV-1", "an IUV session is redeemed at most once, and within its time";
+    ONE_SINGLE_SIGN_ON = "IUV-2", "a store has at most one single sign-on that is active, and at most one in test";
+    ONE_PER_KIND = "IUV-3", "a store has each verification type other than single sign-on at most once";
+    KEYS_DIFFER = "IUV-4", "no two verification types of a store accept the same key";
+    SESSION_ENDS = "IUV-5", "a session that has ended lets nobody in";
+    CODE_ONCE = "IUV-10", "each code of a product is given out at most once, in the order in which the codes came";
+    CODES_NOT_HELD_BACK = "IUV-11", "nobody waits for a code of a product that has one left";
+    TEST_NO_CODE = "IUV-12", "a test order never holds a product code";
+    LINE_ONE_CODE = "IUV-13", "a line of an order gets at most one code, and keeps it";
+    GUESSES_BOUNDED = "IUV-14", "a locked account judges no password, and five wrong ones in a row lock it";
     FIVE_CODES = "REC-1", "at most five codes of one mail are judged wrong";
     DEAD_LINKS = "REC-2", "a link that has died never lives again";
     ALONE = "REC-3", "what needs an installation for oneself happens only while no other terminal is open";

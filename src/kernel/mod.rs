@@ -6,6 +6,8 @@ pub mod chance;
 pub mod condition;
 pub mod effects;
 pub mod feed;
+#[cfg(test)]
+pub mod golden;
 pub mod ids;
 pub mod invariants;
 pub mod machine;
@@ -21,7 +23,7 @@ pub use effects::{
 pub use feed::{EventOutcome, EventView, FeedCursor};
 pub use ids::{
     AccessId, Address, BoxId, DeviceId, EntityId, EntityKind, GroupId, InstallationId, KeyId, MailId, OrgId, PersonId,
-    TokenId, WebhookId,
+    ProductId, SessionId, ShopperId, StoreId, TokenId, WebhookId,
 };
 pub use machine::{Codec, Context, Incoming, KeyedHash, Machine, Principal, Progress, Stamp};
 pub use time::{Clock, UnixMillis};

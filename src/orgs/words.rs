@@ -88,6 +88,13 @@ pub enum Scope {
     /// For a telephone system that takes PAPs.
     #[serde(rename = "devices:authenticate")]
     DevicesAuthenticate = 8,
+    #[serde(rename = "iuv:read")]
+    IuvRead = 9,
+    #[serde(rename = "iuv:write")]
+    IuvWrite = 10,
+    /// Shows product codes and IUV keys.
+    #[serde(rename = "iuv:codes")]
+    IuvCodes = 11,
     #[serde(rename = "recovery:read")]
     RecoveryRead = 12,
     #[serde(rename = "recovery:write")]
@@ -95,7 +102,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Operator,
         Self::OrgAdmin,
         Self::BoxesRead,
@@ -105,6 +112,9 @@ impl Scope {
         Self::DevicesWrite,
         Self::DevicesPap,
         Self::DevicesAuthenticate,
+        Self::IuvRead,
+        Self::IuvWrite,
+        Self::IuvCodes,
         Self::RecoveryRead,
         Self::RecoveryWrite,
     ];
@@ -120,6 +130,9 @@ impl Scope {
             Self::DevicesWrite => "devices:write",
             Self::DevicesPap => "devices:pap",
             Self::DevicesAuthenticate => "devices:authenticate",
+            Self::IuvRead => "iuv:read",
+            Self::IuvWrite => "iuv:write",
+            Self::IuvCodes => "iuv:codes",
             Self::RecoveryRead => "recovery:read",
             Self::RecoveryWrite => "recovery:write",
         }

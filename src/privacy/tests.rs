@@ -4,21 +4,16 @@
 use crate::{
     boxes::{self, SmartBox},
     delivery::webhooks::Webhook,
-    kernel::{Address, BoxId, Codec, Machine, OrgId, PersonId, Stamp, TokenId, UnixMillis, WebhookId},
+    kernel::{
+        Address, BoxId, Codec, Machine, OrgId, PersonId, Stamp, TokenId, UnixMillis, WebhookId,
+        golden::{hex, unhex},
+    },
     orgs::{ApiToken, Language, Mark, Organisation, Person, Role, Scope, organisation, person, token},
 };
 
 const GOLDEN: &str = include_str!("../../tests/golden/bases.txt");
 /// What the boxes' bases were made of. It does not grow with the events that there are.
 const BOX_EVENTS: &str = include_str!("../../tests/golden/base_box_events.txt");
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(digits: &str) -> Vec<u8> {
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
-}
 
 fn fold<M: Machine>(of: Address, events: &[M::Event]) -> M {
     let mut state = M::blank(of);
@@ -42,7 +37,7 @@ fn check<M: Machine>(name: &str, of: Address, events: &[M::Event]) {
         let [_, version, digits] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let version: u16 = version.parse().unwrap();
         let read = M::from_base(version, &unhex(digits)).unwrap();
-        assert_eq!(hex(&bytes(&read)), hex(&state), "{name}, version {version}");
+        assert_eq!(hex(bytes(&read)), hex(&state), "{name}, version {version}");
         versions.push(version);
     }
     let line = format!("{name} {} {}", M::EVOLVE_VERSION, hex(&state));
@@ -54,7 +49,7 @@ fn check<M: Machine>(name: &str, of: Address, events: &[M::Event]) {
         for (event, revision) in events.iter().zip(1..).skip(cut) {
             state_again.evolve(event, Stamp { at: UnixMillis(1_790_000_000_000 + revision), revision });
         }
-        assert_eq!(hex(&bytes(&state_again)), hex(&state), "{name}, cut at {cut}");
+        assert_eq!(hex(bytes(&state_again)), hex(&state), "{name}, cut at {cut}");
     }
 }
 

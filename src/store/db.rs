@@ -33,7 +33,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { partitions: 1, max_total_wal_mib: 512, block_cache_mib: 256, write_buffer_mib: 128 }
+        Self { partitions: 1, max_total_wal_mib: 512, block_cache_mib: 256, write_buffer_mib: 64 }
     }
 }
 
@@ -86,17 +86,7 @@ impl Db {
             return Err(StoreError::NotInitialised(folder.display().to_string()));
         }
         let cache = Cache::new_lru_cache(options.block_cache_mib << 20);
-        let mut table = BlockBasedOptions::default();
-        table.set_block_cache(&cache);
-        table.set_bloom_filter(10.0, false);
-        table.set_cache_index_and_filter_blocks(true);
-        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-        // In parts of a few KiB: a read that does not fill the cache would unpack a table's whole index each time.
-        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-        table.set_partition_filters(true);
-        table.set_metadata_block_size(METADATA_PART_BYTES);
         let mut family = rocksdb::Options::default();
-        family.set_block_based_table_factory(&table);
         family.set_write_buffer_size(options.write_buffer_mib << 20);
         // The upper levels are rewritten soon: compressing them would be work for nothing.
         family.set_compression_type(DBCompressionType::Lz4);
@@ -123,8 +113,8 @@ impl Db {
         environment.lower_thread_pool_cpu_priority();
         general.set_env(&environment);
         let families = [
-            ColumnFamilyDescriptor::new("events", append_only(family.clone())),
-            ColumnFamilyDescriptor::new("default", overwritten(family, options)),
+            ColumnFamilyDescriptor::new("events", append_only(family.clone(), &cache)),
+            ColumnFamilyDescriptor::new("default", overwritten(family, &cache, options)),
         ];
         let raw = DBWithThreadMode::open_cf_descriptors(&general, folder, families).map_err(|error| {
             let locked = error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("lock file");
@@ -463,13 +453,33 @@ fn passing_by() -> ReadOptions {
 }
 
 /// Snapshots, rows and timers are a small part of what is written.
-fn overwritten(mut family: rocksdb::Options, options: Options) -> rocksdb::Options {
-    family.set_write_buffer_size((options.write_buffer_mib << 20) / 4);
+/// What both families' tables have in common.
+fn tables(cache: &Cache) -> BlockBasedOptions {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_bloom_filter(10.0, false);
+    table.set_partition_filters(true);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // In parts of a few KiB: a read that does not fill the cache would unpack a table's whole index each time.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_metadata_block_size(METADATA_PART_BYTES);
+    table
+}
+
+/// Snapshots are written over again and again: the more tables a merge takes at once, the less it writes.
+fn overwritten(mut family: rocksdb::Options, cache: &Cache, options: Options) -> rocksdb::Options {
+    family.set_block_based_table_factory(&tables(cache));
+    family.set_write_buffer_size((options.write_buffer_mib << 20) / 2);
+    family.set_level_zero_file_num_compaction_trigger(8);
     family
 }
 
-/// Records are written once and read rarely: merged late, and seldom rewritten.
-fn append_only(mut family: rocksdb::Options) -> rocksdb::Options {
+/// Records are written once and read rarely, and then many in a row: in large blocks, merged late, seldom rewritten.
+fn append_only(mut family: rocksdb::Options, cache: &Cache) -> rocksdb::Options {
+    let mut table = tables(cache);
+    table.set_block_size(16 << 10);
+    family.set_block_based_table_factory(&table);
     family.set_compaction_style(DBCompactionStyle::Universal);
     family.set_level_zero_file_num_compaction_trigger(10);
     family.set_level_zero_slowdown_writes_trigger(40);

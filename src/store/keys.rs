@@ -162,15 +162,17 @@ pub fn outbox(partition: u8, position: u64, index: u32) -> Vec<u8> {
 
 /// The prefix of a lane: all that one recipient gets over one channel, in order.
 pub fn post_lane(partition: u8, channel: Channel, org: OrgId, to: Recipient) -> Vec<u8> {
-    let (kind, whose) = match to {
+    let (kind, who) = match to {
         Recipient::Owner => (0, [0; 16]),
         Recipient::Person(person) => (1, person.to_bytes()),
-        Recipient::Contact(installation) => (2, installation.to_bytes()),
-        Recipient::FormerContact(installation) => (3, installation.to_bytes()),
-        Recipient::Telephone(installation) => (4, installation.to_bytes()),
-        Recipient::FormerTelephone(installation) => (5, installation.to_bytes()),
+        Recipient::IuvAdministrator { store, .. } => (2, store.to_bytes()),
+        Recipient::Shopper(shopper) => (4, shopper.to_bytes()),
+        Recipient::Contact(installation) => (6, installation.to_bytes()),
+        Recipient::FormerContact(installation) => (7, installation.to_bytes()),
+        Recipient::Telephone(installation) => (8, installation.to_bytes()),
+        Recipient::FormerTelephone(installation) => (9, installation.to_bytes()),
     };
-    key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &whose])
+    key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &who])
 }
 
 /// The prefix of all that an organisation sends over one channel.
@@ -194,6 +196,10 @@ pub fn high_water(partition: u8, receiver: Address, sender: Address) -> Vec<u8> 
 
 pub fn vault(partition: u8, subject: Address, field: VaultField) -> Vec<u8> {
     key(partition, KeyKind::Vault, &[&subject.to_bytes(), &[field as u8]])
+}
+
+pub fn vault_numbered(partition: u8, subject: Address, field: VaultField, number: u64) -> Vec<u8> {
+    key(partition, KeyKind::Vault, &[&subject.to_bytes(), &[field as u8], &number.to_be_bytes()])
 }
 
 pub fn subject_key(partition: u8, subject: Address) -> Vec<u8> {

@@ -207,20 +207,33 @@ fn a_phone_shows_its_credential_when_it_is_asked() {
     assert_eq!(unknown.send("GET", &format!("auth/{}", unknown.file()), &[]).status, 401, "whoever it is");
     let nonce = challenges[1].split("nonce=\"").nth(1).unwrap().split('"').next().unwrap();
     let uri = format!("{}/{file}", phone.path);
-    let header = |password: &str| {
+    let header = |password: &str, nonce: &str, count: u32| {
         let ha1 = md5(format!("{}:phones:{password}", phone.mac));
-        let response = md5(format!("{ha1}:{nonce}:00000001:abc:auth:{}", md5(format!("GET:{uri}"))));
+        let response = md5(format!("{ha1}:{nonce}:{count:08x}:abc:auth:{}", md5(format!("GET:{uri}"))));
         format!(
-            "Digest username=\"{}\", realm=\"phones\", nonce=\"{nonce}\", uri=\"{uri}\", algorithm=MD5, qop=auth, nc=00000001, \
-             cnonce=\"abc\", response=\"{response}\"",
+            "Digest username=\"{}\", realm=\"phones\", nonce=\"{nonce}\", uri=\"{uri}\", algorithm=MD5, qop=auth, \
+             nc={count:08x}, cnonce=\"abc\", response=\"{response}\"",
             phone.mac
         )
     };
-    assert!(is_full(&away.send("GET", &file, &[("authorization", &header(&secret))])));
-    assert!(!is_full(&away.send("GET", &file, &[("authorization", &header("wrong"))])));
+    let shows = |password: &str, nonce: &str, count| {
+        away.send("GET", &file, &[("authorization", &header(password, nonce, count))])
+    };
+    assert!(!is_full(&shows("wrong", nonce, 1)), "and nothing is used up by it");
+    assert!(is_full(&shows(&secret, nonce, 1)));
+    assert!(is_full(&shows(&secret, nonce, 3)) && is_full(&shows(&secret, nonce, 2)), "one has overtaken another");
+    // Whoever has overheard it, or a phone that does not count: it gets a new nonce, and may try again.
+    for count in 1..4 {
+        let again = shows(&secret, nonce, count);
+        assert_eq!(again.status, 401);
+        let challenge = again.header("www-authenticate").unwrap().to_owned();
+        assert!(challenge.contains("stale=true"), "{challenge}");
+        let nonce = challenge.split("nonce=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(is_full(&shows(&secret, nonce, 1)));
+    }
     // 6. After a reset it is a stranger again.
     phone.act("reset");
-    assert!(!is_full(&away.send("GET", &file, &[("authorization", &header(&secret))])));
+    assert!(!is_full(&shows(&secret, nonce, 4)));
     assert!(!phone.at("203.0.113.5").is_full());
     assert_eq!(phone.show()["state"], "required");
 }
@@ -235,7 +248,9 @@ fn n6_after_a_reset_the_next_fetch_is_minimal() {
     eventually("its address is trusted for a while", || {
         org.client.get("/phones/whitelist").is(200)["items"].as_array().unwrap().len() == 1
     });
-    let entry = org.client.get("/phones/whitelist").is(200)["items"][0]["entry"].clone();
+    let entry = org.client.get("/phones/whitelist").is(200)["items"][0].clone();
+    assert_eq!(entry["network"], format!("{OFFICE}/32"), "as networks are shown everywhere");
+    let entry = &entry["entry"];
     org.client.delete(&format!("/phones/whitelist/{entry}")).is(200);
     phone.act("reset");
     assert!(!phone.is_full());

@@ -115,6 +115,26 @@ fn n4_kill_nine_between_the_second_and_the_third_guess() {
     assert!(phone.at(ELSEWHERE).is_full(), "a suspension survives too");
 }
 
+/// Whoever is let in by a PAP is let in where the phone was last, also when nobody remembers it but the disk.
+#[test]
+fn where_a_phone_was_last_survives_a_restart() {
+    let mut rig = rig();
+    let org = rig.org();
+    let phone = phone(&rig, &org, "000413000001");
+    phone.fetch();
+    // So soon after the first that it is not noted at once.
+    let moved = phone.at(ELSEWHERE);
+    for _ in 0..5 {
+        phone.fetch();
+        moved.fetch();
+    }
+    eventually("its last contact is noted", || phone.show()["last_contact"]["address"] == moved.address);
+    rig.kill_and_start();
+    assert_eq!(phone.outcome(&phone.pap()), "accepted");
+    assert_eq!(phone.show()["window"]["address"], moved.address);
+    assert!(!phone.is_full() && moved.is_full());
+}
+
 #[test]
 fn a_telephone_system_has_a_quota_and_strangers_another() {
     let rig = Rig::with(&[

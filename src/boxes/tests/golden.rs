@@ -139,24 +139,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
     ]
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[test]
-fn events_are_written_as_ever() {
-    let now: String = samples().iter().map(|(name, event)| format!("{name} {}\n", hex(&event.to_bytes()))).collect();
-    assert_eq!(now, GOLDEN);
-}
-
-#[test]
-fn events_of_ever_are_read() {
-    let samples = samples();
-    assert_eq!(GOLDEN.lines().count(), samples.len());
-    for (line, (name, event)) in GOLDEN.lines().zip(samples) {
-        let (known, digits) = line.split_once(' ').unwrap();
-        let bytes: Vec<u8> =
-            (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect();
-        assert_eq!((known, Event::decode_from(&bytes)), (name, Ok(event)));
-    }
+fn events_are_written_and_read_as_ever() {
+    golden::assert_is_kept(GOLDEN, &samples());
 }

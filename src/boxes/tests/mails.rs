@@ -4,7 +4,7 @@
 use super::world::*;
 use crate::{
     boxes::*,
-    kernel::{BoxId, Codec, PersonId, Recipient, UnixMillis},
+    kernel::{BoxId, Codec, PersonId, Recipient, UnixMillis, golden},
 };
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ fn a_cloned_box_is_one_mail_and_a_stolen_one_none() {
 #[test]
 fn golden_mails() {
     let (smart_box, at) = (BoxId(6), UnixMillis(1_767_225_600_000));
-    let hex = |mail: &BoxMail| mail.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |mail: &BoxMail| golden::hex(mail.to_bytes());
     let golden = [
         (
             BoxMail::Conflicts { smart_box, numbers: vec![57, 1 << 52 | 1], total: 2 },

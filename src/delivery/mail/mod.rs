@@ -14,9 +14,11 @@ use crate::{
     boxes,
     config::{Config, MailDriver},
     engine::{Carried, Post, PostLimits},
+    iuv,
     kernel::{Clock, MailCopy, MailTrouble, Recipient},
     orgs::{Language, MailChoice, OrganisationRow, ProfilePlain},
     recovery,
+    templates::TemplateError,
 };
 use lettre::message::Mailbox;
 use message::Sender;
@@ -39,7 +41,8 @@ pub struct MailKind {
 
 /// Every kind of mail there is.
 fn kinds() -> impl Iterator<Item = &'static MailKind> {
-    boxes::api::mails::KINDS.iter().chain(&recovery::api::mails::KINDS)
+    let of_stores = iuv::stores::api::mails::KINDS.iter().chain(&iuv::shoppers::mails::KINDS);
+    boxes::api::mails::KINDS.iter().chain(of_stores).chain(&recovery::api::mails::KINDS)
 }
 
 fn kind_of(template: &str) -> Option<&'static MailKind> {
@@ -57,8 +60,8 @@ pub fn ids_in(mail: &MailCopy) -> Value {
 pub enum MailError {
     #[error("mail.{key}: {reason}")]
     Key { key: &'static str, reason: String },
-    #[error("mail.templates_dir: {file}: {reason}")]
-    Template { file: String, reason: String },
+    #[error(transparent)]
+    Template(#[from] TemplateError),
 }
 
 fn wrong(key: &'static str, reason: impl ToString) -> MailError {
@@ -194,6 +197,19 @@ impl Mailer {
         let person = match mail.to {
             Recipient::Owner => organisation.owner,
             Recipient::Person(person) => person,
+            Recipient::Shopper(shopper) => {
+                let attributes =
+                    reader.shopper(shopper).map_err(unreadable)?.ok_or(Trouble::of(MailTrouble::Erased))?;
+                let email = attributes.email.clone().ok_or(Trouble::of(MailTrouble::NoAddress))?;
+                return Ok(Some(Addressee { name: attributes.full_name(), email, language: organisation.language }));
+            }
+            Recipient::IuvAdministrator { store, verification, place } => {
+                let found = reader.store_secrets(store).map_err(unreadable)?.unwrap_or_default();
+                let of = found.of(verification);
+                let email = of.and_then(|of| of.administrators.get(usize::from(place))).cloned();
+                let email = email.ok_or(Trouble::of(MailTrouble::NoAddress))?;
+                return Ok(Some(Addressee { name: String::new(), email, language: organisation.language }));
+            }
             Recipient::Contact(_)
             | Recipient::FormerContact(_)
             | Recipient::Telephone(_)

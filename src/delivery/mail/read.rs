@@ -1,7 +1,8 @@
 //! What a mail may read when it is sent: rows of its own organisation, and the names of its people.
 
 use crate::{
-    kernel::{Address, Codec, KeyedHash, OrgId, PersonId, RowSpace, VaultField},
+    iuv::{Attributes, stores::SecretsPlain},
+    kernel::{Address, Codec, KeyedHash, OrgId, PersonId, RowSpace, ShopperId, StoreId, VaultField},
     orgs::{OrganisationRow, ProfilePlain},
     store::{Db, Keyring, keys},
 };
@@ -27,11 +28,6 @@ impl<'a> Reader<'a> {
         self.base_url
     }
 
-    /// For secrets that are made when they are sent.
-    pub fn keyed(&self) -> &dyn KeyedHash {
-        self.keys
-    }
-
     /// What was sealed, if it still is.
     pub fn sealed<T: Codec>(&self, subject: Address, field: VaultField) -> Result<Option<T>, String> {
         let plain = self.keys.read(self.db, subject, field).map_err(|error| error.to_string())?;
@@ -46,6 +42,23 @@ impl<'a> Reader<'a> {
 
     pub fn organisation(&self) -> Result<OrganisationRow, String> {
         self.row(RowSpace::Organisations, &[])?.ok_or_else(|| "there is no such organisation".to_owned())
+    }
+
+    /// `None` for one who was erased.
+    pub fn shopper(&self, shopper: ShopperId) -> Result<Option<Attributes>, String> {
+        let plain = self.keys.read(self.db, shopper.at(self.org), VaultField::ShopperProfile);
+        plain.map_err(|error| error.to_string())?.as_deref().map(|plain| Attributes::decode_from(plain)).transpose()
+    }
+
+    /// For links, which are made of the server's own secret when they are sent.
+    pub fn keyed_hash(&self) -> &'a dyn KeyedHash {
+        self.keys
+    }
+
+    /// Whom a store names as its IUV administrators.
+    pub fn store_secrets(&self, store: StoreId) -> Result<Option<SecretsPlain>, String> {
+        let plain = self.keys.read(self.db, store.at(self.org), VaultField::StoreSecrets);
+        plain.map_err(|error| error.to_string())?.as_deref().map(|plain| SecretsPlain::decode_from(plain)).transpose()
     }
 
     /// `None` for somebody who was erased.

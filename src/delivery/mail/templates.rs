@@ -1,18 +1,20 @@
 //! Templates of mails: text and HTML in three languages, built in, replaceable from a folder. Whatever is loaded is
 //! tried with sample data, so that a broken one is found at the start and not when a mail is due.
 
-use super::{MailError, kinds};
-use crate::orgs::Language;
+use super::kinds;
+use crate::{
+    orgs::Language,
+    templates::{self, BuiltIn, TemplateError},
+};
 use jiff::{Timestamp, tz::TimeZone};
-use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, ErrorKind, State};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
 
 macro_rules! built_in {
     ($($name:literal),* $(,)?) => {
-        /// File names and texts.
-        const BUILT_IN: &[(&str, &str)] = &[
+        const BUILT_IN: &BuiltIn = &[
             ("layout.html", include_str!("../../../config/templates/mail/layout.html")),
             $(
                 (concat!($name, ".it.txt"), include_str!(concat!("../../../config/templates/mail/", $name, ".it.txt"))),
@@ -31,11 +33,18 @@ built_in![
     "box_guarantee_broken",
     "box_guarantee_kept",
     "box_suspended",
+    "iuv_sign_in",
+    "iuv_password",
+    "iuv_pool_low",
+    "iuv_role_transfer",
+    "iuv_trouble",
     "recovery_validation",
     "recovery_reset",
     "recovery_done",
     "recovery_changed",
 ];
+
+const KEY: &str = "mail.templates_dir";
 
 #[derive(Debug)]
 pub(super) struct Templates(Environment<'static>);
@@ -68,41 +77,27 @@ const SUBJECT: &str = "Subject:";
 
 impl Templates {
     /// The built-in ones, and what the folder has instead of them.
-    pub fn load(folder: &Path) -> Result<Self, MailError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+    pub fn load(folder: &Path) -> Result<Self, TemplateError> {
+        let mut environment = templates::environment();
         environment.set_auto_escape_callback(
             |name| {
                 if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
             },
         );
         environment.add_filter("time", local_time);
-        let broken = |file: &str, error: minijinja::Error| MailError::Template {
-            file: file.to_owned(),
-            reason: format!("{error:#}"),
-        };
-        for (name, text) in BUILT_IN {
-            environment.add_template(name, text).map_err(|error| broken(name, error))?;
-        }
-        if !folder.as_os_str().is_empty() {
-            for (name, text) in replacements(folder)? {
-                environment.add_template_owned(name.clone(), text).map_err(|error| broken(&name, error))?;
-            }
-        }
+        templates::load(&mut environment, BUILT_IN, KEY, folder)?;
         let templates = Self(environment);
         templates.try_all()?;
         Ok(templates)
     }
 
-    fn try_all(&self) -> Result<(), MailError> {
+    fn try_all(&self) -> Result<(), TemplateError> {
         for kind in kinds() {
             for language in Language::ALL {
                 let about = About { organisation: "Rossi & Söhne", recipient: "Anna Rossi", data: (kind.sample)() };
                 let tried = self.render(kind.template, language, about);
                 let file = format!("{}.{}", kind.template, language.tag());
-                tried.map_err(|reason| MailError::Template { file, reason })?;
+                tried.map_err(|reason| TemplateError::new(KEY, file, reason))?;
             }
         }
         Ok(())
@@ -122,30 +117,6 @@ impl Templates {
         let subject = subject.ok_or_else(|| format!("{template}: the text's first line must be `{SUBJECT} …`"))?;
         Ok(Rendered { subject: subject.to_owned(), text: text.trim_start_matches('\n').to_owned(), html })
     }
-}
-
-/// Templates in a folder. A name that replaces nothing is a mistake.
-fn replacements(folder: &Path) -> Result<Vec<(String, String)>, MailError> {
-    let unreadable = |file: &Path, error: std::io::Error| MailError::Template {
-        file: file.display().to_string(),
-        reason: error.to_string(),
-    };
-    let mut found = Vec::new();
-    for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
-        let path = entry.map_err(|error| unreadable(folder, error))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') {
-            continue;
-        }
-        if !BUILT_IN.iter().any(|(known, _)| *known == name) {
-            let known: Vec<_> = BUILT_IN.iter().map(|(known, _)| *known).collect();
-            let reason = format!("replaces nothing; there are {}", known.join(", "));
-            return Err(MailError::Template { file: name, reason });
-        }
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-        found.push((name, text));
-    }
-    Ok(found)
 }
 
 /// `{{ at_ms | time(zone) }}`: local time with the zone's name, in the manner of the mail's language.

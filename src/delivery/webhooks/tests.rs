@@ -6,7 +6,7 @@ use super::{
 };
 use crate::kernel::{
     BoxId, Codec, Context, Effects, Machine, OrgId, Principal, RowSpace, Stamp, UnixMillis, VaultField, VaultOp,
-    WebhookId,
+    WebhookId, golden::hex,
 };
 use zeroize::Zeroizing;
 
@@ -68,7 +68,7 @@ impl Story {
     fn sealed(&self) -> Option<Vec<u8>> {
         self.effects.vault.iter().find_map(|op| match op {
             VaultOp::Seal { field: VaultField::WebhookSecret, plaintext } => Some(plaintext.to_vec()),
-            VaultOp::Seal { .. } | VaultOp::Erase => None,
+            VaultOp::Seal { .. } | VaultOp::SealNumbered { .. } | VaultOp::Erase => None,
         })
     }
 
@@ -186,7 +186,6 @@ fn a_removed_webhook_leaves_no_secret_and_does_not_come_back() {
 /// Stored bytes are a contract: what was written once is read for ever.
 #[test]
 fn golden_bytes() {
-    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let head = HeadRow {
         cursor: "1-2-0".into(),
         since: 1,

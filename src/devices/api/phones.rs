@@ -8,7 +8,7 @@ use crate::{
         schema::{Text, TextOrEmpty, Time, pattern, shapes, words},
     },
     orgs::{
-        Organisation, PbxSettings, Phones, PhonesCommand,
+        Network, Organisation, PbxSettings, Phones, PhonesCommand,
         api::{Wrong, is_text, mails, text},
         organisation::Command,
     },
@@ -212,7 +212,7 @@ pub(crate) async fn whitelist(ask: Ask) -> Result<Reply, Problem> {
     let standing = phones.temporary.into_iter().filter(|entry| now < entry.until);
     let temporary = standing.map(|entry| Entry {
         entry: entry.entry,
-        network: entry.address.to_string(),
+        network: Network::from(entry.address).to_string(),
         kind: "temporary",
         note: "".into(),
         since: entry.since.to_rfc3339(),

@@ -12,6 +12,6 @@ mod vendor;
 mod wanted;
 
 pub use phone::{Account, Credential, Pbx, Phone, Trust};
-pub use templates::{RenderError, Rendered, TemplateError, Templates, fits};
+pub use templates::{RenderError, Rendered, Templates, fits};
 pub use vendor::{Model, ModelError, Shows, Vendor, VendorError};
 pub use wanted::{File, Unknown, Wanted};

@@ -6,15 +6,18 @@ use super::{
     escape::{self, Format},
     seen::{Seen, SeenMac},
 };
-use crate::{devices::Mac, orgs::Language};
-use minijinja::{Environment, UndefinedBehavior};
+use crate::{
+    devices::Mac,
+    orgs::Language,
+    templates::{self, BuiltIn, TemplateError},
+};
+use minijinja::Environment;
 use serde::Serialize;
 use std::path::Path;
 
 macro_rules! built_in {
     ($($name:literal),* $(,)?) => {
-        /// File names and texts.
-        const BUILT_IN: &[(&str, &str)] = &[
+        const BUILT_IN: &BuiltIn = &[
             $(($name, include_str!(concat!("../../../config/templates/phones/", $name)))),*
         ];
     };
@@ -42,13 +45,7 @@ built_in![
     "yealink.master.equals.j2",
 ];
 
-/// What is wrong with templates.
-#[derive(Debug, thiserror::Error)]
-#[error("provisioning.templates_dir: {file}: {reason}")]
-pub struct TemplateError {
-    pub file: String,
-    pub reason: String,
-}
+const KEY: &str = "provisioning.templates_dir";
 
 /// Why a file cannot be made. Holds no value of the phone's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,12 +70,9 @@ pub struct Rendered {
 pub struct Templates(Environment<'static>);
 
 impl Templates {
-    /// The built-in ones, and what the folder has instead of them; without a name there is no folder.
+    /// The built-in ones, and what the folder has instead of them.
     pub fn load(folder: &Path) -> Result<Self, TemplateError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        let mut environment = templates::environment();
         environment.set_keep_trailing_newline(true);
         // Or errors would show the values around them.
         environment.set_debug(false);
@@ -89,16 +83,7 @@ impl Templates {
         }
         environment.add_filter("regex", regex_literal);
         environment.add_filter("hex", hex);
-        let broken =
-            |file: &str, error: minijinja::Error| TemplateError { file: file.to_owned(), reason: error.to_string() };
-        for (name, text) in BUILT_IN {
-            environment.add_template(name, text).map_err(|error| broken(name, error))?;
-        }
-        if !folder.as_os_str().is_empty() {
-            for (name, text) in replacements(folder)? {
-                environment.add_template_owned(name.clone(), text).map_err(|error| broken(&name, error))?;
-            }
-        }
+        templates::load(&mut environment, BUILT_IN, KEY, folder)?;
         let templates = Self(environment);
         templates.try_all()?;
         Ok(templates)
@@ -106,9 +91,8 @@ impl Templates {
 
     fn try_all(&self) -> Result<(), TemplateError> {
         for (name, _) in BUILT_IN {
-            let (vendor, format) = named(name).ok_or_else(|| TemplateError {
-                file: (*name).to_owned(),
-                reason: "is not named <vendor>.<device|master|empty>.<format>.j2".to_owned(),
+            let (vendor, format) = named(name).ok_or_else(|| {
+                TemplateError::new(KEY, *name, "is not named <vendor>.<device|master|empty>.<format>.j2")
             })?;
             let tried = if name.contains(".device.") {
                 self.try_device(name, vendor, format)
@@ -117,7 +101,7 @@ impl Templates {
                     .into_iter()
                     .try_for_each(|mac| self.fill(name, format, SeenBy::of(mac, "https://phones.example/p/")).map(drop))
             };
-            tried.map_err(|error| TemplateError { file: (*name).to_owned(), reason: error.to_string() })?;
+            tried.map_err(|error| TemplateError::new(KEY, *name, error))?;
         }
         Ok(())
     }
@@ -206,32 +190,6 @@ fn template(vendor: Vendor, kind: &str) -> Option<(&'static str, Format)> {
 /// What a name of a template says.
 fn named(name: &str) -> Option<(Vendor, Format)> {
     Some((name.split_once('.')?.0.parse().ok()?, Format::of(name)?))
-}
-
-/// Templates in a folder. A name that replaces nothing is a mistake.
-fn replacements(folder: &Path) -> Result<Vec<(String, String)>, TemplateError> {
-    let unreadable = |file: &Path, error: std::io::Error| TemplateError {
-        file: file.display().to_string(),
-        reason: error.to_string(),
-    };
-    let mut found = Vec::new();
-    for entry in folder.read_dir().map_err(|error| unreadable(folder, error))? {
-        let path = entry.map_err(|error| unreadable(folder, error))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with('.') {
-            continue;
-        }
-        if !BUILT_IN.iter().any(|(known, _)| *known == name) {
-            let known: Vec<_> = BUILT_IN.iter().map(|(known, _)| *known).collect();
-            return Err(TemplateError {
-                file: name,
-                reason: format!("replaces nothing; there are {}", known.join(", ")),
-            });
-        }
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-        found.push((name, text));
-    }
-    Ok(found)
 }
 
 /// A number as a regular expression that means itself.

@@ -21,7 +21,7 @@ fn three_wrong(story: &mut Story) {
 }
 
 fn why(story: &Story, from: IpAddr) -> Option<Why> {
-    trust::why(&DeviceRow::of(story.known()), &Phones::default(), Some(from), None, story.now)
+    trust::why(&DeviceRow::of(story.known()), &Phones::default(), Some(from), None, false, story.now)
 }
 
 fn delivered(story: &mut Story, why: Why) {
@@ -209,6 +209,27 @@ fn contacts_are_noted_when_they_change_and_seldom_else() {
     assert_eq!(seen(&story), 2, "who changes all the time is noted every ten seconds");
     story.tell(contact("a", true)).unwrap();
     assert_eq!(seen(&story), 3, "who has just got everything does not seem lost");
+}
+
+#[test]
+fn who_comes_from_elsewhere_is_noted_within_a_second() {
+    let mut story = Story::new();
+    let contact = |address: &str, full| {
+        let address = address.parse().unwrap();
+        Command::Seen(Contact { address, user_agent: "snom".into(), file: "a".into(), full })
+    };
+    let mut noted = |address: &str, full, after| {
+        story.pass(after);
+        let before = story.history.len();
+        story.tell(contact(address, full)).unwrap();
+        story.history.len() > before
+    };
+    assert!(noted("192.0.2.7", false, SECOND));
+    assert!(!noted("192.0.2.8", false, SECOND / 2), "two that come in turns are noted once a second");
+    assert!(noted("192.0.2.8", false, SECOND / 2));
+    assert!(noted("192.0.2.8", true, SECOND / 2));
+    assert!(!noted("192.0.2.9", true, SECOND), "where it is given everything opens nothing");
+    assert!(noted("192.0.2.8", false, SECOND), "it has lost everything");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::{
     kernel::{Codec, EventView, UnixMillis},
-    orgs::{PhonesEvent, organisation, person, token},
+    orgs::{Network, PhonesEvent, organisation, person, token},
     store::StoredRecord,
 };
 use serde_json::json;
@@ -48,6 +48,10 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
         Event::ErasureDone { organisation } => ("organisations.erased", json!({ "organisation": organisation })),
         Event::Operated(Operation::BackupBegun(name)) => ("organisations.backup_begun", json!({ "name": name })),
         Event::Operated(Operation::BackupRemoved(name)) => ("organisations.backup_removed", json!({ "name": name })),
+        Event::AccountReserved(account) => (
+            "organisations.account_reserved",
+            json!({ "organisation": account.organisation, "account": format!("{:09}", account.number) }),
+        ),
         Event::Operated(Operation::RotationBegun) => ("organisations.master_key_rotation_begun", json!({})),
         Event::MailDied { id, mail } => (
             "organisations.mail_died",
@@ -79,7 +83,7 @@ fn phones(event: &PhonesEvent) -> (&'static str, serde_json::Value) {
         PhonesEvent::Revoked { entry } => ("organisations.whitelist_revoked", json!({ "entry": entry })),
         PhonesEvent::AllowedFor(entry) => (
             "organisations.whitelisted_for",
-            json!({ "entry": entry.entry, "address": entry.address, "until": entry.until.to_rfc3339() }),
+            json!({ "entry": entry.entry, "network": Network::from(entry.address).to_string(), "until": entry.until.to_rfc3339() }),
         ),
         PhonesEvent::Extended { entry, until } => {
             ("organisations.whitelist_extended", json!({ "entry": entry, "until": until.to_rfc3339() }))

@@ -4,7 +4,7 @@ use crate::{
     delivery::mail,
     http::{Ask, Changed, Code, Doc, List, PageQuery, Problem, Reply},
     kernel::{
-        Codec, InstallationId, MailId, PersonId, Recipient, RowSpace,
+        Codec, InstallationId, MailId, PersonId, Recipient, RowSpace, ShopperId, StoreId,
         schema::{Time, shapes, words},
     },
     orgs::{
@@ -62,7 +62,7 @@ pub(crate) async fn choose(ask: Ask) -> Result<Reply, Problem> {
 struct Shown {
     mail: MailId,
     template: Box<str>,
-    /// `owner`, or a person.
+    /// `owner`, a person, or an IUV administrator of a store.
     to: To,
     /// What stands before the `@`.
     message_id: String,
@@ -87,6 +87,12 @@ enum To {
     Person {
         person: PersonId,
     },
+    IuvAdministrator {
+        store: StoreId,
+    },
+    Shopper {
+        shopper: ShopperId,
+    },
     /// Its recovery contact, or one that it had before.
     Installation {
         installation: InstallationId,
@@ -101,6 +107,8 @@ impl Shown {
             to: match dead.mail.to {
                 Recipient::Owner => To::Owner { owner: true },
                 Recipient::Person(person) => To::Person { person },
+                Recipient::IuvAdministrator { store, .. } => To::IuvAdministrator { store },
+                Recipient::Shopper(shopper) => To::Shopper { shopper },
                 Recipient::Contact(installation)
                 | Recipient::FormerContact(installation)
                 | Recipient::Telephone(installation)
@@ -121,11 +129,12 @@ fn stored(bytes: &[u8]) -> Result<DeadLetter, Problem> {
     DeadLetter::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))
 }
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "mail",
     "template",
     "to.owner",
     "to.person",
+    "to.store",
     "to.installation",
     "message_id",
     "asked_at",
@@ -176,5 +185,6 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
         Refusal::WhitelistEntryNotFound => Problem::detailed(Code::NotFound, "no such entry"),
         Refusal::WhitelistFull => Code::WhitelistFull.into(),
+        Refusal::AccountTaken => Code::AccountTaken.into(),
     }
 }

@@ -28,6 +28,18 @@ pub struct Organisation {
     /// Organisations that are being erased; known to the system organisation alone.
     #[cbor(n(10), default)]
     pub erasing: Vec<OrgId>,
+    /// Account numbers, in order; known to the system organisation alone. Each names one organisation for ever.
+    #[cbor(n(50), default)]
+    pub accounts: Vec<Account>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Account {
+    /// Nine digits.
+    #[n(0)]
+    pub number: u32,
+    #[n(1)]
+    pub organisation: OrgId,
 }
 
 /// Dead letters that are kept; a further one displaces the oldest.
@@ -109,6 +121,13 @@ pub enum Command {
     /// To the system organisation: nothing of it is left.
     Erased {
         organisation: OrgId,
+    },
+    /// To the system organisation: one account number for this one, unless it has one; what is wanted, or the first of
+    /// those drawn that is free.
+    ReserveAccount {
+        organisation: OrgId,
+        wanted: Option<u32>,
+        drawn: Vec<u32>,
     },
     /// To the system organisation: what an operator has begun or done, for the audit.
     Operated(Operation),
@@ -202,6 +221,8 @@ pub enum Event {
     },
     #[n(33)]
     Operated(#[n(0)] Operation),
+    #[n(50)]
+    AccountReserved(#[n(0)] Account),
 }
 
 impl Event {
@@ -221,7 +242,8 @@ impl Event {
             | Self::Operated(_)
             | Self::Phones(_)
             | Self::ErasureBegun { .. }
-            | Self::ErasureDone { .. } => false,
+            | Self::ErasureDone { .. }
+            | Self::AccountReserved(_) => false,
         }
     }
 }
@@ -234,6 +256,8 @@ pub enum Refusal {
     MailNotFound,
     WhitelistEntryNotFound,
     WhitelistFull,
+    /// Another organisation has this account number, or this one has another.
+    AccountTaken,
 }
 
 impl From<PhonesRefusal> for Refusal {
@@ -255,7 +279,7 @@ impl Machine for Organisation {
     type View = OrganisationView;
 
     fn blank(address: Address) -> Self {
-        Self { address, known: None, dead_mails: Vec::new(), erasing: Vec::new() }
+        Self { address, known: None, dead_mails: Vec::new(), erasing: Vec::new(), accounts: Vec::new() }
     }
 
     fn decide(&self, command: &Command, _: usize, cx: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
@@ -306,10 +330,14 @@ impl Machine for Organisation {
                 events.push(Event::MailGivenUp { id: *id });
             }
             (Command::ResendMail { .. } | Command::GiveUpMail { .. }, _) => return Err(Refusal::MailNotFound),
-            (Command::Erase { .. } | Command::Erased { .. } | Command::Operated(_), _)
-                if self.address.org != OrgId::SYSTEM =>
-            {
+            (
+                Command::Erase { .. } | Command::Erased { .. } | Command::Operated(_) | Command::ReserveAccount { .. },
+                _,
+            ) if self.address.org != OrgId::SYSTEM => {
                 return Err(Refusal::NotFound);
+            }
+            (Command::ReserveAccount { organisation, wanted, drawn }, _) => {
+                events.extend(self.reserve(*organisation, *wanted, drawn)?.map(Event::AccountReserved));
             }
             (Command::Operated(operation), _) => events.push(Event::Operated(operation.clone())),
             (Command::Erase { organisation }, _) => {
@@ -365,6 +393,10 @@ impl Machine for Organisation {
             (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
             (Event::MailResent { id } | Event::MailGivenUp { id }, _) => self.dead_mails.retain(|dead| dead != id),
             (Event::MailsChosen { choice }, Some(known)) => known.mails = *choice,
+            (Event::AccountReserved(account), _) => {
+                let at = self.accounts.partition_point(|known| known.number < account.number);
+                self.accounts.insert(at, *account);
+            }
             (Event::Operated(_), _) => {}
             (Event::ErasureBegun { organisation }, _) => self.erasing.push(*organisation),
             (Event::ErasureDone { organisation }, _) => self.erasing.retain(|erasing| erasing != organisation),
@@ -425,5 +457,24 @@ impl Machine for Organisation {
 
     fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
         Codec::decode_from(bytes)
+    }
+}
+
+impl Organisation {
+    /// The account number of an organisation, as the system organisation knows it.
+    pub fn account_of(&self, organisation: OrgId) -> Option<u32> {
+        self.accounts.iter().find(|known| known.organisation == organisation).map(|known| known.number)
+    }
+
+    fn reserve(&self, organisation: OrgId, wanted: Option<u32>, drawn: &[u32]) -> Result<Option<Account>, Refusal> {
+        if let Some(number) = self.account_of(organisation) {
+            return if wanted.is_none_or(|wanted| wanted == number) { Ok(None) } else { Err(Refusal::AccountTaken) };
+        }
+        let is_free = |number: &u32| self.accounts.binary_search_by_key(number, |known| known.number).is_err();
+        let number = match wanted {
+            Some(wanted) => Some(wanted).filter(is_free),
+            None => drawn.iter().copied().find(is_free),
+        };
+        number.map(|number| Some(Account { number, organisation })).ok_or(Refusal::AccountTaken)
     }
 }

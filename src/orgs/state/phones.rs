@@ -63,6 +63,13 @@ impl From<IpNet> for Network {
     }
 }
 
+/// This address alone.
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        IpNet::from(address).into()
+    }
+}
+
 impl Network {
     pub fn contains(self, address: IpAddr) -> bool {
         IpNet::new(self.address, self.length).is_ok_and(|network| network.contains(&address.to_canonical()))

@@ -3,13 +3,13 @@
 use super::*;
 use crate::{
     devices::Salt,
+    kernel::golden::hex,
     orgs::{Network, PbxSettings, Permanent, PhonesEvent, Temporary, organisation::Operation},
 };
 
 /// Stored bytes are a contract: what was written once is read for ever.
 #[test]
 fn golden_events() {
-    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let created = organisation::Event::Created {
         name: "R".into(),
         plan: Plan::Premium,
@@ -59,7 +59,6 @@ fn phones() -> [PhonesEvent; 7] {
 
 #[test]
 fn golden_events_of_phones() {
-    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let written = phones().map(|event| hex(organisation::Event::Phones(event).to_bytes()));
     assert_eq!(
         written,

@@ -32,7 +32,7 @@ fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
     let installation = row(reader, &mail)?.ok_or("there is no such installation")?;
     let (zone, address) = (reader.organisation()?.zone, mail.installation.at(reader.org()));
     let link = |salt| {
-        let token = words::token(reader.keyed(), address, salt, Secret::Link);
+        let token = words::token(reader.keyed_hash(), address, salt, Secret::Link);
         format!("{}/recovery/link/{}", reader.base_url(), &*token)
     };
     let (link, code, until) = match &mail.news {
@@ -40,7 +40,7 @@ fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
             (Some(link(*salt)), None, Some(*until))
         }
         News::Code { salt, until, .. } => {
-            (None, Some(words::code(reader.keyed(), address, *salt).to_string()), Some(*until))
+            (None, Some(words::code(reader.keyed_hash(), address, *salt).to_string()), Some(*until))
         }
         News::Done | News::Changed { .. } => (None, None, None),
     };

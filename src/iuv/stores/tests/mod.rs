@@ -1,0 +1,1 @@
+//! Stories on the pure core of a store.
