@@ -14,6 +14,7 @@ mod farewell;
 mod idempotency;
 mod list;
 pub mod openapi;
+mod pages;
 pub mod phone_certificates;
 mod phones;
 mod problem;
