@@ -15,7 +15,8 @@ help:
 	  '  make demo     see it: a server on loopback, 500 virtual SmartBoxes, an outage, and what became of them' \
 	  '                (DEMO_SECONDS=60 make demo ends by itself)' \
 	  '  make test     all tests: stories, HTTP on a real RocksDB, a seeded world with faults, kill -9, tidiness' \
-	  '  make test-parts  what needs a program beside it: schemathesis asks the server whatever its document allows' \
+	  '  make test-parts  what needs programs beside it: schemathesis asks whatever the document allows; clients in PHP, C#,' \
+	  '                   Java, Python and Node sign their users in; a browser shops' \
 	  '  make check    what a change must pass: format, clippy, licences, and the tests' \
 	  '  make build    the release binaries: target/release/castellan and castellan-load' \
 	  '  make bench    the criterion benchmarks (benches/README.md says how to compare)' \
@@ -34,11 +35,15 @@ build: setup
 test: setup
 	cargo test --workspace --locked
 
-# The server against its own OpenAPI document, and its CSV in LibreOffice: some minutes.
+# The server against its own OpenAPI document, its CSV in LibreOffice, clients of its web stores in their languages, a
+# browser: some minutes.
 test-parts: setup
+	.ci/clients
 	cargo build --locked
 	"$$(.ci/python)" tests/parts/schemathesis/run
 	"$$(.ci/python)" tests/parts/spreadsheet/run
+	"$$(.ci/python)" tests/iuv_clients/run
+	"$$(.ci/python)" tests/iuv_clients/browse
 
 check: fmt-check clippy deny test
 

@@ -10,7 +10,7 @@ use crate::{
     devices::Device,
     engine::{Call, Courier, Engine, EngineConfig, Failure, Kinds},
     http::server::Listeners,
-    iuv::{sessions::IuvSession, stores::WebStore},
+    iuv::{products::Product, sessions::IuvSession, shoppers::Shopper, stores::WebStore},
     kernel::{Chance, Clock, OrgId, TokenId},
     operations::restore,
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
@@ -54,6 +54,8 @@ pub fn kinds(workers: usize) -> Kinds {
         .with::<Device>()
         .with::<WebStore>()
         .with::<IuvSession>()
+        .with::<Shopper>()
+        .with::<Product>()
 }
 
 pub(crate) fn database_folder(data: &Path) -> PathBuf {

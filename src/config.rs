@@ -25,7 +25,9 @@ macro_rules! section {
     };
 }
 
+mod passwords;
 mod phones;
+pub use passwords::Passwords;
 pub use phones::{Devices, Provisioning};
 mod stores;
 pub use stores::Iuv;
@@ -49,6 +51,7 @@ section! {
         devices: Devices = Devices::default(),
         provisioning: Provisioning = Provisioning::default(),
         iuv: Iuv = Iuv::default(),
+        passwords: Passwords = Passwords::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
         log: Log = Log::default(),
@@ -424,6 +427,7 @@ impl Config {
         self.webhooks.check()?;
         phones::check(&self.devices, &self.provisioning, self.http.tls)?;
         stores::check(&self.iuv)?;
+        passwords::check(&self.passwords)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

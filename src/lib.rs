@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod metrics;
 pub mod operations;
 pub mod orgs;
+pub mod passwords;
 pub mod privacy;
 pub mod store;
 pub mod templates;

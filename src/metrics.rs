@@ -157,6 +157,12 @@ table! {
         "PAPs that were not judged because their source had tried too many wrong ones.";
     PAP_SOURCES_CLOSED = Counter "castellan_pap_sources_closed_total", Count, [],
         "Times that a source or an organisation was closed for a while because of wrong PAPs.";
+    PASSWORDS_WAITING = Gauge "castellan_passwords_waiting", Count, [],
+        "Passwords that wait to be hashed now.";
+    PASSWORDS_REFUSED = Counter "castellan_passwords_refused_total", Count, [],
+        "Passwords that were not hashed because too many waited; whoever sent them got a 503.";
+    PASSWORD_SECONDS = Histogram "castellan_password_seconds", Seconds, [],
+        "How long hashing one password took, without waiting.";
     INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
         "Invariants found broken in production. Must stay 0.";
 }

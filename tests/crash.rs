@@ -113,3 +113,17 @@ fn who_guesses_is_judged_three_times_a_round_and_his_sources_are_closed() {
     );
     assert!(report["details"]["sources_closed"].as_u64() >= Some(6), "{report}");
 }
+
+#[test]
+fn a_term_lets_everybody_in_once_and_gives_every_code_once() {
+    let small = ["--stores", "5", "--shoppers", "150", "--connections", "16", "--rounds", "2", "--echo-s", "0.2"];
+    let report = shown("term", &[&small[..], &["--no-floor"]].concat());
+    let details = &report["details"];
+    assert_eq!(
+        (details["redemptions"].as_u64(), details["registrations"].as_u64()),
+        (Some(300), Some(300)),
+        "{report}"
+    );
+    assert_eq!((details["double_redemptions"].as_u64(), details["codes_given_twice"].as_u64()), (Some(0), Some(0)));
+    assert!(details["codes_given"].as_u64() >= Some(150), "{report}");
+}

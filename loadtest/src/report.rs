@@ -286,7 +286,7 @@ impl Report {
             ("differences to the model", self.model_mismatches),
             ("acknowledged and lost", self.acknowledged_lost),
             ("conflicts", self.conflicts),
-            ("devices in a wrong state", self.wrong_states),
+            ("wrong states", self.wrong_states),
             ("wrong answers", self.wrong_answers),
             ("most PAPs judged in one round", self.max_judged_per_round),
             ("flagged", self.flagged),

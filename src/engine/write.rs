@@ -110,7 +110,7 @@ impl<M: Machine> EntityActor<M> {
         };
         for op in vault {
             match op {
-                VaultOp::Seal { field, plaintext } => {
+                VaultOp::Seal { .. } | VaultOp::SealNumbered { .. } => {
                     let key = match &wrapped {
                         Some(wrapped) => ring.unwrap_subject_key(self.address, wrapped)?,
                         None => {
@@ -120,8 +120,18 @@ impl<M: Machine> EntityActor<M> {
                             key
                         }
                     };
-                    let sealed = ring.seal(&key, self.address, *field, plaintext);
-                    ops.put(&keys::vault(partition, self.address, *field), &sealed);
+                    let (row, sealed) = match op {
+                        VaultOp::SealNumbered { field, number, plaintext } => (
+                            keys::vault_numbered(partition, self.address, *field, *number),
+                            ring.seal_numbered(&key, self.address, (*field, *number), plaintext),
+                        ),
+                        VaultOp::Seal { field, plaintext } => (
+                            keys::vault(partition, self.address, *field),
+                            ring.seal(&key, self.address, *field, plaintext),
+                        ),
+                        VaultOp::Erase => continue,
+                    };
+                    ops.put(&row, &sealed);
                 }
                 VaultOp::Erase => {
                     self.shared.keys_deleted.store(true, Ordering::Release);

@@ -95,7 +95,8 @@ pub fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
         EntityKind::Device => devices::api::events::views(record),
         EntityKind::WebStore => iuv::stores::api::events::views(record),
         EntityKind::IuvSession => iuv::sessions::api::events::views(record),
-        EntityKind::Shopper | EntityKind::Product => Ok(Vec::new()),
+        EntityKind::Shopper => iuv::shoppers::events::views(record),
+        EntityKind::Product => iuv::products::events::views(record),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     iuv,
     kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
     operations::Operations,
+    passwords::Passwords,
 };
 use actix_web::{HttpRequest, http::header, web::Bytes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -242,6 +243,11 @@ impl Ask {
         &self.worker.iuv
     }
 
+    /// Where passwords are hashed. `Busy` is a `Problem`.
+    pub fn passwords(&self) -> &Passwords {
+        &self.worker.passwords
+    }
+
     /// To be held as long as something is worked on that a stop is to wait for.
     pub fn working(&self) -> Working {
         self.worker.begin()
@@ -312,6 +318,19 @@ impl Ask {
     ) -> Result<Committed<M::Answer>, Problem> {
         let told = self.engine.ask_new::<M>(to, command, self.call(None, None).await?).await;
         told.map_err(|failure| Problem::of(failure, refused))
+    }
+
+    /// The same for whoever explains refusals himself, such as a page.
+    pub async fn try_tell<M: Machine>(
+        &self,
+        to: Address,
+        command: M::Command,
+    ) -> Result<Result<Committed<M::Answer>, M::Refusal>, Problem> {
+        match self.engine.ask::<M>(to, command, self.call(None, None).await?).await {
+            Ok(told) => Ok(Ok(told)),
+            Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
+            Err(failure) => Err(Problem::of(failure, |_| Code::Internal.into())),
+        }
     }
 
     /// Judges the request's conditions by an object that was read, where the command goes to another.

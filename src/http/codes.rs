@@ -101,6 +101,10 @@ codes! {
     MacContradicted = "devices.mac_contradicted", 403, Pointless, "A phone asked for another one's configuration";
     TooManyWrongPaps = "devices.too_many_wrong_paps", 429, Safe, "Too many wrong PAPs";
     WhitelistFull = "phones.whitelist_full", 409, Pointless, "The whitelist has as many entries as it may have";
+    ProductCodeTaken = "products.code_taken", 409, Pointless, "One of these codes was added before";
+    ShopperNotAllowed = "shoppers.not_allowed", 403, Pointless, "The shopper may not do this";
+    ShopperRoleMissing = "shoppers.role_missing", 409, Pointless, "The account does not have this role";
+    TransferPending = "shoppers.transfer_pending", 409, Pointless, "Another transfer waits for its confirmation";
     StoreNameTaken = "stores.system_name_taken", 409, Pointless, "Another store has this system name";
     AccountTaken = "stores.account_taken", 409, Pointless, "The account number cannot be had";
     VerificationTaken = "stores.verification_taken", 409, Pointless, "The store has this verification type already";

@@ -45,7 +45,7 @@ macro_rules! row_keys {
     };
 }
 
-row_keys!(BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, StoreId, TokenId);
+row_keys!(BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, ProductId, ShopperId, StoreId, TokenId);
 
 impl RowKey for u64 {
     fn to_key(&self) -> Vec<u8> {
@@ -102,6 +102,26 @@ impl<T: Serialize + 'static> List<T> {
             let rows = look.db.rows(space, org, &prefix, look.after, look.rows)?;
             for (key, bytes) in &rows {
                 let row = R::decode_from(bytes).map_err(|why| StoreError::Corrupt { what: "list row", why })?;
+                each(key, show(&look, key, row)?.as_ref());
+            }
+            Ok(rows.len() < look.rows)
+        })
+    }
+}
+
+impl<T: Serialize + 'static> List<T> {
+    /// The same, where the prefix is no part of the cursor, nor of what `show` gets.
+    pub fn of_rows_under<R: Codec>(
+        columns: &'static [&'static str],
+        (space, org, prefix): (RowSpace, OrgId, Vec<u8>),
+        show: impl Fn(&Look<'_>, &[u8], R) -> Result<Option<T>, StoreError> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(columns, move |look, each| {
+            let after = look.after.map(|after| [&prefix, after].concat());
+            let rows = look.db.rows(space, org, &prefix, after.as_deref(), look.rows)?;
+            for (key, bytes) in &rows {
+                let row = R::decode_from(bytes).map_err(|why| StoreError::Corrupt { what: "list row", why })?;
+                let key = key.get(prefix.len()..).unwrap_or_default();
                 each(key, show(&look, key, row)?.as_ref());
             }
             Ok(rows.len() < look.rows)

@@ -24,6 +24,7 @@ pub mod refusals;
 pub mod routes;
 pub mod server;
 mod service;
+mod shop;
 mod stores;
 pub mod table;
 pub mod ticket;

@@ -66,6 +66,12 @@ struct Wire<'a> {
     snapshot: Option<&'a str>,
 }
 
+impl From<crate::passwords::Busy> for Problem {
+    fn from(_: crate::passwords::Busy) -> Self {
+        Self::detailed(Code::Busy, "too many passwords wait to be checked").retry_after_s(2)
+    }
+}
+
 impl Problem {
     pub fn detailed(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let mut problem = Self::from(code);
@@ -213,6 +219,7 @@ impl Problem {
                 ClaimSpace::Pap => Code::NoFreePap.into(),
                 ClaimSpace::StoreName => Code::StoreNameTaken.into(),
                 ClaimSpace::IuvKey => Code::IuvKeyTaken.into(),
+                ClaimSpace::Code => Code::ProductCodeTaken.into(),
                 ClaimSpace::Replay => Code::InProgress.into(),
             },
             Failure::Busy => Self::from(Code::Busy).retry_after_s(1),

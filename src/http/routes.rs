@@ -7,14 +7,14 @@ use super::{
     openapi::{self, Doc},
     phones,
     problem::Problem,
-    service, stores,
+    service, shop, stores,
 };
 use crate::{
     boxes::api as boxes,
     delivery::webhooks::api as webhooks,
     devices::api as devices,
     feed::{audit, changes},
-    iuv::stores::api as shops,
+    iuv::{products::api as products, shoppers::api as shoppers, stores::api as shops},
     operations::api as operations,
     orgs::{
         Scope,
@@ -189,6 +189,25 @@ routes! {
     POST "/api/v1/stores/{store}/verifications/{verification}/key/generation", IUV_WRITE, Admin, "verifications.generate_key", shops::keys::generate, shops::keys::GENERATE;
     PUT "/api/v1/stores/{store}/verifications/{verification}/key", IUV_WRITE, Admin, "verifications.save_key", shops::keys::save, shops::keys::SAVE;
     GET "/api/v1/stores/{store}/verifications/{verification}/key", IUV_CODES, Admin, "verifications.show_key", shops::keys::show, shops::keys::SHOW;
+    POST "/api/v1/stores/{store}/products", IUV_WRITE, Admin, "products.create", products::create, products::CREATE;
+    GET "/api/v1/stores/{store}/products", IUV_READ, Admin, "products.list", products::list, products::LIST;
+    GET "/api/v1/stores/{store}/products/{product}", IUV_READ, Admin, "products.show", products::show, products::SHOW;
+    PATCH "/api/v1/stores/{store}/products/{product}", IUV_WRITE, Admin, "products.change", products::change, products::CHANGE;
+    POST "/api/v1/stores/{store}/products/{product}/codes", IUV_CODES, Admin, "products.add_codes", products::add_codes, products::ADD_CODES;
+    GET "/api/v1/stores/{store}/products/{product}/codes", IUV_CODES, Admin, "products.codes", products::codes, products::CODES;
+    POST "/api/v1/stores/{store}/shoppers", IUV_WRITE, Admin, "shoppers.allow", shoppers::allow, shoppers::ALLOW;
+    GET "/api/v1/stores/{store}/shoppers", IUV_READ, Admin, "shoppers.list", shoppers::list, shoppers::LIST;
+    POST "/api/v1/stores/{store}/shoppers/import", IUV_WRITE, Background, "shoppers.import", shoppers::import, shoppers::IMPORT;
+    GET "/api/v1/stores/{store}/shoppers/{shopper}", IUV_READ, Admin, "shoppers.show", shoppers::show, shoppers::SHOW;
+    DELETE "/api/v1/stores/{store}/shoppers/{shopper}", IUV_WRITE, Admin, "shoppers.erase", shoppers::erase, shoppers::ERASE;
+    POST "/api/v1/stores/{store}/shoppers/{shopper}/removal", IUV_WRITE, Admin, "shoppers.bar", shoppers::bar, shoppers::BAR;
+    POST "/api/v1/stores/{store}/shoppers/{shopper}/invitation", IUV_WRITE, Admin, "shoppers.invite", shoppers::invite, shoppers::INVITE;
+    POST "/api/v1/stores/{store}/shoppers/{shopper}/roles", IUV_WRITE, Admin, "shoppers.grant", shoppers::grant, shoppers::GRANT;
+    DELETE "/api/v1/stores/{store}/shoppers/{shopper}/roles/{role}", IUV_WRITE, Admin, "shoppers.revoke", shoppers::revoke, shoppers::REVOKE;
+    POST "/api/v1/stores/{store}/shoppers/{shopper}/transfer", IUV_WRITE, Admin, "shoppers.transfer", shoppers::transfer, shoppers::TRANSFER;
+    POST "/api/v1/stores/{store}/shoppers/{shopper}/transfer/confirmation", ORG_ADMIN, Admin, "shoppers.confirm", shoppers::confirm, shoppers::CONFIRM;
+    GET "/api/v1/stores/{store}/orders", IUV_READ, Admin, "orders.list", shoppers::orders, shoppers::ORDERS;
+    GET "/api/v1/stores/{store}/report", IUV_READ, Admin, "orders.report", shoppers::report, shoppers::REPORT;
 
     GET "/api/v1/events", AUDIT, Admin, "events.list", changes::list, changes::LIST;
     GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list, audit::LIST;
@@ -238,6 +257,8 @@ pub fn register(app: &mut web::ServiceConfig) {
     openapi::register(app);
     phones::register(app);
     stores::register(app);
+    // Behind the fixed paths of the wire.
+    shop::register(app);
     app.service(web::resource("/problems/{code}").route(web::get().to(problem_page)));
     app.default_service(web::to(service::unknown));
 }

@@ -6,7 +6,7 @@ use super::{
     body, bulk, connections,
     farewell::Farewell,
     phone_certificates::PhoneAuthorities,
-    rates::Rates,
+    rates::{Rate, Rates},
     refusals::Refusals,
     routes,
     routes::ROUTES,
@@ -22,6 +22,7 @@ use crate::{
     iuv,
     metrics::{self, AdmissionMetrics, RouteMetrics},
     operations::Operations,
+    passwords::Passwords,
 };
 use ::metrics::Counter;
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
@@ -47,8 +48,11 @@ pub(super) struct Worker {
     pub webhooks: webhooks::Door,
     pub phones: Arc<devices::Door>,
     pub iuv: Arc<iuv::Door>,
+    pub passwords: Arc<Passwords>,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
+    pub store_metrics: RouteMetrics,
+    pub sign_ins: Arc<Rate>,
     pub register_metrics: RouteMetrics,
     pub redeem_metrics: RouteMetrics,
     pub admission: Rc<Admission>,
@@ -93,8 +97,11 @@ impl Worker {
             webhooks: shared.webhooks.clone(),
             phones: Arc::clone(&shared.phones),
             iuv: Arc::clone(&shared.iuv),
+            passwords: Arc::clone(&shared.passwords),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
+            store_metrics: RouteMetrics::of("store.page"),
+            sign_ins: Arc::clone(&shared.sign_ins),
             register_metrics: RouteMetrics::of("iuv.register"),
             redeem_metrics: RouteMetrics::of("iuv.redeem"),
             admission,
@@ -190,6 +197,8 @@ struct Shared {
     webhooks: webhooks::Door,
     phones: Arc<devices::Door>,
     iuv: Arc<iuv::Door>,
+    passwords: Arc<Passwords>,
+    sign_ins: Arc<Rate>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     uses: Arc<Uses>,
@@ -296,6 +305,7 @@ impl Listeners {
         metrics: Option<PrometheusHandle>,
     ) -> io::Result<Serving> {
         let failures = FailureLimit::new(config.limits.failed_authentications_per_minute, engine.up_since());
+        let sign_ins = Rate::new("sign-ins", config.iuv.sign_ins_per_minute_per_source, engine.up_since());
         let operations = Operations::start(engine.clone(), config)?;
         let phones = Arc::new(devices::Door::open(config, engine.up_since())?);
         let stores = Arc::new(iuv::Door::open(config, engine).map_err(io::Error::other)?);
@@ -303,6 +313,8 @@ impl Listeners {
             webhooks,
             phones: Arc::clone(&phones),
             iuv: Arc::clone(&stores),
+            passwords: Passwords::start(&config.passwords)?,
+            sign_ins: Arc::new(sign_ins),
             failures: Arc::new(failures),
             uses: Arc::default(),
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
@@ -332,6 +344,7 @@ impl Listeners {
             metrics.clone(),
             Arc::clone(&shared.failures),
             Arc::clone(&shared.rates),
+            Arc::clone(&shared.sign_ins),
             phones,
             stores,
             engine.clone(),
@@ -383,6 +396,7 @@ async fn upkeep(
     metrics: Option<PrometheusHandle>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
+    sign_ins: Arc<Rate>,
     phones: Arc<devices::Door>,
     stores: Arc<iuv::Door>,
     engine: Engine,
@@ -395,6 +409,7 @@ async fn upkeep(
         }
         failures.tidy();
         rates.tidy();
+        sign_ins.tidy();
         phones.tidy(engine.clock().now());
         stores.upkeep(&engine).await;
     }

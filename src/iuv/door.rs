@@ -59,6 +59,11 @@ impl Door {
         format!("{}{}", self.base_url, home_path(store, side))
     }
 
+    /// Whom the administration's pages name for help; may be empty.
+    pub fn support_email(&self) -> &str {
+        &self.settings.support_email
+    }
+
     /// How long a session lasts.
     pub fn session_lasts(&self) -> Duration {
         Duration::from_secs(self.settings.session_s)

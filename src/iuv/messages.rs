@@ -1,6 +1,9 @@
 //! What the entities of this context tell each other. Stored in the outbox: numbers are append-only.
 
-use super::words::{Side, VerificationKind};
+use super::{
+    shoppers::StoreRole,
+    words::{Side, VerificationKind},
+};
 use crate::kernel::{SessionId, StoreId, UnixMillis};
 use minicbor::{Decode, Encode};
 
@@ -20,5 +23,29 @@ pub enum ShopperMessage {
         kind: VerificationKind,
         #[n(4)]
         at: UnixMillis,
+    },
+    /// From a product: one of its codes.
+    #[n(1)]
+    CodeGiven {
+        #[n(0)]
+        order: u32,
+        #[n(1)]
+        line: u8,
+        #[n(2)]
+        number: u64,
+    },
+    /// From a product: it has none, and too many wait.
+    #[n(2)]
+    NoCode {
+        #[n(0)]
+        order: u32,
+        #[n(1)]
+        line: u8,
+    },
+    /// From the account that had it.
+    #[n(3)]
+    Role {
+        #[n(0)]
+        role: StoreRole,
     },
 }

@@ -120,6 +120,15 @@ pub struct Attributes {
     pub groups: Vec<Group>,
 }
 
+impl Attributes {
+    /// As a mail addresses somebody; the user name of one who gave no other.
+    pub fn full_name(&self) -> String {
+        let names = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str);
+        let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+        if names.is_empty() { self.user_name.clone() } else { names.join(" ") }
+    }
+}
+
 /// A user name as it is compared.
 pub fn normal(user_name: &str) -> String {
     user_name.nfc().collect()

@@ -1,7 +1,7 @@
 //! What may follow from a change, as data. The shell makes rows, claims and messages of it in the same record.
 
 use super::{
-    ids::{Address, EntityKind, OrgId, PersonId, StoreId},
+    ids::{Address, EntityKind, OrgId, PersonId, ShopperId, StoreId},
     machine::Codec,
     time::UnixMillis,
 };
@@ -44,10 +44,18 @@ pub enum RowSpace {
     DeviceMacs = 16,
     /// org, store → store list row.
     Stores = 17,
+    /// org, store, shopper → shopper list row.
+    Shoppers = 23,
+    /// org, store, shopper, number → the whole order.
+    Orders = 24,
+    /// org, store, product → product list row.
+    Products = 25,
+    /// org, product, number of a code → who got it.
+    GivenCodes = 26,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -64,6 +72,10 @@ impl RowSpace {
         Self::Devices,
         Self::DeviceMacs,
         Self::Stores,
+        Self::Shoppers,
+        Self::Orders,
+        Self::Products,
+        Self::GivenCodes,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -103,11 +115,13 @@ pub enum ClaimSpace {
     StoreName = 8,
     /// A store's IUV key, as a mark.
     IuvKey = 9,
+    /// A product code: taken for ever.
+    Code = 12,
 }
 
 impl ClaimSpace {
     /// Those that have durable rows.
-    pub const STORED: [Self; 8] = [
+    pub const STORED: [Self; 9] = [
         Self::Fob,
         Self::Email,
         Self::AccessCode,
@@ -116,6 +130,7 @@ impl ClaimSpace {
         Self::Pap,
         Self::StoreName,
         Self::IuvKey,
+        Self::Code,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -192,10 +207,16 @@ pub enum VaultField {
     StoreSecrets = 7,
     /// What a customer told of a shopper when he registered him.
     IuvAttributes = 8,
+    /// A shopper's names and addresses.
+    ShopperProfile = 10,
+    /// What a shopper's password is checked with.
+    ShopperPassword = 11,
+    /// The codes of a product, by number.
+    ProductCode = 12,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Profile,
         Self::Credentials,
         Self::WebhookSecret,
@@ -203,6 +224,9 @@ impl VaultField {
         Self::SipSecret,
         Self::StoreSecrets,
         Self::IuvAttributes,
+        Self::ShopperProfile,
+        Self::ShopperPassword,
+        Self::ProductCode,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -228,6 +252,8 @@ pub enum Recipient {
         #[n(2)]
         place: u8,
     },
+    #[n(4)]
+    Shopper(#[n(0)] ShopperId),
 }
 
 /// A mail to be rendered when it is sent. Nothing personal stands in it.
@@ -360,6 +386,12 @@ pub enum VaultOp {
         field: VaultField,
         plaintext: zeroize::Zeroizing<Vec<u8>>,
     },
+    /// One of many of a kind, by number.
+    SealNumbered {
+        field: VaultField,
+        number: u64,
+        plaintext: zeroize::Zeroizing<Vec<u8>>,
+    },
     /// Deletes the subject's wrapped key: whatever was sealed for it can never be read again.
     Erase,
 }
@@ -402,6 +434,10 @@ impl Effects {
 
     pub fn seal(&mut self, field: VaultField, plaintext: Vec<u8>) {
         self.vault.push(VaultOp::Seal { field, plaintext: plaintext.into() });
+    }
+
+    pub fn seal_numbered(&mut self, field: VaultField, number: u64, plaintext: Vec<u8>) {
+        self.vault.push(VaultOp::SealNumbered { field, number, plaintext: plaintext.into() });
     }
 
     pub fn erase(&mut self) {

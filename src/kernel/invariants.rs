@@ -37,4 +37,9 @@ invariants! {
     ONE_PER_KIND = "IUV-3", "a store has each verification type other than single sign-on at most once";
     KEYS_DIFFER = "IUV-4", "no two verification types of a store accept the same key";
     SESSION_ENDS = "IUV-5", "a session that has ended lets nobody in";
+    CODE_ONCE = "IUV-10", "each code of a product is given out at most once, in the order in which the codes came";
+    CODES_NOT_HELD_BACK = "IUV-11", "nobody waits for a code of a product that has one left";
+    TEST_NO_CODE = "IUV-12", "a test order never holds a product code";
+    LINE_ONE_CODE = "IUV-13", "a line of an order gets at most one code, and keeps it";
+    GUESSES_BOUNDED = "IUV-14", "a locked account judges no password, and five wrong ones in a row lock it";
 }

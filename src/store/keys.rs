@@ -157,6 +157,7 @@ pub fn post_lane(partition: u8, channel: Channel, org: OrgId, to: Recipient) -> 
         Recipient::Owner => (0, [0; 16]),
         Recipient::Person(person) => (1, person.to_bytes()),
         Recipient::IuvAdministrator { store, .. } => (2, store.to_bytes()),
+        Recipient::Shopper(shopper) => (4, shopper.to_bytes()),
     };
     key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &who])
 }
@@ -182,6 +183,10 @@ pub fn high_water(partition: u8, receiver: Address, sender: Address) -> Vec<u8> 
 
 pub fn vault(partition: u8, subject: Address, field: VaultField) -> Vec<u8> {
     key(partition, KeyKind::Vault, &[&subject.to_bytes(), &[field as u8]])
+}
+
+pub fn vault_numbered(partition: u8, subject: Address, field: VaultField, number: u64) -> Vec<u8> {
+    key(partition, KeyKind::Vault, &[&subject.to_bytes(), &[field as u8], &number.to_be_bytes()])
 }
 
 pub fn subject_key(partition: u8, subject: Address) -> Vec<u8> {

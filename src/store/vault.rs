@@ -134,13 +134,47 @@ impl Keyring {
         self.seal_with(key, &context(subject, field), plaintext)
     }
 
+    /// One of many of a kind.
+    pub fn seal_numbered(
+        &self,
+        key: &Secret,
+        subject: Address,
+        (field, number): (VaultField, u64),
+        plaintext: &[u8],
+    ) -> Vec<u8> {
+        self.seal_with(key, &numbered_context(subject, field, number), plaintext)
+    }
+
     /// Opens a sealed row; `None` if there is none or the subject has been erased.
     pub fn read(&self, db: &Db, subject: Address, field: VaultField) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let row = keys::vault(db.partition_of(subject.org), subject, field);
+        self.read_row(db, subject, &row, &context(subject, field))
+    }
+
+    /// The same of one of many.
+    pub fn read_numbered(
+        &self,
+        db: &Db,
+        subject: Address,
+        field: VaultField,
+        number: u64,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let row = keys::vault_numbered(db.partition_of(subject.org), subject, field, number);
+        self.read_row(db, subject, &row, &numbered_context(subject, field, number))
+    }
+
+    fn read_row(
+        &self,
+        db: &Db,
+        subject: Address,
+        row: &[u8],
+        context: &[u8],
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let partition = db.partition_of(subject.org);
         let Some(wrapped) = db.get(&keys::subject_key(partition, subject))? else { return Ok(None) };
-        let Some(sealed) = db.get(&keys::vault(partition, subject, field))? else { return Ok(None) };
+        let Some(sealed) = db.get(row)? else { return Ok(None) };
         let key = self.unwrap_subject_key(subject, &wrapped)?;
-        open_with(&key, &context(subject, field), &sealed)
+        open_with(&key, context, &sealed)
             .map(Some)
             .ok_or_else(|| StoreError::Corrupt { what: "vault row", why: "its seal does not hold".to_owned() })
     }
@@ -168,6 +202,10 @@ fn keyed(pepper: &[u8]) -> Result<Hmac<Sha256>, StoreError> {
 
 fn context(subject: Address, field: VaultField) -> Vec<u8> {
     [&subject.to_bytes()[..], &[field as u8]].concat()
+}
+
+fn numbered_context(subject: Address, field: VaultField, number: u64) -> Vec<u8> {
+    [&context(subject, field)[..], &number.to_be_bytes()].concat()
 }
 
 fn open_with(key: &Secret, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {

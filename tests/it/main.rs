@@ -39,6 +39,8 @@ mod prometheus;
 mod receiver;
 mod rig;
 mod rotation;
+mod shop;
+mod shop_ways;
 mod site;
 mod smart_box;
 mod tls;

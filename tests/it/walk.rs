@@ -46,7 +46,12 @@ fn things_of(org: &Org) -> Objects {
     let entry = org.client.post("/phones/whitelist", &json!({"network": "192.0.2.0/24"})).is(201);
     let store = json!({"system_name": "shop", "name": "Shop", "language": "it"});
     let store = string(&org.client.post("/stores", &store).is(201), "store");
+    let product = org.client.post(&format!("/stores/{store}/products"), &json!({"name": "Editor"})).is(201);
+    let shopper = org.client.post(&format!("/stores/{store}/shoppers"), &json!({"username": "anna"})).is(201);
     Objects(vec![
+        ("product", string(&product, "product")),
+        ("shopper", string(&shopper, "shopper")),
+        ("role", "store_admin".to_owned()),
         ("store", store),
         ("class", "academic_statuses".to_owned()),
         ("member", "OrgA".to_owned()),
@@ -73,6 +78,9 @@ fn unknown_things() -> Objects {
     Objects(vec![
         ("organisation", id("org")),
         ("store", id("ws")),
+        ("product", id("prd")),
+        ("shopper", id("shp")),
+        ("role", "store_admin".to_owned()),
         ("class", "academic_statuses".to_owned()),
         ("member", "OrgA".to_owned()),
         ("verification", "1".to_owned()),

@@ -130,7 +130,7 @@ class Browser:
 
     def complaints(self):
         """What the browser refused or found wrong on the pages so far: policies, scripts, what is not there."""
-        told = [heard["params"]["entry"]["text"] for heard in self.seen if heard["method"] == "Log.entryAdded"]
+        told = [f"{heard['params']['entry']['text']} {heard['params']['entry'].get('url', '')}" for heard in self.seen if heard["method"] == "Log.entryAdded"]
         return told + [str(heard["params"]) for heard in self.seen if heard["method"] == "Runtime.exceptionThrown"]
 
     def asked(self):

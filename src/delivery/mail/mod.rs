@@ -13,6 +13,7 @@ pub use read::Reader;
 use crate::{
     boxes,
     config::{Config, MailDriver},
+    delivery::webhooks,
     engine::{Carried, Courier, Post, PostLimits},
     iuv,
     kernel::{Codec, MailCopy, MailTrouble, Recipient},
@@ -40,7 +41,8 @@ pub struct MailKind {
 
 /// Every kind of mail there is.
 fn kinds() -> impl Iterator<Item = &'static MailKind> {
-    boxes::api::mails::KINDS.iter().chain(&iuv::stores::api::mails::KINDS)
+    let of_stores = iuv::stores::api::mails::KINDS.iter().chain(&iuv::shoppers::mails::KINDS);
+    boxes::api::mails::KINDS.iter().chain(&webhooks::mails::KINDS).chain(of_stores)
 }
 
 fn kind_of(template: &str) -> Option<&'static MailKind> {
@@ -178,6 +180,11 @@ fn recipient(reader: &Reader<'_>, organisation: &OrganisationRow, to: Recipient)
     let person = match to {
         Recipient::Owner => organisation.owner,
         Recipient::Person(person) => person,
+        Recipient::Shopper(shopper) => {
+            let attributes = reader.shopper(shopper).map_err(unreadable)?.ok_or(Trouble::of(MailTrouble::Erased))?;
+            let email = attributes.email.clone().ok_or(Trouble::of(MailTrouble::NoAddress))?;
+            return Ok(Addressee { name: attributes.full_name(), email });
+        }
         Recipient::IuvAdministrator { store, verification, place } => {
             let found = reader.store_secrets(store).map_err(unreadable)?.unwrap_or_default();
             let of = found.of(verification);

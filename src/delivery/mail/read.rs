@@ -1,8 +1,8 @@
 //! What a mail may read when it is sent: rows of its own organisation, and the names of its people.
 
 use crate::{
-    iuv::stores::SecretsPlain,
-    kernel::{Codec, OrgId, PersonId, RowSpace, StoreId, VaultField},
+    iuv::{Attributes, stores::SecretsPlain},
+    kernel::{Codec, KeyedHash, OrgId, PersonId, RowSpace, ShopperId, StoreId, VaultField},
     orgs::{OrganisationRow, ProfilePlain},
     store::{Db, Keyring, keys},
 };
@@ -26,6 +26,17 @@ impl<'a> Reader<'a> {
 
     pub fn organisation(&self) -> Result<OrganisationRow, String> {
         self.row(RowSpace::Organisations, &[])?.ok_or_else(|| "there is no such organisation".to_owned())
+    }
+
+    /// `None` for one who was erased.
+    pub fn shopper(&self, shopper: ShopperId) -> Result<Option<Attributes>, String> {
+        let plain = self.keys.read(self.db, shopper.at(self.org), VaultField::ShopperProfile);
+        plain.map_err(|error| error.to_string())?.as_deref().map(|plain| Attributes::decode_from(plain)).transpose()
+    }
+
+    /// For links, which are made of the server's own secret when they are sent.
+    pub fn keyed_hash(&self) -> &'a dyn KeyedHash {
+        self.keys
     }
 
     /// Whom a store names as its IUV administrators.

@@ -28,7 +28,18 @@ macro_rules! built_in {
     };
 }
 
-built_in!["box_conflicts", "box_guarantee_broken", "box_guarantee_kept", "box_suspended", "iuv_trouble"];
+built_in![
+    "box_conflicts",
+    "box_guarantee_broken",
+    "box_guarantee_kept",
+    "box_suspended",
+    "iuv_sign_in",
+    "iuv_password",
+    "iuv_pool_low",
+    "iuv_role_transfer",
+    "iuv_trouble",
+    "webhook_paused",
+];
 
 const KEY: &str = "mail.templates_dir";
 

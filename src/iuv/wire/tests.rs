@@ -40,8 +40,7 @@ fn store(id: u128, commands: impl IntoIterator<Item = Command>) -> Arc<StoreView
 /// With IUV in test, its key, and whom it lists.
 fn with_iuv(mark: Mark, callers: &[&str]) -> Vec<Command> {
     let callers = callers.iter().map(|text| text.parse::<ipnet::IpNet>().unwrap().into()).collect();
-    let settings =
-        Settings { external_url: Some("https://a.example/".into()), callers, ..Settings::default() };
+    let settings = Settings { external_url: Some("https://a.example/".into()), callers, ..Settings::default() };
     let sealed = |from| Sealed { from, plain: Zeroizing::default() };
     vec![
         Command::AddVerification { kind: VerificationKind::Iuv },

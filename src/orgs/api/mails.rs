@@ -4,7 +4,7 @@ use crate::{
     delivery::mail,
     http::{Ask, Changed, Code, Doc, List, PageQuery, Problem, Reply},
     kernel::{
-        Codec, MailId, PersonId, Recipient, RowSpace, StoreId,
+        Codec, MailId, PersonId, Recipient, RowSpace, ShopperId, StoreId,
         schema::{Time, shapes, words},
     },
     orgs::{
@@ -84,6 +84,7 @@ enum To {
     Owner { owner: bool },
     Person { person: PersonId },
     IuvAdministrator { store: StoreId },
+    Shopper { shopper: ShopperId },
 }
 
 impl Shown {
@@ -95,6 +96,7 @@ impl Shown {
                 Recipient::Owner => To::Owner { owner: true },
                 Recipient::Person(person) => To::Person { person },
                 Recipient::IuvAdministrator { store, .. } => To::IuvAdministrator { store },
+                Recipient::Shopper(shopper) => To::Shopper { shopper },
             },
             message_id: mail::local_part(&dead.mail.name),
             asked_at: dead.mail.name.at.to_rfc3339(),
