@@ -10,7 +10,7 @@ use crate::{
         testing::*,
         words::{Side, VerificationKind, VerificationState},
     },
-    kernel::*,
+    kernel::{Machine, Stamp, StoreId},
     orgs::{Language, Mark},
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -52,7 +52,7 @@ fn with_iuv(mark: Mark, callers: &[&str]) -> Vec<Command> {
 fn judged(query: &str, candidates: &[Arc<StoreView>], caller: Option<IpAddr>) -> Result<Right, Vec<u8>> {
     let given = Given::from_query(query.as_bytes());
     let asked = Asked { given: &given, candidates, caller, keys: &Keys, now: START };
-    judge(&asked).map_err(|wrong| wrong.messages.iter().map(super::Message::number).collect())
+    judge(&asked).map_err(|wrong| wrong.messages.iter().map(Message::number).collect())
 }
 
 fn query(more: &str) -> String {
