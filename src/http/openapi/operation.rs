@@ -9,8 +9,8 @@ use crate::{
     },
     iuv::stores::api::{ClassCodeShape, MemberCodeShape},
     kernel::{
-        AccessId, BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, StoreId, TokenId, WebhookId,
-        schema::{Whole32, Whole64},
+        AccessId, BoxId, DeviceId, InstallationId, KeyId, MailId, OrgId, PersonId, StoreId, TokenId, WebhookId,
+        schema::{InstallationPath, Whole16, Whole32, Whole64},
     },
     operations::backup::BackupName,
 };
@@ -46,6 +46,9 @@ const PARAMETERS: &[Named] = &[
     ("class", Schemas::request::<ClassCodeShape>, "The class of user groups, by its code"),
     ("member", Schemas::request::<MemberCodeShape>, "The member organisation, by its code"),
     ("verification", Schemas::request::<Whole32>, "The verification type, by its number in the store"),
+    ("installation", Schemas::request::<InstallationId>, "The installation"),
+    ("user", Schemas::request::<Whole16>, "The user's number in the installation"),
+    ("path", Schemas::request::<InstallationPath>, "How terminals name their installation"),
     ("entry", Schemas::request::<Whole32>, "The entry's number"),
     ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
     ("name", Schemas::request::<BackupName>, "The backup"),
