@@ -32,7 +32,7 @@ shapes! {
     Account, "Nine digits, the first not a zero", pattern("^[1-9][0-9]{8}$").examples(["100001111"]);
     Guid, "The store's GUID", pattern("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$").examples(["2fb0a48a-350a-dc11-bb1f-001372747fc5"]);
     SystemName, "Letters, digits and hyphens", pattern("^[A-Za-z0-9]([A-Za-z0-9-]{0,48}[A-Za-z0-9])?$").examples(["software-shop"]);
-    Url, "An absolute URL without blanks", pattern(r"^https?://[A-Za-z0-9\[][!-~]*$").max_length(Some(URL_MAX)).examples(["https://www.example.edu/login"]);
+    StoreUrl, "An absolute URL without blanks", pattern(r"^https?://[A-Za-z0-9\[][!-~]*$").max_length(Some(URL_MAX)).examples(["https://www.example.edu/login"]);
     NetworkText, "An address or a network", pattern(r"^[0-9A-Fa-f:./]+$").examples(["192.0.2.0/24"]);
     HeaderName, "The name of a header, in lower case", pattern("^[a-z0-9_-]{1,64}$").examples(["eppn"]);
     Domain, "A domain, in lower case", pattern(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$").max_length(Some(253)).examples(["example.edu"]);

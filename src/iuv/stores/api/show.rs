@@ -4,7 +4,7 @@ use super::{
     look, secrets_of,
     shapes::{
         Account, ClassCodeShape, Domain, GroupCode, GroupGiven, Guid, HeaderName, MemberCodeShape, Name, NetworkText,
-        Sector, SystemName, Url,
+        Sector, StoreUrl, SystemName,
     },
 };
 use crate::{
@@ -88,10 +88,10 @@ struct Shown {
     #[serde(flatten)]
     listed: Listed,
     /// Where shoppers find it.
-    #[schema(value_type = Url)]
+    #[schema(value_type = StoreUrl)]
     url: String,
     /// The same store with what is in `test`; orders there are test orders.
-    #[schema(value_type = Url)]
+    #[schema(value_type = StoreUrl)]
     test_url: String,
     classes: Vec<ClassShown>,
     members: Vec<MemberShown>,
@@ -108,7 +108,7 @@ struct ClassShown {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = UserGroup)]
+#[schema(as = StoreUserGroup)]
 struct GroupShown {
     #[schema(value_type = GroupCode)]
     group: Box<str>,
@@ -147,7 +147,7 @@ struct VerificationShown {
     state: VerificationState,
     /// It has what it takes to be active.
     ready: bool,
-    #[schema(value_type = Option<Url>)]
+    #[schema(value_type = Option<StoreUrl>)]
     external_url: Option<Box<str>>,
     #[schema(value_type = Vec<NetworkText>)]
     callers: Vec<String>,

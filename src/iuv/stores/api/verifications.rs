@@ -4,7 +4,7 @@ use super::{
     look, named, refused, secrets_of,
     shapes::{
         ClassCode, DEFAULT_GROUPS_MAX, DOMAINS_MAX, Domain, GroupGiven, HeaderName, NetworkGiven, NewState,
-        NewVerification, SECTOR_MAX, Sector, Url, checked_network, is_domain, is_group, is_header, is_url,
+        NewVerification, SECTOR_MAX, Sector, StoreUrl, checked_network, is_domain, is_group, is_header, is_url,
     },
     tell,
 };
@@ -94,7 +94,7 @@ pub(crate) async fn remove(ask: Ask) -> Result<Reply, Problem> {
 struct Change {
     /// `iuv`, `shibboleth`: where shoppers sign in and out.
     #[serde(default, deserialize_with = "or_null")]
-    #[schema(value_type = Option<Url>)]
+    #[schema(value_type = Option<StoreUrl>)]
     external_url: Option<Option<String>>,
     /// `iuv`: the customer's servers; none means any. `shibboleth`: the proxies whose headers count.
     #[schema(value_type = Option<Vec<NetworkGiven>>, max_items = 200)]
