@@ -4,7 +4,9 @@ use crate::{
     boxes::{SmartBox, census},
     config::Config,
     delivery::{
+        Couriers,
         mail::{MailError, Mailer},
+        sms::{SmsError, Texter},
         webhooks::{self, DispatchConfig, Dispatcher, Reach, Schedule, Webhook},
     },
     devices::Device,
@@ -15,6 +17,7 @@ use crate::{
     operations::restore,
     orgs::{ApiToken, Organisation, Person, Scope, api::tokens, token},
     privacy,
+    recovery::Installation,
     store::{CommitLog, Db, Keyring, MasterKeySource, MasterKeys, Options, RocksLog, StoreError},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -38,6 +41,8 @@ pub enum StartError {
     #[error("{0}")]
     Mail(#[from] MailError),
     #[error("{0}")]
+    Sms(#[from] SmsError),
+    #[error("{0}")]
     Restore(#[from] restore::RestoreError),
     #[error("the first token could not be written: {0}")]
     FirstToken(String),
@@ -56,6 +61,7 @@ pub fn kinds(workers: usize) -> Kinds {
         .with::<IuvSession>()
         .with::<Shopper>()
         .with::<Product>()
+        .with::<Installation>()
 }
 
 pub(crate) fn database_folder(data: &Path) -> PathBuf {
@@ -136,11 +142,12 @@ pub fn open_with_log(
     chance: Chance,
 ) -> Result<Engine, StartError> {
     let keys = Keyring::open(&db, config.master_key().read()?, chance.clone())?;
-    let mailer = Mailer::new(config)?;
+    let mailer = Mailer::new(config, clock.clone())?;
     if !mailer.sends() {
         tracing::warn!(driver = ?config.mail.driver, "no mail leaves this server: see [mail] driver");
     }
-    let courier: Arc<dyn Courier> = Arc::new(mailer);
+    let texter = Texter::new(config, clock.clone())?;
+    let courier: Arc<dyn Courier> = Arc::new(Couriers { mailer, texter });
     let config = EngineConfig { courier: Some(courier), ..engine_config(config, end_the_process) };
     let workers = config.workers;
     Ok(Engine::start(config, kinds(workers), db, log, Arc::new(keys), clock, chance)?)

@@ -27,9 +27,13 @@ macro_rules! section {
 
 mod passwords;
 mod phones;
+mod recovery;
+mod sms;
 pub use passwords::Passwords;
 pub use phones::{Devices, Provisioning};
 mod stores;
+pub use recovery::{Offer, Recovery};
+pub use sms::{Sms, SmsDriver};
 pub use stores::Iuv;
 
 section! {
@@ -52,8 +56,10 @@ section! {
         provisioning: Provisioning = Provisioning::default(),
         iuv: Iuv = Iuv::default(),
         passwords: Passwords = Passwords::default(),
+        recovery: Recovery = Recovery::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
+        sms: Sms = Sms::default(),
         log: Log = Log::default(),
     }
 }
@@ -427,7 +433,7 @@ impl Config {
         self.webhooks.check()?;
         phones::check(&self.devices, &self.provisioning, self.http.tls)?;
         stores::check(&self.iuv)?;
-        passwords::check(&self.passwords)?;
+        recovery::check(&self.passwords, &self.recovery, &self.sms)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

@@ -20,5 +20,6 @@ pub mod operations;
 pub mod orgs;
 pub mod passwords;
 pub mod privacy;
+pub mod recovery;
 pub mod store;
 pub mod templates;

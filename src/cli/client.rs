@@ -59,7 +59,7 @@ pub(super) enum Token {
         server: Server,
         #[arg(long)]
         label: String,
-        /// boxes:read, boxes:write, devices:read, devices:write, devices:pap, devices:authenticate, org:admin, audit:read, operator; can be given several times
+        /// boxes:read, boxes:write, devices:read, devices:write, devices:pap, devices:authenticate, recovery:read, recovery:write, org:admin, audit:read, operator; can be given several times
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
         /// Such as 2027-01-01T00:00:00Z

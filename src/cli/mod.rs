@@ -7,7 +7,7 @@ mod operate;
 use crate::{
     app,
     config::Config,
-    delivery::mail::Mailer,
+    delivery::{mail::Mailer, sms::Texter},
     devices::provisioning::Templates,
     engine::verify::{self, Report},
     http::{echo, openapi, phone_certificates::PhoneAuthorities, tls::Certificate},
@@ -182,7 +182,8 @@ fn check_config(file: &std::path::Path) -> Result<(), String> {
     if !vendors.as_os_str().is_empty() {
         PhoneAuthorities::load(vendors).map_err(|error| error.to_string())?;
     }
-    Mailer::new(&config).map_err(|error| error.to_string())?;
+    Mailer::new(&config, Clock::system()).map_err(|error| error.to_string())?;
+    Texter::new(&config, Clock::system()).map_err(|error| error.to_string())?;
     Templates::load(&config.provisioning.templates_dir).map_err(|error| error.to_string())?;
     println!("{} is right. With the environment's overrides it says:\n", file.display());
     print!("{}", toml::to_string(&config.shown()).map_err(|error| error.to_string())?);

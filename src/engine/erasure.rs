@@ -132,7 +132,7 @@ impl Engine {
         let of = |kind| keys::of_organisation(partition, kind, org);
         let mut prefixes = vec![of(KeyKind::SubjectKey), of(KeyKind::Vault)];
         prefixes.extend(RowSpace::ALL.map(|space| keys::row(partition, space, org, &[])));
-        prefixes.push(keys::posts_of(partition, Channel::Mail, org));
+        prefixes.extend(Channel::ALL.map(|channel| keys::posts_of(partition, channel, org)));
         prefixes.extend(ClaimSpace::STORED.map(|space| keys::claims_of(partition, space, org)));
         for prefix in prefixes {
             if let removed @ 1.. = self.remove_under(partition, Family::Default, prefix).await? {

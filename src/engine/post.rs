@@ -8,7 +8,7 @@ use super::{
     work::Delivered,
 };
 use crate::{
-    kernel::{Incoming, MailCopy, MailTrouble, OrgId, UnixMillis, time},
+    kernel::{Address, Incoming, MailCopy, MailTrouble, OrgId, UnixMillis, time},
     store::{
         Db, Family, Keyring,
         keys::{self, KeyKind},
@@ -34,6 +34,11 @@ use tokio::{
 pub trait Courier: Debug + Send + Sync {
     /// Tries once, and comes back in bounded time.
     fn carry<'a>(&'a self, post: Post<'a>) -> Pin<Box<dyn Future<Output = Carried> + 'a>>;
+
+    /// What the entity that asked is told when the mail was taken, if it wants to hear of it.
+    fn accepted(&self, _mail: &MailCopy) -> Option<Vec<u8>> {
+        None
+    }
 
     /// What the organisation is told of a mail that died.
     fn died(&self, mail: &MailCopy, trouble: MailTrouble, code: Option<u16>) -> Vec<u8>;
@@ -264,7 +269,17 @@ impl Office {
                 metrics::counter!("castellan_mails_total", "outcome" => outcome).increment(1);
                 self.resting.borrow_mut().remove(lane);
                 self.server.borrow_mut().take();
-                forget(shared, org_of(item), Some(key)).await
+                match self.courier.accepted(&item.mail).filter(|_| carried == Carried::Sent) {
+                    Some(body) => {
+                        let told = self.told(item.mail.name.from, item, &body, &key).await;
+                        if !told {
+                            // It will be sent once more: not at once.
+                            self.let_rest(lane, MailTrouble::Deferred, None);
+                        }
+                        told
+                    }
+                    None => forget(shared, org_of(item), Some(key)).await,
+                }
             }
             Carried::Failed { trouble, code } if trouble.is_final() => self.bury(lane, key, item, trouble, code).await,
             Carried::Failed { trouble, code } => {
@@ -304,22 +319,9 @@ impl Office {
 
     /// Tells the organisation that a mail died; the row goes with its record. Whether it is done.
     async fn bury(&self, lane: &Lane, key: Vec<u8>, item: &MailItem, trouble: MailTrouble, code: Option<u16>) -> bool {
-        let (shared, org) = (&self.shared, org_of(item));
+        let org = org_of(item);
         let body = self.courier.died(&item.mail, trouble, code);
-        let (to, from) = (org.at(org), item.mail.name.from);
-        let incoming = Incoming { to, from, body: &body, secret: None, unclaimed: false, keys: &*shared.keys };
-        let told = match shared.kinds.get(&to.entity.kind) {
-            Some(kind) => kind.own_work().notice(shared, incoming, &key),
-            None => Err("no such kind of entity".to_owned()),
-        };
-        let delivered = match told {
-            Ok(told) => told.await,
-            Err(why) => {
-                tracing::error!(%why, "an organisation cannot be told that a mail died");
-                Ok(Delivered::Later)
-            }
-        };
-        if delivered == Ok(Delivered::Done) {
+        if self.told(org.at(org), item, &body, &key).await {
             tracing::warn!(reason = trouble.name(), code, template = %item.mail.template, "a mail died");
             metrics::counter!("castellan_mails_total", "outcome" => "dead").increment(1);
             metrics::counter!("castellan_mails_dead_total", "reason" => trouble.name()).increment(1);
@@ -328,6 +330,24 @@ impl Office {
         }
         self.let_rest(lane, trouble, code);
         false
+    }
+
+    /// Tells an entity what became of a mail; the row goes with its record. Whether it is done.
+    async fn told(&self, to: Address, item: &MailItem, body: &[u8], key: &[u8]) -> bool {
+        let shared = &self.shared;
+        let from = item.mail.name.from;
+        let incoming = Incoming { to, from, body, secret: None, unclaimed: false, keys: &*shared.keys };
+        let told = match shared.kinds.get(&to.entity.kind) {
+            Some(kind) => kind.own_work().notice(shared, incoming, key),
+            None => Err("no such kind of entity".to_owned()),
+        };
+        match told {
+            Ok(told) => told.await == Ok(Delivered::Done),
+            Err(why) => {
+                tracing::error!(%why, "nobody can be told what became of a mail");
+                false
+            }
+        }
     }
 }
 

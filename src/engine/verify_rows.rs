@@ -12,7 +12,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// Spaces whose rows are all told by `Machine::standing_rows`.
-const STANDING: [RowSpace; 9] = [
+const STANDING: [RowSpace; 10] = [
     RowSpace::Organisations,
     RowSpace::People,
     RowSpace::Tokens,
@@ -22,6 +22,7 @@ const STANDING: [RowSpace; 9] = [
     RowSpace::EnrolmentCodes,
     RowSpace::Devices,
     RowSpace::DeviceMacs,
+    RowSpace::Installations,
 ];
 
 /// How many rows of each space the states of a partition stand for.

@@ -84,7 +84,7 @@ impl<M: Machine> EntityActor<M> {
 
     fn write_mails(&self, effects: &Effects, now: UnixMillis, ops: &mut Ops) {
         for (n, request) in (0u32..).zip(&effects.mails) {
-            let lane = keys::post_lane(self.partition(), Channel::Mail, self.address.org, request.to);
+            let lane = keys::post_lane(self.partition(), Channel::to(request.to), self.address.org, request.to);
             let name = MailName { from: self.address, revision: self.revision, n, at: now };
             let mail = MailCopy {
                 name: request.name.unwrap_or(name),

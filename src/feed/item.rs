@@ -9,7 +9,7 @@ use crate::{
         EntityKind, EventOutcome, EventView, FeedCursor, Principal, UnixMillis,
         schema::{FeedPlace, Time},
     },
-    orgs,
+    orgs, recovery,
     store::{FeedRecord, StoredRecord},
 };
 use serde::{Serialize, Serializer};
@@ -97,6 +97,7 @@ pub fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
         EntityKind::IuvSession => iuv::sessions::api::events::views(record),
         EntityKind::Shopper => iuv::shoppers::events::views(record),
         EntityKind::Product => iuv::products::events::views(record),
+        EntityKind::Installation => recovery::api::events::views(record),
     }
 }
 

@@ -3,12 +3,13 @@
 use super::{
     accept,
     admission::{Class, Urgency},
-    auth::Caller,
+    auth::{self, Caller},
     body,
     codes::Code,
     etag::{Conditions, Shows},
     idempotency::Idempotency,
     problem::Problem,
+    rates::block,
     refusals::Refusals,
     server::{Worker, Working},
     table::Format,
@@ -23,6 +24,7 @@ use crate::{
     kernel::{Address, Condition, Machine, OrgId, Principal, UnixMillis},
     operations::Operations,
     passwords::Passwords,
+    recovery,
 };
 use actix_web::{HttpRequest, http::header, web::Bytes};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -241,6 +243,21 @@ impl Ask {
 
     pub fn iuv(&self) -> &Arc<iuv::Door> {
         &self.worker.iuv
+    }
+
+    pub fn recovery(&self) -> &Arc<recovery::Door> {
+        &self.worker.recovery
+    }
+
+    /// Counts one request at a terminal, a link or a code by its source address.
+    pub fn count_recovery(&self) -> Result<(), Problem> {
+        let Some(from) = self.from else { return Ok(()) };
+        self.worker.recovery_rate.count(block(from), Code::TooManyRequests, self.now())
+    }
+
+    /// The bearer token of a request whose route knows no scopes.
+    pub fn bearer(&self) -> Result<&str, Problem> {
+        auth::bearer(Self::header(&self.request, &header::AUTHORIZATION))
     }
 
     /// Where passwords are hashed. `Busy` is a `Problem`.

@@ -1,5 +1,7 @@
 //! Request targets as old clients write them: raw UTF-8, quotes, angle brackets. The reader of HTTP refuses those, so
 //! they are escaped before it sees them, in the first line of a connection, where nothing but a request line can stand.
+//! And whoever speaks HTTP/1.0 is answered with `HTTP/1.1 200 OK`, as RFC 9110 (2.5) has it: old clients compare that
+//! line to the letter.
 
 use std::{
     io,
@@ -16,11 +18,13 @@ pub(super) struct Lenient<T> {
     /// What was escaped and not taken yet.
     rest: Vec<u8>,
     taken: usize,
+    /// The client speaks HTTP/1.0, and its answer has not begun.
+    is_old: bool,
 }
 
 impl<T> Lenient<T> {
     pub fn new(io: T) -> Self {
-        Self { io, begun: false, rest: Vec::new(), taken: 0 }
+        Self { io, begun: false, rest: Vec::new(), taken: 0, is_old: false }
     }
 
     pub fn get_ref(&self) -> &T {
@@ -36,6 +40,9 @@ impl<T> Lenient<T> {
         }
     }
 }
+
+const OLD: &[u8] = b"HTTP/1.0";
+const NEW: &[u8] = b"HTTP/1.1";
 
 fn must_be_escaped(byte: u8) -> bool {
     byte >= 0x80 || b"\"<>\\^`{|}".contains(&byte)
@@ -73,6 +80,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Lenient<T> {
             let end = read.iter().position(|byte| *byte == b'\n');
             let (line, behind) = read.split_at(end.unwrap_or(read.len()));
             this.begun = end.is_some();
+            this.is_old = this.begun && line.trim_ascii_end().ends_with(OLD);
             match escaped(line, behind) {
                 Some(rest) => this.rest = rest,
                 None => return Poll::Ready(Ok(())),
@@ -86,7 +94,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Lenient<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Lenient<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+        let this = self.get_mut();
+        if this.is_old && bytes.starts_with(OLD) {
+            let written = ready!(Pin::new(&mut this.io).poll_write(cx, &[NEW, &bytes[OLD.len()..]].concat()))?;
+            // Should it stop within the version, the old one is told: they differ in the last byte alone.
+            this.is_old = false;
+            return Poll::Ready(Ok(written));
+        }
+        Pin::new(&mut this.io).poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -102,6 +117,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Lenient<T> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.is_old {
+            let first = parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part);
+            return self.poll_write(cx, first);
+        }
         Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, parts)
     }
 
@@ -113,7 +132,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Lenient<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// Gives pieces one after another, the last first.
     struct Pieces(Vec<Vec<u8>>);
@@ -150,5 +169,62 @@ mod tests {
         }
         let plain = b"POST /box/v1/sync HTTP/1.1\r\n\r\n{\"a\":\"\xc3\"}";
         assert_eq!(read_in_pieces(plain, 1000).await, plain);
+    }
+
+    /// Reads one request and takes what is written.
+    struct Wire(Option<&'static [u8]>, Vec<u8>);
+
+    impl AsyncRead for Wire {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            to.put_slice(self.0.take().unwrap_or_default());
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Wire {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.1.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn an_old_client_reads_the_version_that_it_knows() {
+        for (request, answer, told) in [
+            (
+                &b"GET /a HTTP/1.0\r\n\r\n"[..],
+                &b"HTTP/1.0 200 OK\r\n\r\nHTTP/1.0"[..],
+                &b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.0"[..],
+            ),
+            (b"GET /a HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+            (b"GET /HTTP/1.0 HTTP/1.1\r\n\r\n", b"HTTP/1.0 200 OK", b"HTTP/1.0 200 OK"),
+        ] {
+            let mut lenient = Lenient::new(Wire(Some(request), Vec::new()));
+            assert_eq!(lenient.read(&mut [0; 100]).await.unwrap(), request.len());
+            lenient.write_all(answer).await.unwrap();
+            lenient.write_all(b"HTTP/1.0").await.unwrap();
+            assert_eq!(lenient.io.1, [told, b"HTTP/1.0"].concat());
+            let mut lenient = Lenient::new(Wire(Some(request), Vec::new()));
+            lenient.read(&mut [0; 100]).await.unwrap();
+            let mut parts = [io::IoSlice::new(b""), io::IoSlice::new(answer)];
+            let mut parts = &mut parts[..];
+            while !parts.is_empty() {
+                let written = lenient.write_vectored(parts).await.unwrap();
+                io::IoSlice::advance_slices(&mut parts, written);
+            }
+            assert_eq!(lenient.io.1, told);
+        }
     }
 }

@@ -45,7 +45,7 @@ macro_rules! row_keys {
     };
 }
 
-row_keys!(BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, ProductId, ShopperId, StoreId, TokenId);
+row_keys!(BoxId, DeviceId, InstallationId, KeyId, MailId, OrgId, PersonId, ProductId, ShopperId, StoreId, TokenId);
 
 impl RowKey for u64 {
     fn to_key(&self) -> Vec<u8> {

@@ -16,6 +16,7 @@ mod idempotency;
 mod lenient;
 mod list;
 pub mod openapi;
+mod pages;
 pub mod phone_certificates;
 mod phones;
 mod problem;

@@ -52,42 +52,42 @@ pub(super) fn register(app: &mut web::ServiceConfig) {
 }
 
 /// One request that nobody has to authenticate for.
-struct Visit {
-    worker: Rc<Worker>,
+pub(super) struct Visit {
+    pub worker: Rc<Worker>,
     from: Option<IpAddr>,
-    request: HttpRequest,
-    id: HeaderValue,
-    started: Instant,
+    pub request: HttpRequest,
+    pub id: HeaderValue,
+    pub started: Instant,
 }
 
 impl Visit {
-    fn begin(request: HttpRequest) -> Option<Self> {
+    pub fn begin(request: HttpRequest) -> Option<Self> {
         let worker = request.app_data::<Rc<Worker>>().cloned()?;
         let id = worker.request_id(request.headers().get(service::REQUEST_ID));
         let from = client_address(&request, &worker.trusted_proxies);
         Some(Self { worker, from, request, id, started: time::instant() })
     }
 
-    fn counted(&self) -> Result<(), Problem> {
+    pub fn counted(&self) -> Result<(), Problem> {
         self.worker.rates.count(&Caller::Nobody, self.from, self.worker.engine.clock().now())
     }
 
-    fn ask(&self) -> Ask {
+    pub fn ask(&self) -> Ask {
         let (worker, request) = (Rc::clone(&self.worker), self.request.clone());
         Ask::of_nobody(worker, self.from, Class::PersonAtBox, request, Bytes::new())
     }
 
-    fn header(&self, name: &HeaderName) -> Option<&str> {
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
         self.request.headers().get(name).and_then(|value| value.to_str().ok())
     }
 
-    fn refused(&self, route: &'static str, problem: &Problem) -> HttpResponse {
+    pub fn refused(&self, route: &'static str, problem: &Problem) -> HttpResponse {
         let now = self.worker.engine.clock().now();
         self.worker.refusals.note(route, Caller::Nobody, self.from, problem, now);
         service::failure(problem, self.id.clone())
     }
 
-    fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str) -> String {
         self.request.match_info().get(name).unwrap_or_default().to_owned()
     }
 }

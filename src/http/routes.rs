@@ -5,7 +5,7 @@ use super::{
     ask::{Ask, Reply},
     codes::Code,
     openapi::{self, Doc},
-    phones,
+    pages, phones,
     problem::Problem,
     service, shop, stores,
 };
@@ -21,6 +21,7 @@ use crate::{
         api::{mails, organisations, people, tokens},
     },
     privacy,
+    recovery::api::{self as recovery, contact, installations, terminals},
 };
 use actix_web::{HttpRequest, HttpResponse, http::Method, web};
 use std::{pin::Pin, rc::Rc};
@@ -74,6 +75,8 @@ const DEVICES_PAP: Guard = Guard::Token(&[Scope::DevicesPap]);
 const IUV_READ: Guard = Guard::Token(&[Scope::IuvRead]);
 const IUV_WRITE: Guard = Guard::Token(&[Scope::IuvWrite]);
 const IUV_CODES: Guard = Guard::Token(&[Scope::IuvCodes]);
+const RECOVERY_READ: Guard = Guard::Token(&[Scope::RecoveryRead]);
+const RECOVERY_WRITE: Guard = Guard::Token(&[Scope::RecoveryWrite]);
 const DEVICES_AUTHENTICATE: Guard = Guard::Token(&[Scope::DevicesAuthenticate]);
 
 macro_rules! routes {
@@ -208,6 +211,22 @@ routes! {
     POST "/api/v1/stores/{store}/shoppers/{shopper}/transfer/confirmation", ORG_ADMIN, Admin, "shoppers.confirm", shoppers::confirm, shoppers::CONFIRM;
     GET "/api/v1/stores/{store}/orders", IUV_READ, Admin, "orders.list", shoppers::orders, shoppers::ORDERS;
     GET "/api/v1/stores/{store}/report", IUV_READ, Admin, "orders.report", shoppers::report, shoppers::REPORT;
+    POST "/api/v1/installations", RECOVERY_WRITE, Admin, "installations.create", installations::create, installations::CREATE;
+    GET "/api/v1/installations", RECOVERY_READ, Admin, "installations.list", recovery::list, recovery::LIST;
+    GET "/api/v1/installations/{installation}", RECOVERY_READ, Admin, "installations.show", installations::show, installations::SHOW;
+    PATCH "/api/v1/installations/{installation}", RECOVERY_WRITE, Admin, "installations.change", installations::change, installations::CHANGE;
+    DELETE "/api/v1/installations/{installation}", RECOVERY_WRITE, Admin, "installations.delete", installations::delete, installations::DELETE;
+    POST "/api/v1/installations/{installation}/users", RECOVERY_WRITE, Admin, "installations.add_user", recovery::users::add, recovery::users::ADD;
+    PATCH "/api/v1/installations/{installation}/users/{user}", RECOVERY_WRITE, Admin, "installations.change_user", recovery::users::change, recovery::users::CHANGE;
+    DELETE "/api/v1/installations/{installation}/users/{user}", RECOVERY_WRITE, Admin, "installations.remove_user", recovery::users::remove, recovery::users::REMOVE;
+    POST "/recovery/v1/{path}/terminals", Guard::Nobody, PersonAtBox, "terminals.open", terminals::open, terminals::OPEN;
+    DELETE "/recovery/v1/terminal", Guard::Nobody, PersonAtBox, "terminals.close", terminals::close, terminals::CLOSE;
+    POST "/recovery/v1/terminal/renewal", Guard::Nobody, PersonAtBox, "terminals.renew", terminals::renew, terminals::RENEW;
+    POST "/recovery/v1/terminal/login", Guard::Nobody, PersonAtBox, "terminals.log_in", terminals::log_in, terminals::LOG_IN;
+    POST "/recovery/v1/terminal/forgotten", Guard::Nobody, PersonAtBox, "terminals.forgotten", terminals::forgotten, terminals::FORGOTTEN;
+    GET "/recovery/v1/terminal/contact", Guard::Nobody, PersonAtBox, "terminals.contact", contact::show, contact::SHOW;
+    PUT "/recovery/v1/terminal/contact", Guard::Nobody, PersonAtBox, "terminals.set_contact", contact::change, contact::CHANGE;
+    POST "/recovery/v1/terminal/contact/validation", Guard::Nobody, PersonAtBox, "terminals.validate", contact::validate, contact::VALIDATE;
 
     GET "/api/v1/events", AUDIT, Admin, "events.list", changes::list, changes::LIST;
     GET "/api/v1/audit", AUDIT, Admin, "audit.list", audit::list, audit::LIST;
@@ -256,6 +275,7 @@ pub fn register(app: &mut web::ServiceConfig) {
     }
     openapi::register(app);
     phones::register(app);
+    pages::register(app);
     stores::register(app);
     // Behind the fixed paths of the wire.
     shop::register(app);

@@ -23,6 +23,7 @@ use crate::{
     metrics::{self, AdmissionMetrics, RouteMetrics},
     operations::Operations,
     passwords::Passwords,
+    recovery,
 };
 use ::metrics::Counter;
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::HeaderValue, web};
@@ -49,6 +50,9 @@ pub(super) struct Worker {
     pub phones: Arc<devices::Door>,
     pub iuv: Arc<iuv::Door>,
     pub passwords: Arc<Passwords>,
+    pub recovery: Arc<recovery::Door>,
+    pub recovery_rate: Arc<Rate>,
+    pub recovery_metrics: RouteMetrics,
     pub phone_metrics: RouteMetrics,
     pub page_metrics: RouteMetrics,
     pub store_metrics: RouteMetrics,
@@ -98,6 +102,9 @@ impl Worker {
             phones: Arc::clone(&shared.phones),
             iuv: Arc::clone(&shared.iuv),
             passwords: Arc::clone(&shared.passwords),
+            recovery: Arc::clone(&shared.recovery),
+            recovery_rate: Arc::clone(&shared.recovery_rate),
+            recovery_metrics: RouteMetrics::of("recovery.page"),
             phone_metrics: RouteMetrics::of("provisioning.fetch"),
             page_metrics: RouteMetrics::of("phone.page"),
             store_metrics: RouteMetrics::of("store.page"),
@@ -199,6 +206,8 @@ struct Shared {
     iuv: Arc<iuv::Door>,
     passwords: Arc<Passwords>,
     sign_ins: Arc<Rate>,
+    recovery: Arc<recovery::Door>,
+    recovery_rate: Arc<Rate>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     uses: Arc<Uses>,
@@ -315,6 +324,12 @@ impl Listeners {
             iuv: Arc::clone(&stores),
             passwords: Passwords::start(&config.passwords)?,
             sign_ins: Arc::new(sign_ins),
+            recovery: Arc::new(recovery::Door::new(config)),
+            recovery_rate: Arc::new(Rate::new(
+                "recovery",
+                config.recovery.requests_per_minute_per_source,
+                engine.up_since(),
+            )),
             failures: Arc::new(failures),
             uses: Arc::default(),
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
@@ -345,6 +360,7 @@ impl Listeners {
             Arc::clone(&shared.failures),
             Arc::clone(&shared.rates),
             Arc::clone(&shared.sign_ins),
+            Arc::clone(&shared.recovery_rate),
             phones,
             stores,
             engine.clone(),
@@ -397,6 +413,7 @@ async fn upkeep(
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
     sign_ins: Arc<Rate>,
+    recovery_rate: Arc<Rate>,
     phones: Arc<devices::Door>,
     stores: Arc<iuv::Door>,
     engine: Engine,
@@ -409,6 +426,7 @@ async fn upkeep(
         }
         failures.tidy();
         rates.tidy();
+        recovery_rate.tidy();
         sign_ins.tidy();
         phones.tidy(engine.clock().now());
         stores.upkeep(&engine).await;

@@ -1,7 +1,7 @@
 //! What may follow from a change, as data. The shell makes rows, claims and messages of it in the same record.
 
 use super::{
-    ids::{Address, EntityKind, OrgId, PersonId, ShopperId, StoreId},
+    ids::{Address, EntityKind, InstallationId, OrgId, PersonId, ShopperId, StoreId},
     machine::Codec,
     time::UnixMillis,
 };
@@ -52,10 +52,12 @@ pub enum RowSpace {
     Products = 25,
     /// org, product, number of a code → who got it.
     GivenCodes = 26,
+    /// org, installation → installation list row.
+    Installations = 30,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -76,6 +78,7 @@ impl RowSpace {
         Self::Orders,
         Self::Products,
         Self::GivenCodes,
+        Self::Installations,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -213,10 +216,16 @@ pub enum VaultField {
     ShopperPassword = 11,
     /// The codes of a product, by number.
     ProductCode = 12,
+    /// An installation's users: names, and hashes of passwords.
+    InstallationUsers = 14,
+    /// Who may recover an installation: address and telephone.
+    RecoveryContact = 15,
+    /// Who could before.
+    FormerContacts = 16,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Profile,
         Self::Credentials,
         Self::WebhookSecret,
@@ -227,6 +236,9 @@ impl VaultField {
         Self::ShopperProfile,
         Self::ShopperPassword,
         Self::ProductCode,
+        Self::InstallationUsers,
+        Self::RecoveryContact,
+        Self::FormerContacts,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -254,6 +266,24 @@ pub enum Recipient {
     },
     #[n(4)]
     Shopper(#[n(0)] ShopperId),
+    /// The recovery contact of an installation, by mail.
+    #[n(6)]
+    Contact(#[n(0)] InstallationId),
+    /// One that it had before.
+    #[n(7)]
+    FormerContact(#[n(0)] InstallationId),
+    /// The recovery contact, by text.
+    #[n(8)]
+    Telephone(#[n(0)] InstallationId),
+    #[n(9)]
+    FormerTelephone(#[n(0)] InstallationId),
+}
+
+impl Recipient {
+    /// Whether it is reached by texts, not by mails.
+    pub fn is_telephone(self) -> bool {
+        matches!(self, Self::Telephone(_) | Self::FormerTelephone(_))
+    }
 }
 
 /// A mail to be rendered when it is sent. Nothing personal stands in it.
@@ -334,10 +364,19 @@ pub enum MailTrouble {
     /// Its time was over before it could be tried.
     #[n(10)]
     TooLate,
+    /// The gateway for texts cannot be reached, or does not say that it took the text.
+    #[n(11)]
+    Gateway,
+    /// There were too many texts: to this number, of this organisation, or into this network.
+    #[n(12)]
+    Limited,
+    /// No text goes to this country.
+    #[n(13)]
+    CountryForbidden,
 }
 
 impl MailTrouble {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::NoDriver,
         Self::Unreachable,
         Self::Login,
@@ -349,6 +388,9 @@ impl MailTrouble {
         Self::Erased,
         Self::Unrenderable,
         Self::TooLate,
+        Self::Gateway,
+        Self::Limited,
+        Self::CountryForbidden,
     ];
 
     /// As on the wire and in metrics.
@@ -365,12 +407,20 @@ impl MailTrouble {
             Self::Erased => "erased",
             Self::Unrenderable => "unrenderable",
             Self::TooLate => "too_late",
+            Self::Gateway => "gateway",
+            Self::Limited => "limited",
+            Self::CountryForbidden => "country_forbidden",
         }
     }
 
     /// Whether trying again cannot help.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Rejected | Self::NoAddress | Self::Erased | Self::Unrenderable)
+        match self {
+            Self::Rejected | Self::NoAddress | Self::Erased | Self::Unrenderable => true,
+            Self::Limited | Self::CountryForbidden => true,
+            Self::NoDriver | Self::Unreachable | Self::Login | Self::Timeout | Self::Broken => false,
+            Self::Deferred | Self::TooLate | Self::Gateway => false,
+        }
     }
 
     /// Whether it is the mail server's trouble with everything, not with this one mail.

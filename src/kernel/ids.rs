@@ -22,10 +22,11 @@ pub enum EntityKind {
     IuvSession = 8,
     Shopper = 9,
     Product = 10,
+    Installation = 11,
 }
 
 impl EntityKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Organisation,
         Self::Person,
         Self::Token,
@@ -36,6 +37,7 @@ impl EntityKind {
         Self::IuvSession,
         Self::Shopper,
         Self::Product,
+        Self::Installation,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -54,6 +56,7 @@ impl EntityKind {
             Self::IuvSession => "session",
             Self::Shopper => "shopper",
             Self::Product => "product",
+            Self::Installation => "installation",
         }
     }
 
@@ -70,6 +73,7 @@ impl EntityKind {
             Self::IuvSession => SessionId::PREFIX,
             Self::Shopper => ShopperId::PREFIX,
             Self::Product => ProductId::PREFIX,
+            Self::Installation => InstallationId::PREFIX,
         }
     }
 }
@@ -312,6 +316,7 @@ entity_id!(
 entity_id!(SessionId, "iuv", IuvSession);
 entity_id!(ShopperId, "shp", Shopper);
 entity_id!(ProductId, "prd", Product);
+entity_id!(InstallationId, "ins", Installation);
 typed_id!(
     /// A key on its fob. Lives inside the SmartBox that is its home.
     KeyId, "key");

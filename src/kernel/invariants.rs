@@ -42,4 +42,9 @@ invariants! {
     TEST_NO_CODE = "IUV-12", "a test order never holds a product code";
     LINE_ONE_CODE = "IUV-13", "a line of an order gets at most one code, and keeps it";
     GUESSES_BOUNDED = "IUV-14", "a locked account judges no password, and five wrong ones in a row lock it";
+    FIVE_CODES = "REC-1", "at most five codes of one mail are judged wrong";
+    DEAD_LINKS = "REC-2", "a link that has died never lives again";
+    ALONE = "REC-3", "what needs an installation for oneself happens only while no other terminal is open";
+    PROVEN = "REC-4", "a contact is validated by its mail alone, and by its code too where it has a telephone";
+    BLOCKED_OUT = "REC-5", "nobody who is blocked is let in, not even with the right password";
 }

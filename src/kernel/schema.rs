@@ -102,11 +102,14 @@ fn whole(least: usize) -> ObjectBuilder {
 }
 
 shapes! {
+    Password, "A password: at most 256 characters", text().max_length(Some(256)).format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).examples(["tre gatti sul tetto"]);
     Time, "RFC 3339 in UTC, with milliseconds",
         known(KnownFormat::DateTime).pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")).examples(["2026-11-01T08:00:00.000Z"]);
     TimeGiven, "RFC 3339 with any offset, not before 1970", known(KnownFormat::DateTime).examples(["2100-01-01T00:00:00Z"]);
     Zone, "The name of an IANA time zone, such as Europe/Rome",
         pattern("^[A-Za-z0-9_+/-]+$").max_length(Some(64)).format(Some(SchemaFormat::Custom("iana-time-zone".into()))).examples(["Europe/Rome"]);
+    Whole16, "A whole number of 16 bits", whole(0).maximum(Some(u16::MAX as usize));
+    InstallationPath, "Organisation and installation, as the answer that made it says", pattern("^[0-7][0-9a-hjkmnp-tv-z]{25}[0-7][0-9a-hjkmnp-tv-z]{25}$");
     Whole32, "A whole number of 32 bits", whole(0).maximum(Some(u32::MAX as usize));
     Whole64, "A whole number of 64 bits", whole(0);
     FromOne64, "A whole number of 64 bits, from 1", whole(1);

@@ -1,7 +1,12 @@
 //! Mails that died: what an organisation hears of them, keeps of them, and what becomes of them. Pure.
 
 use super::state::organisation::{Command, Event};
-use crate::kernel::{Codec, Effects, MailCopy, MailId, MailName, MailTrouble, OrgId, RowSpace, UnixMillis};
+use crate::{
+    kernel::{
+        Codec, Effects, EntityKind, MailCopy, MailId, MailName, MailTrouble, MessageTarget, OrgId, RowSpace, UnixMillis,
+    },
+    recovery,
+};
 use minicbor::{Decode, Encode};
 use std::{net::IpAddr, time::Duration};
 
@@ -71,6 +76,12 @@ pub fn follow(org: OrgId, command: &Command, event: &Event, now: UnixMillis, eff
         Event::MailDied { id, mail } => {
             let letter = DeadLetter { dead: mail.clone(), died: now };
             effects.put(RowSpace::DeadLetters, org, &MailId::to_bytes(*id), letter.to_bytes());
+            let MailName { from, .. } = mail.mail.name;
+            if from.entity.kind == EntityKind::Installation
+                && let Some(message) = recovery::died(&mail.mail.about, mail.trouble)
+            {
+                effects.send(MessageTarget::Entity(from), &message);
+            }
         }
         Event::MailGivenUp { id } => effects.delete(RowSpace::DeadLetters, org, &MailId::to_bytes(*id)),
         Event::MailResent { id } => {

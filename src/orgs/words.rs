@@ -95,10 +95,14 @@ pub enum Scope {
     /// Shows product codes and IUV keys.
     #[serde(rename = "iuv:codes")]
     IuvCodes = 11,
+    #[serde(rename = "recovery:read")]
+    RecoveryRead = 12,
+    #[serde(rename = "recovery:write")]
+    RecoveryWrite = 13,
 }
 
 impl Scope {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Operator,
         Self::OrgAdmin,
         Self::BoxesRead,
@@ -111,6 +115,8 @@ impl Scope {
         Self::IuvRead,
         Self::IuvWrite,
         Self::IuvCodes,
+        Self::RecoveryRead,
+        Self::RecoveryWrite,
     ];
 
     pub fn name(self) -> &'static str {
@@ -127,6 +133,8 @@ impl Scope {
             Self::IuvRead => "iuv:read",
             Self::IuvWrite => "iuv:write",
             Self::IuvCodes => "iuv:codes",
+            Self::RecoveryRead => "recovery:read",
+            Self::RecoveryWrite => "recovery:write",
         }
     }
 }

@@ -35,6 +35,15 @@ pub enum KeyKind {
 #[repr(u8)]
 pub enum Channel {
     Mail = 1,
+    Text = 2,
+}
+
+impl Channel {
+    pub const ALL: [Self; 2] = [Self::Mail, Self::Text];
+
+    pub fn to(recipient: Recipient) -> Self {
+        if recipient.is_telephone() { Self::Text } else { Self::Mail }
+    }
 }
 
 /// The prefix of rows that belong to no partition, such as the format version.
@@ -158,6 +167,10 @@ pub fn post_lane(partition: u8, channel: Channel, org: OrgId, to: Recipient) -> 
         Recipient::Person(person) => (1, person.to_bytes()),
         Recipient::IuvAdministrator { store, .. } => (2, store.to_bytes()),
         Recipient::Shopper(shopper) => (4, shopper.to_bytes()),
+        Recipient::Contact(installation) => (6, installation.to_bytes()),
+        Recipient::FormerContact(installation) => (7, installation.to_bytes()),
+        Recipient::Telephone(installation) => (8, installation.to_bytes()),
+        Recipient::FormerTelephone(installation) => (9, installation.to_bytes()),
     };
     key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &who])
 }

@@ -37,6 +37,7 @@ mod past;
 mod privacy;
 mod prometheus;
 mod receiver;
+mod recovery;
 mod rig;
 mod rotation;
 mod shop;

@@ -283,6 +283,8 @@ fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(PATIENCE))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
         .max_idle_connections_per_host(64)
         .max_idle_connections(64)
         .build()
@@ -358,7 +360,7 @@ impl Client {
         body: Option<&[u8]>,
     ) -> Result<Answer, ureq::Error> {
         let api = self.addresses.read().unwrap().api;
-        let whole = ["/api/", "/box/", "/problems/", "/provisioning/", "/phone/", "/WebStore/"]
+        let whole = ["/api/", "/box/", "/problems/", "/provisioning/", "/phone/", "/WebStore/", "/recovery/"]
             .iter()
             .any(|start| path.starts_with(start));
         let prefix = if whole { "" } else { "/api/v1" };

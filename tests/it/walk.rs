@@ -48,7 +48,14 @@ fn things_of(org: &Org) -> Objects {
     let store = string(&org.client.post("/stores", &store).is(201), "store");
     let product = org.client.post(&format!("/stores/{store}/products"), &json!({"name": "Editor"})).is(201);
     let shopper = org.client.post(&format!("/stores/{store}/shoppers"), &json!({"username": "anna"})).is(201);
+    let installation = json!({
+        "label": "x", "product": "Mexal", "environment": "live",
+        "administrator": {"name": "Anna", "password": "tre gatti sul tetto"},
+    });
+    let installation = org.client.post("/installations", &installation).is(201);
     Objects(vec![
+        ("installation", string(&installation, "installation")),
+        ("user", "1".to_owned()),
         ("product", string(&product, "product")),
         ("shopper", string(&shopper, "shopper")),
         ("role", "store_admin".to_owned()),
@@ -85,6 +92,8 @@ fn unknown_things() -> Objects {
         ("member", "OrgA".to_owned()),
         ("verification", "1".to_owned()),
         ("device", id("dev")),
+        ("installation", id("ins")),
+        ("user", "1".to_owned()),
         ("entry", "99".to_owned()),
         ("person", id("per")),
         ("token_id", id("tok")),
@@ -144,6 +153,8 @@ fn everything(org: &Org, objects: &Objects) -> Vec<String> {
         "/conflicts".to_owned(),
         "/webhooks".to_owned(),
         "/devices".to_owned(),
+        "/installations".to_owned(),
+        format!("/installations/{}", objects.of("installation")),
         "/phones/whitelist".to_owned(),
         "/phones/settings".to_owned(),
     ];
@@ -279,7 +290,15 @@ fn a_token_that_holds_no_more_is_no_token() {
     let org = rig.org();
     let objects = things_of(&org);
     let person = objects.of("person");
-    let all = json!(["org:admin", "boxes:read", "boxes:write", "audit:read", "devices:write"]);
+    let all = json!([
+        "org:admin",
+        "boxes:read",
+        "boxes:write",
+        "audit:read",
+        "devices:write",
+        "recovery:read",
+        "recovery:write"
+    ]);
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(700);
     let short = json!({"label": "short", "scopes": all, "expires_at": soon.to_string()});
     let expired = org.client.post("/tokens", &short).is(201);

@@ -14,17 +14,18 @@ use crate::{
     boxes,
     config::{Config, MailDriver},
     delivery::webhooks,
-    engine::{Carried, Courier, Post, PostLimits},
+    engine::{Carried, Post, PostLimits},
     iuv,
-    kernel::{Codec, MailCopy, MailTrouble, Recipient},
-    orgs::{DeadMail, MailChoice, OrganisationMessage, OrganisationRow, ProfilePlain},
+    kernel::{Clock, MailCopy, MailTrouble, Recipient},
+    orgs::{Language, MailChoice, OrganisationRow, ProfilePlain},
+    recovery,
     templates::TemplateError,
 };
 use lettre::message::Mailbox;
 use message::Sender;
 use serde_json::Value;
 use smtp::Smtp;
-use std::{path::PathBuf, pin::Pin, time::Duration};
+use std::{path::PathBuf, time::Duration};
 use templates::Templates;
 
 /// One kind of mail: its context knows what it is about.
@@ -42,7 +43,8 @@ pub struct MailKind {
 /// Every kind of mail there is.
 fn kinds() -> impl Iterator<Item = &'static MailKind> {
     let of_stores = iuv::stores::api::mails::KINDS.iter().chain(&iuv::shoppers::mails::KINDS);
-    boxes::api::mails::KINDS.iter().chain(&webhooks::mails::KINDS).chain(of_stores)
+    let of_houses = boxes::api::mails::KINDS.iter().chain(&webhooks::mails::KINDS);
+    of_houses.chain(of_stores).chain(&recovery::api::mails::KINDS)
 }
 
 fn kind_of(template: &str) -> Option<&'static MailKind> {
@@ -51,7 +53,8 @@ fn kind_of(template: &str) -> Option<&'static MailKind> {
 
 /// What a mail is about, by ids.
 pub fn ids_in(mail: &MailCopy) -> Value {
-    kind_of(&mail.template).map_or(Value::Null, |kind| (kind.ids)(&mail.about))
+    let text = || recovery::api::mails::TEXTS.iter().find(|kind| kind.template == &*mail.template);
+    kind_of(&mail.template).or_else(text).map_or(Value::Null, |kind| (kind.ids)(&mail.about))
 }
 
 /// Why mails cannot be sent as configured.
@@ -81,11 +84,13 @@ pub struct Mailer {
     driver: Driver,
     templates: Templates,
     limits: PostLimits,
+    base_url: String,
+    clock: Clock,
 }
 
 impl Mailer {
     /// Reads everything that can be wrong: addresses, password, certificates, templates.
-    pub fn new(config: &Config) -> Result<Self, MailError> {
+    pub fn new(config: &Config, clock: Clock) -> Result<Self, MailError> {
         let mail = &config.mail;
         let templates = Templates::load(&mail.templates_dir)?;
         let driver = match mail.driver {
@@ -99,7 +104,8 @@ impl Mailer {
             retry_first: Duration::from_millis(mail.retry_first_ms),
             retry_longest: Duration::from_millis(mail.retry_longest_ms),
         };
-        Ok(Self { driver, templates, limits })
+        let base_url = config.public.base_url.trim_end_matches('/').to_owned();
+        Ok(Self { driver, templates, limits, base_url, clock })
     }
 
     /// Whether mails really leave.
@@ -117,15 +123,15 @@ impl Mailer {
             Trouble::of(MailTrouble::Unrenderable)
         };
         let kind = kind_of(&mail.template).ok_or_else(|| unrenderable("no such template".to_owned()))?;
-        let reader = Reader::new(post.db, post.keys, mail.name.from.org);
+        let reader = Reader::new(post.db, post.keys, mail.name.from.org, &self.base_url);
         let organisation = reader.organisation().map_err(unrenderable)?;
         if !(kind.wanted)(organisation.mails) {
             return Ok(false);
         }
-        let to = recipient(&reader, &organisation, mail.to)?;
+        let Some(to) = self.recipient(&reader, &organisation, mail)? else { return Ok(false) };
         let data = (kind.data)(&reader, &mail.about).map_err(unrenderable)?;
         let about = templates::About { organisation: &organisation.name, recipient: &to.name, data };
-        let rendered = self.templates.render(kind.template, organisation.language, about).map_err(unrenderable)?;
+        let rendered = self.templates.render(kind.template, to.language, about).map_err(unrenderable)?;
         match &self.driver {
             Driver::None => Err(Trouble::of(MailTrouble::NoDriver)),
             Driver::Log => {
@@ -133,7 +139,7 @@ impl Mailer {
                 Ok(true)
             }
             Driver::File(folder, sender) => {
-                let message = sender.message(&mail.name, to.mailbox()?, organisation.language, rendered)?;
+                let message = sender.message(&mail.name, to.mailbox()?, to.language, rendered)?;
                 let file = folder.join(format!("{}.eml", local_part(&mail.name)));
                 let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(file, message.formatted()));
                 written.map(|()| true).map_err(|error| {
@@ -142,7 +148,7 @@ impl Mailer {
                 })
             }
             Driver::Smtp(smtp, sender) => {
-                let message = sender.message(&mail.name, to.mailbox()?, organisation.language, rendered)?;
+                let message = sender.message(&mail.name, to.mailbox()?, to.language, rendered)?;
                 smtp.send(message.envelope(), &message.formatted()).await.map(|()| true)
             }
         }
@@ -164,8 +170,10 @@ impl Trouble {
 
 /// Whoever gets the mail, as known at this moment.
 struct Addressee {
+    /// Empty, if nobody knows it.
     name: String,
     email: String,
+    language: Language,
 }
 
 impl Addressee {
@@ -176,49 +184,60 @@ impl Addressee {
     }
 }
 
-fn recipient(reader: &Reader<'_>, organisation: &OrganisationRow, to: Recipient) -> Result<Addressee, Trouble> {
-    let person = match to {
-        Recipient::Owner => organisation.owner,
-        Recipient::Person(person) => person,
-        Recipient::Shopper(shopper) => {
-            let attributes = reader.shopper(shopper).map_err(unreadable)?.ok_or(Trouble::of(MailTrouble::Erased))?;
-            let email = attributes.email.clone().ok_or(Trouble::of(MailTrouble::NoAddress))?;
-            return Ok(Addressee { name: attributes.full_name(), email });
-        }
-        Recipient::IuvAdministrator { store, verification, place } => {
-            let found = reader.store_secrets(store).map_err(unreadable)?.unwrap_or_default();
-            let of = found.of(verification);
-            let email = of.and_then(|of| of.administrators.get(usize::from(place))).cloned();
-            return Ok(Addressee { name: String::new(), email: email.ok_or(Trouble::of(MailTrouble::NoAddress))? });
-        }
-    };
-    let profile = reader.profile(person).map_err(unreadable)?;
-    let ProfilePlain { name, email, .. } = profile.ok_or(Trouble::of(MailTrouble::Erased))?;
-    let email = email.ok_or(Trouble::of(MailTrouble::NoAddress))?;
-    Ok(Addressee { name, email })
-}
-
-fn unreadable(why: String) -> Trouble {
-    tracing::error!(%why, "a recipient cannot be read");
-    Trouble::of(MailTrouble::Unrenderable)
-}
-
-impl Courier for Mailer {
-    fn carry<'a>(&'a self, post: Post<'a>) -> Pin<Box<dyn Future<Output = Carried> + 'a>> {
-        Box::pin(async move {
-            match self.try_once(post).await {
-                Ok(true) => Carried::Sent,
-                Ok(false) => Carried::Unwanted,
-                Err(Trouble { why, code }) => Carried::Failed { trouble: why, code },
+impl Mailer {
+    /// Who gets a mail; `None` if nobody is meant to any more.
+    fn recipient(
+        &self,
+        reader: &Reader<'_>,
+        organisation: &OrganisationRow,
+        mail: &MailCopy,
+    ) -> Result<Option<Addressee>, Trouble> {
+        let unreadable = |why: String| {
+            tracing::error!(%why, "a recipient cannot be read");
+            Trouble::of(MailTrouble::Unrenderable)
+        };
+        let person = match mail.to {
+            Recipient::Owner => organisation.owner,
+            Recipient::Person(person) => person,
+            Recipient::Shopper(shopper) => {
+                let attributes =
+                    reader.shopper(shopper).map_err(unreadable)?.ok_or(Trouble::of(MailTrouble::Erased))?;
+                let email = attributes.email.clone().ok_or(Trouble::of(MailTrouble::NoAddress))?;
+                return Ok(Some(Addressee { name: attributes.full_name(), email, language: organisation.language }));
             }
-        })
+            Recipient::IuvAdministrator { store, verification, place } => {
+                let found = reader.store_secrets(store).map_err(unreadable)?.unwrap_or_default();
+                let of = found.of(verification);
+                let email = of.and_then(|of| of.administrators.get(usize::from(place))).cloned();
+                let email = email.ok_or(Trouble::of(MailTrouble::NoAddress))?;
+                return Ok(Some(Addressee { name: String::new(), email, language: organisation.language }));
+            }
+            Recipient::Contact(_)
+            | Recipient::FormerContact(_)
+            | Recipient::Telephone(_)
+            | Recipient::FormerTelephone(_) => {
+                let found = recovery::api::mails::addressee(reader, mail, self.clock.now()).map_err(unreadable)?;
+                return Ok(found.map(|(email, language)| Addressee { name: String::new(), email, language }));
+            }
+        };
+        let profile = reader.profile(person).map_err(unreadable)?;
+        let ProfilePlain { name, email, .. } = profile.ok_or(Trouble::of(MailTrouble::Erased))?;
+        let email = email.ok_or(Trouble::of(MailTrouble::NoAddress))?;
+        Ok(Some(Addressee { name, email, language: organisation.language }))
+    }
+}
+
+impl Mailer {
+    /// Tries one mail once.
+    pub async fn carry(&self, post: Post<'_>) -> Carried {
+        match self.try_once(post).await {
+            Ok(true) => Carried::Sent,
+            Ok(false) => Carried::Unwanted,
+            Err(Trouble { why, code }) => Carried::Failed { trouble: why, code },
+        }
     }
 
-    fn died(&self, mail: &MailCopy, trouble: MailTrouble, code: Option<u16>) -> Vec<u8> {
-        OrganisationMessage::MailDied(DeadMail { mail: mail.clone(), trouble, code }).to_bytes()
-    }
-
-    fn limits(&self) -> PostLimits {
+    pub fn limits(&self) -> PostLimits {
         self.limits
     }
 }

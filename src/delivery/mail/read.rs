@@ -2,7 +2,7 @@
 
 use crate::{
     iuv::{Attributes, stores::SecretsPlain},
-    kernel::{Codec, KeyedHash, OrgId, PersonId, RowSpace, ShopperId, StoreId, VaultField},
+    kernel::{Address, Codec, KeyedHash, OrgId, PersonId, RowSpace, ShopperId, StoreId, VaultField},
     orgs::{OrganisationRow, ProfilePlain},
     store::{Db, Keyring, keys},
 };
@@ -11,11 +11,27 @@ pub struct Reader<'a> {
     db: &'a Db,
     keys: &'a Keyring,
     org: OrgId,
+    base_url: &'a str,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(db: &'a Db, keys: &'a Keyring, org: OrgId) -> Self {
-        Self { db, keys, org }
+    pub fn new(db: &'a Db, keys: &'a Keyring, org: OrgId, base_url: &'a str) -> Self {
+        Self { db, keys, org, base_url }
+    }
+
+    pub fn org(&self) -> OrgId {
+        self.org
+    }
+
+    /// Where people reach this server, without a slash at its end.
+    pub fn base_url(&self) -> &str {
+        self.base_url
+    }
+
+    /// What was sealed, if it still is.
+    pub fn sealed<T: Codec>(&self, subject: Address, field: VaultField) -> Result<Option<T>, String> {
+        let plain = self.keys.read(self.db, subject, field).map_err(|error| error.to_string())?;
+        plain.filter(|plain| !plain.is_empty()).as_deref().map(|plain| T::decode_from(plain)).transpose()
     }
 
     /// A row of a list or index, if it is there.

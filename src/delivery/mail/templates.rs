@@ -38,6 +38,10 @@ built_in![
     "iuv_pool_low",
     "iuv_role_transfer",
     "iuv_trouble",
+    "recovery_validation",
+    "recovery_reset",
+    "recovery_done",
+    "recovery_changed",
     "webhook_paused",
 ];
 

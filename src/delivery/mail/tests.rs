@@ -78,7 +78,11 @@ fn name() -> MailName {
 
 #[test]
 fn a_header_takes_nothing_but_its_own_line() {
-    let to = Addressee { name: "Eve\r\nBcc: all@evil.example".to_owned(), email: "eve@rossi.example".to_owned() };
+    let to = Addressee {
+        name: "Eve\r\nBcc: all@evil.example".to_owned(),
+        email: "eve@rossi.example".to_owned(),
+        language: Language::En,
+    };
     let evil = Rendered { subject: "a\r\nX-Evil: 1\u{0}".to_owned(), text: "ä".to_owned(), html: "ö".to_owned() };
     let message = sender().message(&name(), to.mailbox().unwrap(), Language::It, evil).unwrap();
     let bytes = String::from_utf8(message.formatted()).unwrap();
@@ -88,14 +92,19 @@ fn a_header_takes_nothing_but_its_own_line() {
     }
     assert_eq!(message.envelope().to().len(), 1);
     assert!(head.is_ascii(), "{head}");
-    let address = |email: &str| Addressee { name: "x".to_owned(), email: email.to_owned() }.mailbox().is_err();
+    let address = |email: &str| {
+        Addressee { name: "x".to_owned(), email: email.to_owned(), language: Language::En }.mailbox().is_err()
+    };
     assert!(address("eve@rossi.example>\r\nRCPT TO:<all@evil.example") && address("no address") && address(""));
 }
 
 #[test]
 fn the_same_mail_is_the_same_bytes() {
     let build = || {
-        let to = Addressee { name: "Zoë Müßig".to_owned(), email: "zoe@rossi.example".to_owned() };
+        let to =
+            Addressee {
+                name: "Zoë Müßig".to_owned(), email: "zoe@rossi.example".to_owned(), language: Language::En
+            };
         let mail = rendered("box_conflicts", Language::De);
         sender().message(&name(), to.mailbox().unwrap(), Language::De, mail).unwrap().formatted()
     };

@@ -12,8 +12,9 @@ use crate::{
         stores::api::{ClassCodeShape, MemberCodeShape},
     },
     kernel::{
-        AccessId, BoxId, DeviceId, KeyId, MailId, OrgId, PersonId, ProductId, ShopperId, StoreId, TokenId, WebhookId,
-        schema::{Whole32, Whole64},
+        AccessId, BoxId, DeviceId, InstallationId, KeyId, MailId, OrgId, PersonId, ProductId, ShopperId, StoreId,
+        TokenId, WebhookId,
+        schema::{InstallationPath, Whole16, Whole32, Whole64},
     },
     operations::backup::BackupName,
 };
@@ -52,6 +53,9 @@ const PARAMETERS: &[Named] = &[
     ("product", Schemas::request::<ProductId>, "The product"),
     ("shopper", Schemas::request::<ShopperId>, "The shopper"),
     ("role", Schemas::request::<StoreRole>, "The administrative role"),
+    ("installation", Schemas::request::<InstallationId>, "The installation"),
+    ("user", Schemas::request::<Whole16>, "The user's number in the installation"),
+    ("path", Schemas::request::<InstallationPath>, "How terminals name their installation"),
     ("entry", Schemas::request::<Whole32>, "The entry's number"),
     ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
     ("name", Schemas::request::<BackupName>, "The backup"),

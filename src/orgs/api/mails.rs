@@ -4,7 +4,7 @@ use crate::{
     delivery::mail,
     http::{Ask, Changed, Code, Doc, List, PageQuery, Problem, Reply},
     kernel::{
-        Codec, MailId, PersonId, Recipient, RowSpace, ShopperId, StoreId,
+        Codec, InstallationId, MailId, PersonId, Recipient, RowSpace, ShopperId, StoreId,
         schema::{Time, shapes, words},
     },
     orgs::{
@@ -81,10 +81,22 @@ struct Shown {
 #[serde(untagged)]
 #[schema(as = MailRecipient)]
 enum To {
-    Owner { owner: bool },
-    Person { person: PersonId },
-    IuvAdministrator { store: StoreId },
-    Shopper { shopper: ShopperId },
+    Owner {
+        owner: bool,
+    },
+    Person {
+        person: PersonId,
+    },
+    IuvAdministrator {
+        store: StoreId,
+    },
+    Shopper {
+        shopper: ShopperId,
+    },
+    /// Its recovery contact, or one that it had before.
+    Installation {
+        installation: InstallationId,
+    },
 }
 
 impl Shown {
@@ -97,6 +109,10 @@ impl Shown {
                 Recipient::Person(person) => To::Person { person },
                 Recipient::IuvAdministrator { store, .. } => To::IuvAdministrator { store },
                 Recipient::Shopper(shopper) => To::Shopper { shopper },
+                Recipient::Contact(installation)
+                | Recipient::FormerContact(installation)
+                | Recipient::Telephone(installation)
+                | Recipient::FormerTelephone(installation) => To::Installation { installation },
             },
             message_id: mail::local_part(&dead.mail.name),
             asked_at: dead.mail.name.at.to_rfc3339(),
@@ -113,8 +129,19 @@ fn stored(bytes: &[u8]) -> Result<DeadLetter, Problem> {
     DeadLetter::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))
 }
 
-const COLUMNS: [&str; 10] =
-    ["mail", "template", "to.owner", "to.person", "to.store", "message_id", "asked_at", "died_at", "reason", "code"];
+const COLUMNS: [&str; 11] = [
+    "mail",
+    "template",
+    "to.owner",
+    "to.person",
+    "to.store",
+    "to.installation",
+    "message_id",
+    "asked_at",
+    "died_at",
+    "reason",
+    "code",
+];
 
 pub(crate) const DEAD: Doc = Doc::new("List mails that could not be brought").exports::<Shown, MailId>();
 

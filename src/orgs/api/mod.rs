@@ -7,4 +7,4 @@ pub mod people;
 pub mod tokens;
 mod values;
 
-pub use values::{Email, Wrong, checked_zone, is_email, is_text, or_null, text};
+pub use values::{Email, Mobile, Wrong, checked_zone, is_email, is_mobile, is_text, or_null, text};

@@ -1,0 +1,27 @@
+//! What the door needs of recovery: what the operator set.
+
+use super::words::Rules;
+use crate::config::Config;
+
+pub struct Door {
+    pub rules: Rules,
+    pub password_characters_min: usize,
+    /// Whether this server sends texts.
+    pub texts: bool,
+    base_url: Box<str>,
+}
+
+impl Door {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            rules: config.recovery.rules(),
+            password_characters_min: config.recovery.password_characters_min,
+            texts: config.sms.sends(),
+            base_url: config.public.base_url.trim_end_matches('/').into(),
+        }
+    }
+
+    pub fn is_own_origin(&self, origin: &str) -> bool {
+        *self.base_url == *origin || self.base_url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
