@@ -30,7 +30,7 @@ shapes! {
     PhoneNumber, "Digits, `*` and `+`", pattern(r"^[0-9*+]{1,32}$").examples(["112"]);
     NetworkText, "An address or a network", pattern(r"^[0-9A-Fa-f:./]+$").examples(["192.0.2.0/24"]);
     EntryKind, "Whether it ends by itself", words(&["permanent", "temporary"]);
-    Url, "A URL", pattern("^https?://.+$").examples(["https://castellan.example.org/provisioning/x"]);
+    ProvisioningUrl, "A URL", pattern("^https?://.+$").examples(["https://castellan.example.org/provisioning/x"]);
 }
 
 #[derive(Serialize, ToSchema)]
@@ -45,10 +45,10 @@ struct Shown {
     #[schema(value_type = PhoneNumber)]
     authentication_number: Box<str>,
     /// What phones are pointed at; nothing until it is made.
-    #[schema(value_type = Option<Url>)]
+    #[schema(value_type = Option<ProvisioningUrl>)]
     provisioning_url: Option<String>,
     /// The page for the person at the phone.
-    #[schema(value_type = Option<Url>)]
+    #[schema(value_type = Option<ProvisioningUrl>)]
     page_url: Option<String>,
     revision: u64,
 }
@@ -153,9 +153,9 @@ struct Nothing {}
 #[derive(Serialize, ToSchema)]
 #[schema(as = PhonePath)]
 struct Made {
-    #[schema(value_type = Url)]
+    #[schema(value_type = ProvisioningUrl)]
     provisioning_url: String,
-    #[schema(value_type = Url)]
+    #[schema(value_type = ProvisioningUrl)]
     page_url: String,
     revision: u64,
 }

@@ -34,7 +34,7 @@ type CodeText = Text<CODE_MAX>;
 /// A group of users, as the store defines it.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = UserGroup)]
+#[schema(as = ProductGroup)]
 pub struct GroupNamed {
     #[schema(value_type = GroupText)]
     pub class: String,
