@@ -195,6 +195,10 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_judged_per_round: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub double_redemptions: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codes_given_twice: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub flagged: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syncs_per_s: Option<Figure>,
@@ -289,6 +293,8 @@ impl Report {
             ("wrong states", self.wrong_states),
             ("wrong answers", self.wrong_answers),
             ("most PAPs judged in one round", self.max_judged_per_round),
+            ("double redemptions", self.double_redemptions),
+            ("codes given twice", self.codes_given_twice),
             ("flagged", self.flagged),
             ("boxes past their guarantee", self.past_guarantee),
             ("server memory, KiB", self.server_rss_kib),

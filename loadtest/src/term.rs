@@ -9,7 +9,7 @@ mod stores;
 
 use crate::{
     chance::Chance,
-    cpu::Used,
+    cpu::{Meter, Used},
     phones::serve_with,
     process::{EchoProcess, find_binary, raise_open_files},
     report::{Bound, Figure, Latencies, LoadError, Report, median},
@@ -88,20 +88,23 @@ pub async fn run(args: &TermArgs, common: &Common, seed: u64) -> Result<Report, 
     let crowd = Crowd { target: site.target.clone(), connections: args.connections, course: course.clone() };
     let bare = Crowd { target: echo.target.clone(), ..crowd.clone() };
     let mut laps = Laps::default();
+    let server = site.process.as_ref().and_then(|process| process.pid()).unwrap_or(0);
+    let (asks_server, asks_echo) = ([server, echo.pid()], [echo.pid(), server]);
+    let echo_span = Duration::from_secs_f64(args.echo_s);
     let progress = bar("sign-ins", u64::from(args.rounds));
     for round in 0..usize::from(args.rounds) {
         course.mark(format!("sign-in {}", round + 1));
         model.borrow_mut().regroup(round);
         let echo_first = round % 2 == 0;
         if echo_first {
-            laps.echo.push(lap(&site, echo.pid(), bare.echo(Duration::from_secs_f64(args.echo_s))).await?);
+            laps.echo.push(lap(asks_echo, bare.echo(echo_span)).await?);
         }
-        laps.register.push(lap(&site, echo.pid(), register_all(&crowd, &model)).await?);
+        laps.register.push(lap(asks_server, register_all(&crowd, &model)).await?);
         look_at(&crowd, &model, LOOKED_AT_EVERY).await?;
-        laps.redeem.push(lap(&site, echo.pid(), redeem_all(&crowd, &model)).await?);
+        laps.redeem.push(lap(asks_server, redeem_all(&crowd, &model)).await?);
         come_again(&crowd, &model).await?;
         if !echo_first {
-            laps.echo.push(lap(&site, echo.pid(), bare.echo(Duration::from_secs_f64(args.echo_s))).await?);
+            laps.echo.push(lap(asks_echo, bare.echo(echo_span)).await?);
         }
         progress.inc(1);
     }
@@ -129,9 +132,9 @@ pub async fn run(args: &TermArgs, common: &Common, seed: u64) -> Result<Report, 
     Ok(report)
 }
 
-async fn lap(site: &Site, echo: u32, doing: impl Future<Output = Result<Done, LoadError>>) -> Result<Lap, LoadError> {
-    let server = site.process.as_ref().and_then(|process| process.pid()).unwrap_or(0);
-    let meter = crate::cpu::Meter::start(&[server, echo]);
+/// `pids`: the one that is asked, and the other one.
+async fn lap(pids: [u32; 2], doing: impl Future<Output = Result<Done, LoadError>>) -> Result<Lap, LoadError> {
+    let meter = Meter::start(&pids);
     let done = doing.await?;
     Ok(Lap { per_s: done.answers as f64 / done.seconds.max(1e-9), latencies: done.latencies, used: meter.stop() })
 }

@@ -94,7 +94,7 @@ pub fn views(record: &StoredRecord) -> Result<Vec<EventView>, String> {
         EntityKind::Webhook => webhooks::api::events::views(record),
         EntityKind::Device => devices::api::events::views(record),
         EntityKind::WebStore => iuv::stores::api::events::views(record),
-        EntityKind::IuvSession => iuv::sessions::api::views(record),
+        EntityKind::IuvSession => iuv::sessions::api::events::views(record),
         EntityKind::Shopper => iuv::shoppers::events::views(record),
         EntityKind::Product => iuv::products::events::views(record),
         EntityKind::Installation => recovery::api::events::views(record),

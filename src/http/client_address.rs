@@ -19,8 +19,8 @@ pub(super) fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option
 }
 
 /// Whether the client spoke TLS: with us, or with a proxy that the configuration names and that says so.
-pub(super) fn is_over_tls(request: &HttpRequest, trusted: &[IpNet]) -> bool {
-    if request.app_config().secure() {
+pub(super) fn is_over_tls(request: &HttpRequest, with_us: bool, trusted: &[IpNet]) -> bool {
+    if with_us {
         return true;
     }
     let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());

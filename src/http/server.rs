@@ -3,7 +3,7 @@
 use super::{
     admission::{Admission, Class},
     auth::FailureLimit,
-    body, bulk,
+    body, bulk, connections,
     farewell::Farewell,
     phone_certificates::PhoneAuthorities,
     rates::{Rate, Rates},
@@ -73,6 +73,7 @@ pub(super) struct Worker {
     pub bulk_calls: Arc<Semaphore>,
     /// Proxies whose word about the client's address counts.
     pub trusted_proxies: Vec<IpNet>,
+    pub speaks_tls: bool,
     pub operations: Operations,
     /// Answers end their connections from now on.
     pub stopping: Arc<AtomicBool>,
@@ -124,6 +125,7 @@ impl Worker {
                 within: Duration::from_millis(config.http.client_timeout_ms),
             },
             trusted_proxies: config.http.trusted_proxies.clone(),
+            speaks_tls: config.http.tls,
             operations: shared.operations.clone(),
             bulk_limits: bulk::Limits {
                 body: body::Limits {
@@ -341,35 +343,18 @@ impl Listeners {
         let number = Arc::new(AtomicUsize::new(0));
         let api = {
             let (engine, config, shared) = (engine.clone(), config.clone(), shared.clone());
-            HttpServer::new(move || {
+            move || {
                 engine.attach_worker();
                 let worker = Worker::new(&engine, &config, &shared, number.fetch_add(1, Ordering::Relaxed));
                 App::new().app_data(worker).configure(routes::register)
-            })
-        };
-        let api = api
-            .workers(config.workers())
-            .max_connections(config.http.max_connections)
-            .keep_alive(Duration::from_secs(config.http.keep_alive_s))
-            .client_request_timeout(Duration::from_millis(config.http.client_timeout_ms))
-            .client_disconnect_timeout(Duration::from_secs(1))
-            .shutdown_timeout(config.http.shutdown_timeout_s)
-            .max_connection_rate(config.http.tls_handshakes_max)
-            .disable_signals();
-        let phone_authorities = self.phone_authorities;
-        let api = match &phone_authorities {
-            Some(authorities) => {
-                let (authorities, clock) = (Arc::clone(authorities), engine.clock().clone());
-                api.on_connect(move |connection, noted| authorities.look(&clock, connection, noted))
             }
-            None => api,
         };
         let farewell = Farewell::of(&self.api, config.http.tls)?;
-        let api = match self.certificate.as_ref().filter(|_| config.http.tls) {
-            Some(certificate) => api.listen_rustls_0_23(self.api, certificate.server_config(phone_authorities)?)?,
-            None => api.listen(self.api)?,
-        }
-        .run();
+        let certificate = self.certificate.as_ref().filter(|_| config.http.tls);
+        let tls =
+            certificate.map(|certificate| certificate.server_config(self.phone_authorities.clone())).transpose()?;
+        let phones_known = self.phone_authorities.map(|authorities| (authorities, engine.clock().clone()));
+        let api = connections::serve(self.api, (&config.http, config.workers()), tls, phones_known, api)?;
         actix_web::rt::spawn(upkeep(
             metrics.clone(),
             Arc::clone(&shared.failures),

@@ -83,7 +83,8 @@ impl Visit {
     fn is_safe(&self) -> bool {
         let (request, worker) = (&self.ask.request, self.worker());
         let from_here = self.ask.from.is_some_and(|from| from.is_loopback());
-        is_over_tls(request, &worker.trusted_proxies) || (from_here && worker.iuv.takes_plain_from_loopback())
+        is_over_tls(request, worker.speaks_tls, &worker.trusted_proxies)
+            || (from_here && worker.iuv.takes_plain_from_loopback())
     }
 
     fn text(&self, status: StatusCode, text: String, more: impl FnOnce(&mut HttpResponseBuilder)) -> HttpResponse {

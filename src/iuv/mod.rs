@@ -12,6 +12,8 @@ pub mod products;
 pub mod sessions;
 pub mod shoppers;
 pub mod stores;
+#[cfg(test)]
+mod testing;
 pub mod wire;
 mod words;
 

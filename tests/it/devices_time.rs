@@ -27,7 +27,7 @@ fn library() -> &'static Path {
 }
 
 /// Kills the server and starts it again, `ahead` seconds after now.
-fn killed_until(rig: &mut Rig, ahead: u32) {
+pub fn killed_until(rig: &mut Rig, ahead: u32) {
     rig.kill();
     rig.environment("LD_PRELOAD", library().to_str().unwrap());
     rig.environment("CLOCK_AHEAD_S", &ahead.to_string());

@@ -360,7 +360,7 @@ impl Client {
         body: Option<&[u8]>,
     ) -> Result<Answer, ureq::Error> {
         let api = self.addresses.read().unwrap().api;
-        let whole = ["/api/", "/box/", "/problems/", "/provisioning/", "/phone/", "/recovery/"]
+        let whole = ["/api/", "/box/", "/problems/", "/provisioning/", "/phone/", "/WebStore/", "/recovery/"]
             .iter()
             .any(|start| path.starts_with(start));
         let prefix = if whole { "" } else { "/api/v1" };

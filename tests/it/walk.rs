@@ -44,6 +44,10 @@ fn things_of(org: &Org) -> Objects {
     let webhook = string(&webhook, "webhook");
     let device = org.client.post("/devices", &json!({"mac": "000413abcdef", "vendor": "snom"})).is(201);
     let entry = org.client.post("/phones/whitelist", &json!({"network": "192.0.2.0/24"})).is(201);
+    let store = json!({"system_name": "shop", "name": "Shop", "language": "it"});
+    let store = string(&org.client.post("/stores", &store).is(201), "store");
+    let product = org.client.post(&format!("/stores/{store}/products"), &json!({"name": "Editor"})).is(201);
+    let shopper = org.client.post(&format!("/stores/{store}/shoppers"), &json!({"username": "anna"})).is(201);
     let installation = json!({
         "label": "x", "product": "Mexal", "environment": "live",
         "administrator": {"name": "Anna", "password": "tre gatti sul tetto"},
@@ -52,6 +56,13 @@ fn things_of(org: &Org) -> Objects {
     Objects(vec![
         ("installation", string(&installation, "installation")),
         ("user", "1".to_owned()),
+        ("product", string(&product, "product")),
+        ("shopper", string(&shopper, "shopper")),
+        ("role", "store_admin".to_owned()),
+        ("store", store),
+        ("class", "academic_statuses".to_owned()),
+        ("member", "OrgA".to_owned()),
+        ("verification", "1".to_owned()),
         ("device", string(&device, "device")),
         ("entry", entry["entry"].to_string()),
         ("organisation", org.id.clone()),
@@ -73,6 +84,13 @@ fn unknown_things() -> Objects {
     let id = |prefix: &str| format!("{prefix}_{NOTHING}");
     Objects(vec![
         ("organisation", id("org")),
+        ("store", id("ws")),
+        ("product", id("prd")),
+        ("shopper", id("shp")),
+        ("role", "store_admin".to_owned()),
+        ("class", "academic_statuses".to_owned()),
+        ("member", "OrgA".to_owned()),
+        ("verification", "1".to_owned()),
         ("device", id("dev")),
         ("installation", id("ins")),
         ("user", "1".to_owned()),

@@ -267,13 +267,13 @@ impl Model {
     pub fn conclude(self, report: &mut Report) {
         report.errors = Some(self.errors);
         report.wrong_states = Some(self.wrong_states);
+        report.double_redemptions = Some(self.double_redemptions);
+        report.codes_given_twice = Some(self.codes_given_twice);
         report.must_be_zero("errors", self.errors);
         report.must_be_zero("double_redemptions", self.double_redemptions);
         report.must_be_zero("codes_given_twice", self.codes_given_twice);
         report.must_be_zero("wrong_states", self.wrong_states);
         for (name, count) in [
-            ("double_redemptions", self.double_redemptions),
-            ("codes_given_twice", self.codes_given_twice),
             ("stores", self.stores.len() as u64),
             ("shoppers", self.shoppers.len() as u64),
             ("registrations", self.registrations),

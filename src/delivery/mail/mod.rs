@@ -13,6 +13,7 @@ pub use read::Reader;
 use crate::{
     boxes,
     config::{Config, MailDriver},
+    delivery::webhooks,
     engine::{Carried, Post, PostLimits},
     iuv,
     kernel::{Clock, MailCopy, MailTrouble, Recipient},
@@ -42,7 +43,8 @@ pub struct MailKind {
 /// Every kind of mail there is.
 fn kinds() -> impl Iterator<Item = &'static MailKind> {
     let of_stores = iuv::stores::api::mails::KINDS.iter().chain(&iuv::shoppers::mails::KINDS);
-    boxes::api::mails::KINDS.iter().chain(of_stores).chain(&recovery::api::mails::KINDS)
+    let of_houses = boxes::api::mails::KINDS.iter().chain(&webhooks::mails::KINDS);
+    of_houses.chain(of_stores).chain(&recovery::api::mails::KINDS)
 }
 
 fn kind_of(template: &str) -> Option<&'static MailKind> {

@@ -42,6 +42,7 @@ built_in![
     "recovery_reset",
     "recovery_done",
     "recovery_changed",
+    "webhook_paused",
 ];
 
 const KEY: &str = "mail.templates_dir";

@@ -23,10 +23,16 @@ fn every_mail_says_it_in_three_languages_and_escapes_html() {
         for language in Language::ALL {
             let Rendered { subject, text, html } = rendered(kind.template, language);
             let which = format!("{} {}\n{text}", kind.template, language.tag());
-            assert!(subject.starts_with("Portineria: ") && !subject.contains('\n'), "{which}");
-            assert!(text.contains("Anna Rossi") && text.contains("(Europe/Rome)"), "{which}");
-            assert!(text.contains("Müller & <Söhne>"), "{which}");
-            assert!(html.contains("Müller &amp; &lt;Söhne&gt;") && html.contains("(Europe/Rome)"), "{html}");
+            assert!(!subject.trim().is_empty() && !subject.contains('\n'), "{which}");
+            // What goes to a person of the organisation; a store speaks to shoppers in its own name, and has no zone.
+            if !kind.template.starts_with("iuv_") {
+                assert!(text.contains("Müller & <Söhne>"), "{which}");
+                assert!(text.contains("Anna Rossi") && text.contains("(Europe/Rome)"), "{which}");
+                assert!(html.contains("Müller &amp; &lt;Söhne&gt;") && html.contains("(Europe/Rome)"), "{html}");
+            }
+            if kind.template.starts_with("box_") {
+                assert!(subject.starts_with("Portineria: "), "{which}");
+            }
             assert!(html.contains(&format!("<html lang=\"{}\">", language.tag())));
             for left in ["{{", "{%", "none", "undefined"] {
                 assert!(!text.contains(left) && !html.contains(left), "`{left}` in {which}");

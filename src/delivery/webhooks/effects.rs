@@ -1,14 +1,18 @@
 //! What follows from a change to a webhook: its list row and its sealed row. Pure.
 
 use super::{
+    mails,
     rows::WebhookRow,
     state::{Command, Event, Webhook},
 };
-use crate::kernel::{Codec, Effects, RowSpace, VaultField};
+use crate::kernel::{Codec, Effects, RowSpace, UnixMillis, VaultField, WebhookId};
 
-pub(super) fn of_webhook(state: &Webhook, command: &Command, events: &[Event], effects: &mut Effects) {
+pub(super) fn of_webhook(state: &Webhook, command: &Command, events: &[Event], now: UnixMillis, effects: &mut Effects) {
     let (org, key) = (state.address.org, state.address.entity.raw.to_be_bytes());
     for event in events {
+        if let Event::Paused(why) = event {
+            mails::send(WebhookId(state.address.entity.raw), *why, now, effects);
+        }
         match event {
             Event::Asked(_) => {}
             Event::Deleted => {

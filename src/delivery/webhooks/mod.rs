@@ -6,6 +6,7 @@
 pub mod api;
 pub mod dispatch;
 mod effects;
+pub(crate) mod mails;
 mod message;
 mod reach;
 mod rows;

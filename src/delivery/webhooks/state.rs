@@ -299,8 +299,8 @@ impl Machine for Webhook {
 
     fn answer(&self, _: &Command, _: &[Event], _: u64, _: &Context) {}
 
-    fn effects(&self, command: &Command, events: &[Event], _: &Context, effects: &mut Effects) {
-        effects::of_webhook(self, command, events, effects);
+    fn effects(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
+        effects::of_webhook(self, command, events, cx.now, effects);
     }
 
     /// What an administrator asks to be sent changes nothing of it.

@@ -138,6 +138,7 @@ fn what_an_administrator_has_paused_only_he_resumes() {
     let mut story = Story::made();
     assert_eq!(story.tell(Command::Pause), Ok(1));
     assert_eq!((story.why(), story.row()), (Some(Why::ByHand), Some(true)));
+    assert!(story.effects.mails.is_empty(), "he knows");
     assert_eq!(story.tell(Command::Pause), Ok(0));
     let base = story.changed();
     assert_eq!(story.tell(Command::GiveUp { base, why: Why::Dead }), Ok(0), "it is paused already");
@@ -163,6 +164,7 @@ fn the_server_gives_up_only_on_what_it_saw() {
     assert_eq!(story.status(), Status::Active, "the new settings get their own try");
     for why in [Why::Dead, Why::Gone, Why::FeedTrimmed] {
         assert_eq!(story.tell(Command::GiveUp { base: story.changed(), why }), Ok(1));
+        assert_eq!(story.effects.mails.len(), 1, "the owner hears of it");
         assert_eq!(story.why(), Some(why));
         if why == Why::FeedTrimmed {
             assert_eq!(story.tell(Command::Resume { from: None }), Err(Refusal::FeedTrimmed));

@@ -1,12 +1,14 @@
 //! IUV sessions: one actor each. Whoever asks waits until what he is told is durable.
 
 pub mod api;
+mod check;
 mod decide;
 mod evolve;
 pub mod state;
 #[cfg(test)]
 mod tests;
 
+pub use check::check_invariants;
 pub use state::{IuvSession, Pass};
 
 use super::words::{Attributes, Side, VerificationKind};
@@ -48,7 +50,7 @@ pub fn cookie(session: Address, secret: &[u8; 32]) -> String {
     bytes[..16].copy_from_slice(&session.org.to_bytes());
     bytes[16..32].copy_from_slice(&session.entity.raw.to_be_bytes());
     bytes[32..].copy_from_slice(secret);
-    URL_SAFE_NO_PAD.encode(&*bytes)
+    URL_SAFE_NO_PAD.encode(bytes.as_slice())
 }
 
 fn read_cookie(text: &str) -> Option<(Address, [u8; 32])> {

@@ -2,7 +2,7 @@
 
 use super::{state::*, words::*, *};
 use crate::{
-    iuv::{Attributes, Group, ShopperMessage, Side, VerificationKind, products::Description},
+    iuv::{Attributes, Group, ShopperMessage, Side, VerificationKind, products::Description, testing::Keys},
     kernel::*,
     orgs::Mark,
 };
@@ -14,14 +14,6 @@ const STORE: StoreId = StoreId(3);
 const SHOPPER: ShopperId = ShopperId(9);
 const START: UnixMillis = UnixMillis(1_767_225_600_000);
 const GOLDEN: &str = include_str!("../../../tests/golden/shopper_events.txt");
-
-struct Keys;
-
-impl KeyedHash for Keys {
-    fn keyed_hash(&self, _: &str, _: &[&[u8]]) -> [u8; 32] {
-        [0; 32]
-    }
-}
 
 fn group(code: &str) -> Group {
     Group { class: "academic_statuses".into(), code: code.into() }

@@ -1,6 +1,7 @@
 //! Web stores: whom they let in and how. One actor each; everybody else reads its view.
 
 pub mod api;
+mod check;
 mod decide;
 mod effects;
 mod evolve;
@@ -10,8 +11,10 @@ mod rows;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod view;
 
+pub use check::check_invariants;
 pub use registry::Registry;
 pub use rows::{SecretsPlain, StoreRow, VerificationSecrets};
 pub use state::{Headers, Key, Settings, Verification, WebStore};

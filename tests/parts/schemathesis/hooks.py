@@ -60,6 +60,10 @@ def real_path(case):
         "device": WORLD.new_device,
         "entry": WORLD.new_whitelist_entry,
         "name": WORLD.new_backup,
+        "store": lambda: WORLD.store,
+        "product": WORLD.new_product,
+        "shopper": lambda: WORLD.new_shopper(role="/transfer" in path, moving="/confirmation" in path),
+        "role": lambda: "store_admin",
     }
     unknown = set(case.path_parameters) - set(real)
     assert not unknown, f"hooks.py does not know {unknown} of {path}"
@@ -72,7 +76,7 @@ def real_path(case):
 
 def spare(case):
     """What the other requests need stays."""
-    needed = {WORLD.organisation, WORLD.person, WORLD.key, WORLD.owner, WORLD.token_id, WORLD.operators_token_id}
+    needed = {WORLD.organisation, WORLD.person, WORLD.shopper, WORLD.key, WORLD.owner, WORLD.token_id, WORLD.operators_token_id}
     if case.operation.method.upper() == "DELETE" and needed & set((case.path_parameters or {}).values()):
         real_path(case)
 
@@ -134,6 +138,8 @@ def repair(case):
         # A head line as CSV; as NDJSON a row that is wrong, which is told in its own line.
         heads = {"accesses.bulk": "person\n", "devices.bulk": "mac\n"}
         case.body = heads.get(name, "name\n")
+    if name == "shoppers.import":
+        case.body = "username\n"
     if name == "devices.import":
         case.body = "mac;vendor\n"
     if not isinstance(case.body, dict):
@@ -155,6 +161,15 @@ def repair(case):
             body["mac"] = "000413abcdef"
     if name == "phones.allow":
         body["network"] = f"10.{WORLD.number() >> 8 & 255}.{WORLD.number() & 255}.2"
+    if name == "products.add_codes":
+        # A code is taken for ever.
+        body["codes"] = [f"CODE-{WORLD.number()}"]
+    if name == "shoppers.allow":
+        body.pop("groups", None) if chosen(case, "groups", 2) else body.update(groups=["students", "a:b"])
+        if len(body.get("email") or "") > 100:
+            body["email"] = "anna@rossi.example"
+    if name == "shoppers.transfer":
+        body.update(to=WORLD.shopper, role="store_admin")
     if name.startswith("webhooks.") and body.get("url"):
         body["url"] = "https://hooks.invalid/castellan"
     grants = body.get("accesses", []) if name in ("accesses.batch", "boxes.create") else []

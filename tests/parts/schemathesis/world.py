@@ -26,6 +26,9 @@ class World:
         self.person = self.new_person()
         self.box, self.enrolment_code = self.new_box()
         self.key = self.new_key()
+        body = {"system_name": "shop", "name": "Shop", "language": "it"}
+        self.store = self.ask(self.token, "POST", "/api/v1/stores", body)["store"]
+        self.shopper = self.new_shopper()
         self.enrol()
         # A box that the tests never name, whose journal makes conflicts, and an owner who cannot be written to.
         self.new_other_box()
@@ -85,6 +88,20 @@ class World:
     def new_device(self):
         mac = f"000413{self.number():06x}"
         return self.ask(self.token, "POST", "/api/v1/devices", {"mac": mac, "vendor": "snom"})["device"]
+
+    def new_product(self):
+        path = f"/api/v1/stores/{self.store}/products"
+        return self.ask(self.token, "POST", path, {"name": f"Product {self.number()}"})["product"]
+
+    def new_shopper(self, role=False, moving=False):
+        path = f"/api/v1/stores/{self.store}/shoppers"
+        shopper = self.ask(self.token, "POST", path, {"username": f"user{self.number()}"})["shopper"]
+        if role:
+            self.ask(self.token, "POST", f"{path}/{shopper}/roles", {"role": "store_admin"})
+        if moving:
+            body = {"to": self.shopper, "role": "store_admin"}
+            self.ask(self.token, "POST", f"{path}/{shopper}/transfer", body)
+        return shopper
 
     def new_whitelist_entry(self):
         network = f"10.{self.number() >> 8 & 255}.{self.number() & 255}.1"

@@ -19,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 shapes! {
     OrderName, "A shopper and the number of an order",
-        pattern("^shp_[0-7][0-9a-hjkmnp-tv-z]{25}-[0-9]{1,10}$").examples(["shp_0123456789abcdefghjkmnpqrs-1"]);
+        pattern("^shp_[0-7][0-9a-hjkmnp-tv-z]{25}-[0-9]{1,9}$").examples(["shp_0123456789abcdefghjkmnpqrs-1"]);
     CodeState, "What became of the code of a line", words(&["test", "waiting", "given", "denied"]);
 }
 

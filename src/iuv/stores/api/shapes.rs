@@ -40,7 +40,7 @@ shapes! {
 }
 
 /// Refuses what does not look so.
-pub(super) struct Code<const CLASS: bool>(pub Box<str>);
+pub(crate) struct Code<const CLASS: bool>(pub Box<str>);
 
 /// The code of a class of user groups, such as `academic_statuses`.
 pub(crate) type ClassCode = Code<true>;

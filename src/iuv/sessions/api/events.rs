@@ -1,6 +1,6 @@
 //! What has happened to sessions, as the change feed, the audit and webhooks show it.
 
-use super::state::{Event, Pass};
+use crate::iuv::sessions::state::{Event, Pass};
 use crate::{
     kernel::{Codec, EventOutcome, EventView},
     store::StoredRecord,

@@ -1,0 +1,230 @@
+//! Request targets as old clients write them: raw UTF-8, quotes, angle brackets. The reader of HTTP refuses those, so
+//! they are escaped before it sees them, in the first line of a connection, where nothing but a request line can stand.
+//! And whoever speaks HTTP/1.0 is answered with `HTTP/1.1 200 OK`, as RFC 9110 (2.5) has it: old clients compare that
+//! line to the letter.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A connection whose first line is made readable.
+pub(super) struct Lenient<T> {
+    io: T,
+    /// The first line is over.
+    begun: bool,
+    /// What was escaped and not taken yet.
+    rest: Vec<u8>,
+    taken: usize,
+    /// The client speaks HTTP/1.0, and its answer has not begun.
+    is_old: bool,
+}
+
+impl<T> Lenient<T> {
+    pub fn new(io: T) -> Self {
+        Self { io, begun: false, rest: Vec::new(), taken: 0, is_old: false }
+    }
+
+    pub fn get_ref(&self) -> &T {
+        &self.io
+    }
+
+    fn hand_out(&mut self, to: &mut ReadBuf<'_>) {
+        let count = to.remaining().min(self.rest.len() - self.taken);
+        to.put_slice(&self.rest[self.taken..self.taken + count]);
+        self.taken += count;
+        if self.taken == self.rest.len() {
+            (self.rest, self.taken) = (Vec::new(), 0);
+        }
+    }
+}
+
+const OLD: &[u8] = b"HTTP/1.0";
+const NEW: &[u8] = b"HTTP/1.1";
+
+fn must_be_escaped(byte: u8) -> bool {
+    byte >= 0x80 || b"\"<>\\^`{|}".contains(&byte)
+}
+
+/// Escapes what stands before the end of the first line; `None` if nothing need be.
+fn escaped(line: &[u8], behind: &[u8]) -> Option<Vec<u8>> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let count = line.iter().filter(|byte| must_be_escaped(**byte)).count();
+    if count == 0 {
+        return None;
+    }
+    let mut all = Vec::with_capacity(line.len() + 2 * count + behind.len());
+    for byte in line {
+        if must_be_escaped(*byte) {
+            all.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        } else {
+            all.push(*byte);
+        }
+    }
+    all.extend_from_slice(behind);
+    Some(all)
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Lenient<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.begun && this.rest.is_empty() {
+            return Pin::new(&mut this.io).poll_read(cx, to);
+        }
+        if this.rest.is_empty() {
+            let before = to.filled().len();
+            ready!(Pin::new(&mut this.io).poll_read(cx, to))?;
+            let read = &to.filled()[before..];
+            let end = read.iter().position(|byte| *byte == b'\n');
+            let (line, behind) = read.split_at(end.unwrap_or(read.len()));
+            this.begun = end.is_some();
+            this.is_old = this.begun && line.trim_ascii_end().ends_with(OLD);
+            match escaped(line, behind) {
+                Some(rest) => this.rest = rest,
+                None => return Poll::Ready(Ok(())),
+            }
+            to.set_filled(before);
+        }
+        this.hand_out(to);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Lenient<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.is_old && bytes.starts_with(OLD) {
+            let written = ready!(Pin::new(&mut this.io).poll_write(cx, &[NEW, &bytes[OLD.len()..]].concat()))?;
+            // Should it stop within the version, the old one is told: they differ in the last byte alone.
+            this.is_old = false;
+            return Poll::Ready(Ok(written));
+        }
+        Pin::new(&mut this.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_old {
+            let first = parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part);
+            return self.poll_write(cx, first);
+        }
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Gives pieces one after another, the last first.
+    struct Pieces(Vec<Vec<u8>>);
+
+    async fn read_in_pieces(sent: &[u8], piece: usize) -> Vec<u8> {
+        let mut lenient = Lenient::new(Pieces(sent.chunks(piece).rev().map(<[u8]>::to_vec).collect()));
+        let (mut all, mut part) = (Vec::new(), [0; 7]);
+        while let Ok(count @ 1..) = lenient.read(&mut part).await {
+            all.extend_from_slice(&part[..count]);
+        }
+        all
+    }
+
+    impl AsyncRead for Pieces {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            if let Some(mut piece) = self.0.pop() {
+                let count = piece.len().min(to.remaining());
+                to.put_slice(&piece[..count]);
+                if count < piece.len() {
+                    piece.drain(..count);
+                    self.0.push(piece);
+                }
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_line_alone_is_escaped_however_it_comes() {
+        let sent = "GET /a?name=Zoë \"x\" HTTP/1.1\r\nX: Zoë \"y\"\r\n\r\nÜ".as_bytes();
+        let expected = "GET /a?name=Zo%C3%AB %22x%22 HTTP/1.1\r\nX: Zoë \"y\"\r\n\r\nÜ".as_bytes();
+        for piece in 1..sent.len() + 1 {
+            assert_eq!(read_in_pieces(sent, piece).await, expected, "{piece}");
+        }
+        let plain = b"POST /box/v1/sync HTTP/1.1\r\n\r\n{\"a\":\"\xc3\"}";
+        assert_eq!(read_in_pieces(plain, 1000).await, plain);
+    }
+
+    /// Reads one request and takes what is written.
+    struct Wire(Option<&'static [u8]>, Vec<u8>);
+
+    impl AsyncRead for Wire {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            to.put_slice(self.0.take().unwrap_or_default());
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Wire {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.1.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn an_old_client_reads_the_version_that_it_knows() {
+        for (request, answer, told) in [
+            (
+                &b"GET /a HTTP/1.0\r\n\r\n"[..],
+                &b"HTTP/1.0 200 OK\r\n\r\nHTTP/1.0"[..],
+                &b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.0"[..],
+            ),
+            (b"GET /a HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+            (b"GET /HTTP/1.0 HTTP/1.1\r\n\r\n", b"HTTP/1.0 200 OK", b"HTTP/1.0 200 OK"),
+        ] {
+            let mut lenient = Lenient::new(Wire(Some(request), Vec::new()));
+            assert_eq!(lenient.read(&mut [0; 100]).await.unwrap(), request.len());
+            lenient.write_all(answer).await.unwrap();
+            lenient.write_all(b"HTTP/1.0").await.unwrap();
+            assert_eq!(lenient.io.1, [told, b"HTTP/1.0"].concat());
+            let mut lenient = Lenient::new(Wire(Some(request), Vec::new()));
+            lenient.read(&mut [0; 100]).await.unwrap();
+            let mut parts = [io::IoSlice::new(b""), io::IoSlice::new(answer)];
+            let mut parts = &mut parts[..];
+            while !parts.is_empty() {
+                let written = lenient.write_vectored(parts).await.unwrap();
+                io::IoSlice::advance_slices(&mut parts, written);
+            }
+            assert_eq!(lenient.io.1, told);
+        }
+    }
+}

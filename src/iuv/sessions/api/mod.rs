@@ -1,0 +1,3 @@
+//! What others see of sessions.
+
+pub(crate) mod events;
