@@ -25,10 +25,12 @@ macro_rules! section {
     };
 }
 
+mod mail;
 mod passwords;
 mod phones;
 mod recovery;
 mod sms;
+pub use mail::{Mail, MailDriver, SmtpSecurity};
 pub use passwords::Passwords;
 pub use phones::{Devices, Provisioning};
 mod stores;
@@ -212,47 +214,6 @@ pub struct Sensitive(pub String);
 impl std::fmt::Debug for Sensitive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sensitive")
-    }
-}
-
-/// How mails leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MailDriver {
-    /// Not at all: they wait, and become dead letters.
-    None,
-    Smtp,
-    File,
-    Log,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SmtpSecurity {
-    Starttls,
-    Tls,
-    Plain,
-}
-
-section! {
-    Mail {
-        driver: MailDriver = MailDriver::None,
-        from: String = String::new(),
-        reply_to: String = String::new(),
-        message_id_domain: String = String::new(),
-        smtp_host: String = String::new(),
-        smtp_port: u16 = 0,
-        smtp_security: SmtpSecurity = SmtpSecurity::Starttls,
-        smtp_username: String = String::new(),
-        smtp_password_file: PathBuf = PathBuf::new(),
-        smtp_ca_file: PathBuf = PathBuf::new(),
-        smtp_hello_name: String = String::new(),
-        connections_max: usize = 4,
-        timeout_ms: u64 = 30_000,
-        retry_first_ms: u64 = 2_000,
-        retry_longest_ms: u64 = 600_000,
-        file_dir: PathBuf = PathBuf::new(),
-        templates_dir: PathBuf = PathBuf::new(),
     }
 }
 

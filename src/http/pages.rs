@@ -55,7 +55,6 @@ async fn serve(request: HttpRequest, payload: Payload) -> HttpResponse {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Form {
     #[serde(default)]
     code: String,

@@ -359,8 +359,7 @@ impl Listeners {
             metrics.clone(),
             Arc::clone(&shared.failures),
             Arc::clone(&shared.rates),
-            Arc::clone(&shared.sign_ins),
-            Arc::clone(&shared.recovery_rate),
+            [Arc::clone(&shared.sign_ins), Arc::clone(&shared.recovery_rate)],
             phones,
             stores,
             engine.clone(),
@@ -412,8 +411,7 @@ async fn upkeep(
     metrics: Option<PrometheusHandle>,
     failures: Arc<FailureLimit>,
     rates: Arc<Rates>,
-    sign_ins: Arc<Rate>,
-    recovery_rate: Arc<Rate>,
+    own_rates: [Arc<Rate>; 2],
     phones: Arc<devices::Door>,
     stores: Arc<iuv::Door>,
     engine: Engine,
@@ -426,8 +424,7 @@ async fn upkeep(
         }
         failures.tidy();
         rates.tidy();
-        recovery_rate.tidy();
-        sign_ins.tidy();
+        own_rates.iter().for_each(|rate| rate.tidy());
         phones.tidy(engine.clock().now());
         stores.upkeep(&engine).await;
     }

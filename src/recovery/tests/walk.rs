@@ -59,7 +59,7 @@ fn take(story: &mut Story, seen: &mut Onlooker, step: Step) {
         Reset => drop(story.reset(mail, ADMIN)),
         Wait(seconds) => story.pass(seconds),
     }
-    for (_, event) in story.history[events..].to_vec() {
+    for (_, event) in story.history[events..].iter().cloned() {
         let whose = |link: Mark| link.0[0];
         match event {
             Event::LinkSent { minted, .. } => seen.newest = whose(minted.link),
