@@ -109,7 +109,8 @@ shapes! {
     Zone, "The name of an IANA time zone, such as Europe/Rome",
         pattern("^[A-Za-z0-9_+/-]+$").max_length(Some(64)).format(Some(SchemaFormat::Custom("iana-time-zone".into()))).examples(["Europe/Rome"]);
     Whole16, "A whole number of 16 bits", whole(0).maximum(Some(u16::MAX as usize));
-    InstallationPath, "Organisation and installation, as the answer that made it says", pattern("^[0-7][0-9a-hjkmnp-tv-z]{25}[0-7][0-9a-hjkmnp-tv-z]{25}$");
+    InstallationPath, "Organisation and installation, as the answer that made it says", pattern("^[0-7][0-9a-hjkmnp-tv-z]{25}[0-7][0-9a-hjkmnp-tv-z]{25}$")
+        .examples(["0224jemc59p0vq7ycjye040jny0224jemc59p0vq7ycjye040jnz"]);
     Whole32, "A whole number of 32 bits", whole(0).maximum(Some(u32::MAX as usize));
     Whole64, "A whole number of 64 bits", whole(0);
     FromOne64, "A whole number of 64 bits, from 1", whole(1);

@@ -69,7 +69,7 @@ async fn a_burst_of_logins_does_not_starve_the_worker() {
     for login in logins {
         assert_eq!(login.await.unwrap(), Ok(false));
     }
-    assert!(ticks > 4 * HASHES, "{ticks} ticks during {HASHES} hashes of {:?}", began.elapsed() / HASHES as u32);
+    assert!(ticks > 2 * HASHES, "{ticks} ticks during {HASHES} hashes of {:?}", began.elapsed() / HASHES as u32);
 }
 
 #[actix_rt::test]

@@ -16,8 +16,9 @@ use zeroize::Zeroizing;
 
 crate::kernel::schema::shapes! {
     TerminalToken, "The terminal's token; whoever has it is at the terminal",
-        pattern("^ctm_[0-9a-hjkmnp-tv-z]{78}$");
-    Confirmation, "What a first request was answered, to be sent with the second", pattern("^[0-9a-f]{32}$");
+        pattern("^ctm_[0-9a-hjkmnp-tv-z]{78}$")
+            .examples(["ctm_0224jemc59p0vq7ycjye040jny0224jemc59p0vq7ycjye040jny0224jemc59p0vq7ycjye040jny"]);
+    Confirmation, "What a first request was answered, to be sent with the second", pattern("^[0-9a-f]{32}$").examples(["3f2a9c4be1d07788a5c6d4e3b2f10987"]);
 }
 
 #[derive(Deserialize, ToSchema)]
