@@ -9,6 +9,9 @@ import urllib.error
 import urllib.request
 
 
+PASSWORD = "tre gatti sul tetto"
+
+
 class Refused(Exception):
     pass
 
@@ -88,6 +91,34 @@ class World:
     def new_device(self):
         mac = f"000413{self.number():06x}"
         return self.ask(self.token, "POST", "/api/v1/devices", {"mac": mac, "vendor": "snom"})["device"]
+
+    def new_installation(self):
+        """Its id, and how terminals name it."""
+        made = self.ask(self.token, "POST", "/api/v1/installations", {
+            "label": "Studio", "product": "Mexal", "environment": "live",
+            "administrator": {"name": "Anna", "password": PASSWORD},
+        })
+        return made["installation"], made["path"]
+
+    def new_user(self, installation):
+        body = {"name": f"user{self.number()}", "password": PASSWORD, "role": "user"}
+        return str(self.ask(self.token, "POST", f"/api/v1/installations/{installation}/users", body)["user"])
+
+    def new_terminal(self, logins=()):
+        """One of an installation of its own, at which these passwords were tried."""
+        terminal = self.ask(None, "POST", f"/recovery/v1/{self.new_installation()[1]}/terminals", {})["terminal"]
+        for password in logins:
+            self.ask(terminal, "POST", "/recovery/v1/terminal/login", {"name": "Anna", "password": password})
+        return terminal
+
+    def new_administrators_terminal(self, email=None):
+        """One at which administrator 1 is logged in; with a contact that is not validated yet."""
+        terminal = self.new_terminal([PASSWORD])
+        if email:
+            path, body = "/recovery/v1/terminal/contact", {"email": email}
+            body["confirmation"] = self.ask(terminal, "PUT", path, body)["confirmation"]
+            self.ask(terminal, "PUT", path, body)
+        return terminal
 
     def new_product(self):
         path = f"/api/v1/stores/{self.store}/products"
