@@ -177,7 +177,7 @@ def repair(case):
             body["mac"] = "000413abcdef"
     if name.startswith("installations."):
         for form in (body, body.get("administrator") or {}):
-            if form.get("password"):
+            if form.get("password") is not None:
                 form["password"] = PASSWORD
     if name == "terminals.forgotten":
         body.pop("confirmation", None)
