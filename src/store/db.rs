@@ -489,14 +489,10 @@ fn append_only(mut family: rocksdb::Options, cache: &Cache) -> rocksdb::Options 
 
 /// The first key behind everything that begins with `prefix`.
 fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if last < u8::MAX {
-            end.push(last + 1);
-            return Some(end);
-        }
-    }
-    None
+    let last = prefix.iter().rposition(|byte| *byte < u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
 }
 
 #[cfg(test)]

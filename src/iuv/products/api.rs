@@ -318,7 +318,7 @@ struct Given {
 const GIVEN_COLUMNS: [&str; 4] = ["number", "shopper", "order", "at"];
 
 pub(crate) const CODES: Doc =
-    Doc::new("List who was given which code").details("By number, never by its text.").exports::<Given, u64>();
+    Doc::new("List who was given which code").details("By number, never by its text.").exports::<Given, Whole64>();
 
 pub(crate) async fn codes(ask: Ask) -> Result<Reply, Problem> {
     let (product, _) = named(&ask).await?;

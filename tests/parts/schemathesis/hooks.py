@@ -46,7 +46,7 @@ def real_path(case):
     """Most requests name objects that are there; what is removed is made for it."""
     method, path = case.operation.method.upper(), case.operation.path
     real = {
-        "organisation": lambda: WORLD.new_organisation()["organisation"] if method == "DELETE" else WORLD.organisation,
+        "organisation": lambda: WORLD.new_organisation()["organisation"] if method == "DELETE" or path.endswith("/account") else WORLD.organisation,
         "person": lambda: WORLD.new_person() if method == "DELETE" else WORLD.person,
         "token_id": WORLD.new_token,
         "box": lambda: WORLD.box,
@@ -60,7 +60,10 @@ def real_path(case):
         "device": WORLD.new_device,
         "entry": WORLD.new_whitelist_entry,
         "name": WORLD.new_backup,
-        "store": lambda: WORLD.store,
+        "store": lambda: WORLD.new_store() if own_store else WORLD.store,
+        "verification": lambda: WORLD.new_verification(case.path_parameters["store"]),
+        "class": lambda: "academic_statuses",
+        "member": lambda: WORLD.new_member(case.path_parameters["store"]),
         "product": WORLD.new_product,
         "shopper": lambda: WORLD.new_shopper(role="/transfer" in path, moving="/confirmation" in path),
         "role": lambda: "store_admin",
@@ -68,9 +71,11 @@ def real_path(case):
         "user": lambda: WORLD.new_user(case.path_parameters["installation"]),
         "path": lambda: WORLD.new_installation()[1],
     }
+    own_store = {"verification", "class", "member"} & set(case.path_parameters) or path.endswith("/verifications")
     unknown = set(case.path_parameters) - set(real)
     assert not unknown, f"hooks.py does not know {unknown} of {path}"
-    for name in sorted(case.path_parameters):
+    # What others belong to comes first.
+    for name in sorted(case.path_parameters, key=lambda name: (name not in ("store", "installation"), name)):
         case.path_parameters[name] = real[name]()
     if path.endswith("/resolution"):
         case.path_parameters["seq"] = WORLD.new_conflict()
@@ -125,7 +130,10 @@ def repair(case):
         case.headers["Idempotency-Key"] = f"key-{WORLD.number()}"
     if (case.headers or {}).get("If-Match"):
         case.headers["If-Match"] = "*"
-        if case.operation.method.upper() == "DELETE":
+        if name in ("products.create", "shoppers.allow", "stores.test", "stores.set_account", "verifications.generate_key"):
+            # What is only being made, or not at all, cannot match.
+            case.headers.pop("If-Match")
+        elif case.operation.method.upper() == "DELETE":
             # What is gone already does not match, and that is no news.
             case.headers.pop("If-Match")
     if case.operation.method.upper() != "GET":
@@ -189,6 +197,23 @@ def repair(case):
             body["email"] = "anna@rossi.example"
     if name == "phones.allow":
         body["network"] = f"10.{WORLD.number() >> 8 & 255}.{WORLD.number() & 255}.2"
+    if name == "verifications.change":
+        for list_of, right in (("callers", "192.0.2.0/24"), ("administrators", "it@example.edu")):
+            if body.get(list_of):
+                body[list_of] = [right]
+        if body.get("groups"):
+            body["groups"] = [{"class": "academic_statuses", "group": "students"}]
+    if name == "verifications.allow":
+        body["network"] = f"10.{WORLD.number() >> 8 & 255}.{WORLD.number() & 255}.3"
+    if name == "verifications.save_key":
+        body["key"] = WORLD.iuv_key()
+    if name == "stores.define_class":
+        seen = set()
+        body["groups"] = [group for group in body["groups"] if not (group["group"] in seen or seen.add(group["group"]))]
+    if name == "stores.test" and body.get("caller") is not None:
+        body["caller"] = "192.0.2.7"
+    if name == "stores.set_account":
+        body["account"] = str(100_000_000 + WORLD.number())
     if name == "products.add_codes":
         # A code is taken for ever.
         body["codes"] = [f"CODE-{WORLD.number()}"]

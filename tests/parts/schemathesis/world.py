@@ -120,6 +120,24 @@ class World:
             self.ask(terminal, "PUT", path, body)
         return terminal
 
+    def new_store(self):
+        body = {"system_name": f"shop{self.number()}", "name": "Shop", "language": "de"}
+        return self.ask(self.token, "POST", "/api/v1/stores", body)["store"]
+
+    def new_verification(self, store):
+        """Of single sign-on, with a key."""
+        path = f"/api/v1/stores/{store}/verifications"
+        verification = self.ask(self.token, "POST", path, {"kind": "iuv"})["verification"]
+        self.ask(self.token, "PUT", f"{path}/{verification}/key", {"key": self.iuv_key()})
+        return str(verification)
+
+    def iuv_key(self):
+        return f"{self.number():032x}"
+
+    def new_member(self, store):
+        self.ask(self.token, "PUT", f"/api/v1/stores/{store}/members/OrgB", {"name": "B"})
+        return "OrgB"
+
     def new_product(self):
         path = f"/api/v1/stores/{self.store}/products"
         return self.ask(self.token, "POST", path, {"name": f"Product {self.number()}"})["product"]

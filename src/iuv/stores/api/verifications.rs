@@ -115,7 +115,7 @@ struct Change {
     domains: Option<Vec<String>>,
     /// `email_domain`, `shibboleth`: the groups of whoever is let in.
     #[serde(default, deserialize_with = "objects_or_none")]
-    #[schema(max_items = 50)]
+    #[schema(value_type = Vec<GroupGiven>, required = false, max_items = 50)]
     groups: Option<Vec<GroupGiven>>,
     /// Who gets the mails about requests that were refused.
     #[schema(value_type = Option<Vec<Email>>, max_items = 10)]
