@@ -54,6 +54,7 @@ fn things_of(org: &Org) -> Objects {
     });
     let installation = org.client.post("/installations", &installation).is(201);
     Objects(vec![
+        ("path", string(&installation, "path")),
         ("installation", string(&installation, "installation")),
         ("user", "1".to_owned()),
         ("product", string(&product, "product")),
@@ -92,6 +93,7 @@ fn unknown_things() -> Objects {
         ("member", "OrgA".to_owned()),
         ("verification", "1".to_owned()),
         ("device", id("dev")),
+        ("path", format!("{NOTHING}{NOTHING}")),
         ("installation", id("ins")),
         ("user", "1".to_owned()),
         ("entry", "99".to_owned()),
@@ -114,6 +116,9 @@ fn body_for(route: &Route, person: &str) -> Option<Value> {
     let mut body = documented::body(route)?;
     if body["person"].is_string() {
         body["person"] = person.into();
+    }
+    if body["network"].is_string() {
+        body["network"] = "192.0.2.0/24".into();
     }
     let grants = body.get_mut("accesses").and_then(Value::as_array_mut);
     grants.into_iter().flatten().for_each(|grant| grant["person"] = person.into());
