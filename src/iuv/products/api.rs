@@ -9,7 +9,7 @@ use crate::{
     iuv::{Group, stores},
     kernel::{
         Address, ProductId, RowSpace, ShopperId, StoreId,
-        schema::{Text, TextOrEmpty, Time},
+        schema::{Text, TextOrEmpty, Time, Whole64},
     },
     orgs::api::{Wrong, is_text, text},
     store::StoreError,
