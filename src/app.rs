@@ -215,6 +215,7 @@ pub async fn serve(config: &Config, engine: Engine, metrics: Option<PrometheusHa
         actix_rt::time::sleep(Duration::from_millis(5)).await;
     }
     let upkeep = [
+        serving.upkeep,
         actix_rt::spawn(privacy::run(engine.clone(), privacy::Settings::from(&config.retention))),
         actix_rt::spawn(census::run(engine.clone())),
     ];

@@ -41,7 +41,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 /// What one worker thread needs to serve requests: looked up once.
 pub(super) struct Worker {
@@ -235,6 +235,8 @@ pub struct Serving {
     pub last_answers: LastAnswers,
     pub operations: Operations,
     pub farewell: Farewell,
+    /// Holds the engine: to be ended before the database is closed.
+    pub upkeep: JoinHandle<()>,
 }
 
 /// So often in a row nobody may be working before the end.
@@ -355,7 +357,7 @@ impl Listeners {
             certificate.map(|certificate| certificate.server_config(self.phone_authorities.clone())).transpose()?;
         let phones_known = self.phone_authorities.map(|authorities| (authorities, engine.clock().clone()));
         let api = connections::serve(self.api, (&config.http, config.workers()), tls, phones_known, api)?;
-        actix_web::rt::spawn(upkeep(
+        let upkeep = actix_web::rt::spawn(upkeep(
             metrics.clone(),
             Arc::clone(&shared.failures),
             Arc::clone(&shared.rates),
@@ -380,7 +382,7 @@ impl Listeners {
         if let Some(certificate) = self.certificate {
             actix_web::rt::spawn(certificate.keep_fresh());
         }
-        Ok(Serving { api, observability, last_answers: LastAnswers(shared), operations, farewell })
+        Ok(Serving { api, observability, last_answers: LastAnswers(shared), operations, farewell, upkeep })
     }
 }
 
