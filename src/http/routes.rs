@@ -23,7 +23,7 @@ use crate::{
     privacy,
     recovery::api::{self as recovery, contact, installations, terminals},
 };
-use actix_web::{HttpRequest, HttpResponse, http::Method, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, http::Method, web};
 use std::{pin::Pin, rc::Rc};
 
 /// Who may use a route.
@@ -253,34 +253,58 @@ routes! {
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.
+///
+/// What is registered is tried in order, and a path with parameters costs a regular expression: so the table goes by
+/// families, of which only one is looked into.
 pub fn register(app: &mut web::ServiceConfig) {
-    let mut seen: Vec<&'static str> = Vec::new();
-    for first in ROUTES {
-        if seen.contains(&first.path) {
-            continue;
+    let mut families: Vec<&'static str> = Vec::new();
+    for family in ROUTES.iter().map(|route| family_of(route.path)) {
+        if !families.contains(&family) {
+            families.push(family);
+            app.service(of_family(family));
         }
-        seen.push(first.path);
-        let methods: Rc<str> = methods_of(first.path).into();
-        let mut resource = web::resource(first.path);
-        for (number, route) in ROUTES.iter().enumerate().filter(|(_, route)| route.path == first.path) {
-            let handler =
-                move |request: HttpRequest, payload: web::Payload| service::serve(route, number, request, payload);
-            resource = resource.route(web::method(route.method.clone()).to(handler));
-        }
-        let refuse = move |request: HttpRequest| {
-            let refused = service::method_not_allowed(&request, &methods);
-            async move { refused }
-        };
-        app.service(resource.default_service(web::to(refuse)));
     }
+    stores::register_as_written(app);
+    shop::register(app);
     openapi::register(app);
     phones::register(app);
     pages::register(app);
-    stores::register(app);
-    // Behind the fixed paths of the wire.
-    shop::register(app);
+    stores::register_in_any_case(app);
     app.service(web::resource("/problems/{code}").route(web::get().to(problem_page)));
     app.default_service(web::to(service::unknown));
+}
+
+/// A path's segments before its first parameter, three at most.
+fn family_of(path: &str) -> &str {
+    let end = path.match_indices('/').map(|(at, _)| at).nth(3).unwrap_or(path.len());
+    path[..end].find("/{").map_or(&path[..end], |parameter| &path[..parameter])
+}
+
+fn of_family(family: &'static str) -> actix_web::Scope {
+    let mut scope = web::scope(family);
+    let mut seen: Vec<&'static str> = Vec::new();
+    for path in ROUTES.iter().map(|route| route.path).filter(|path| family_of(path) == family) {
+        if !seen.contains(&path) {
+            seen.push(path);
+            scope = scope.service(at_path(path, &path[family.len()..]));
+        }
+    }
+    scope
+}
+
+/// All methods of one path.
+fn at_path(path: &'static str, within_family: &str) -> Resource {
+    let methods: Rc<str> = methods_of(path).into();
+    let mut resource = web::resource(within_family);
+    for (number, route) in ROUTES.iter().enumerate().filter(|(_, route)| route.path == path) {
+        let handler = move |request: HttpRequest, payload: web::Payload| service::serve(route, number, request, payload);
+        resource = resource.route(web::method(route.method.clone()).to(handler));
+    }
+    let refuse = move |request: HttpRequest| {
+        let refused = service::method_not_allowed(&request, &methods);
+        async move { refused }
+    };
+    resource.default_service(web::to(refuse))
 }
 
 /// As `Allow` says it.
