@@ -12,6 +12,7 @@ mod connections;
 pub mod echo;
 mod etag;
 mod farewell;
+mod framing;
 mod idempotency;
 mod lenient;
 mod list;

@@ -26,6 +26,8 @@ mod follower;
 mod idempotency;
 mod iuv;
 mod iuv_admin;
+mod iuv_cases;
+mod iuv_kept;
 mod iuv_raw;
 mod limits;
 mod lists;
