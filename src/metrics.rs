@@ -163,6 +163,10 @@ table! {
         "Passwords that were not hashed because too many waited; whoever sent them got a 503.";
     PASSWORD_SECONDS = Histogram "castellan_password_seconds", Seconds, [],
         "How long hashing one password took, without waiting.";
+    DIRECTORY_QUESTIONS = Counter "castellan_directory_questions_total", Count, ["outcome"],
+        "Accounts of installations that the directory was asked about, by what it said: accepted, refused, unavailable.";
+    DIRECTORY_SECONDS = Histogram "castellan_directory_seconds", Seconds, [],
+        "How long the directory took to judge an account.";
     INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
         "Invariants found broken in production. Must stay 0.";
 }

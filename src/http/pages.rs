@@ -93,10 +93,15 @@ async fn answer(visit: &Visit, payload: Payload) -> Result<HttpResponse, Problem
     };
     match told {
         Ok(told) => shown(visit, told),
-        Err(problem) if problem.code() == Code::Busy => {
-            shown(visit, Shown { step: Step::Page(Page::Busy), language: None })
+        Err(problem) => {
+            let page = match problem.code() {
+                Code::Busy => Page::Busy,
+                Code::DirectoryRefused => Page::Directory { refused: true },
+                Code::DirectoryUnavailable => Page::Directory { refused: false },
+                _ => return Err(problem),
+            };
+            shown(visit, Shown { step: Step::Page(page), language: None })
         }
-        Err(problem) => Err(problem),
     }
 }
 

@@ -326,7 +326,7 @@ impl Listeners {
             iuv: Arc::clone(&stores),
             passwords: Passwords::start(&config.passwords)?,
             sign_ins: Arc::new(sign_ins),
-            recovery: Arc::new(recovery::Door::new(config)),
+            recovery: Arc::new(recovery::Door::open(config).map_err(io::Error::other)?),
             recovery_rate: Arc::new(Rate::new(
                 "recovery",
                 config.recovery.requests_per_minute_per_source,

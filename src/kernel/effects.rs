@@ -222,10 +222,12 @@ pub enum VaultField {
     RecoveryContact = 15,
     /// Who could before.
     FormerContacts = 16,
+    /// An installation's account with the directory, and its password.
+    DirectoryAccount = 17,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Profile,
         Self::Credentials,
         Self::WebhookSecret,
@@ -239,6 +241,7 @@ impl VaultField {
         Self::InstallationUsers,
         Self::RecoveryContact,
         Self::FormerContacts,
+        Self::DirectoryAccount,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {

@@ -16,8 +16,8 @@ pub(super) fn decide(known: &Known, command: &Command, now: UnixMillis, events: 
     match command {
         // A repeated request; another one was refused before.
         Command::Create { .. } => Ok(()),
-        Command::Change { description } => {
-            if *description != known.description {
+        Command::Change { description, account } => {
+            if *description != known.description || account.is_some() {
                 events.push(Event::Changed { description: description.clone() });
             }
             Ok(())

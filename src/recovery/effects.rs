@@ -71,8 +71,14 @@ pub(super) fn of_installation(
     for event in events {
         match event {
             Event::Created { .. } => {
-                if let Command::Create { users, .. } = command {
+                if let Command::Create { users, account, .. } = command {
                     effects.seal(VaultField::InstallationUsers, users.to_vec());
+                    seal_account(account.as_deref(), effects);
+                }
+            }
+            Event::Changed { .. } => {
+                if let Command::Change { account, .. } = command {
+                    seal_account(account.as_deref(), effects);
                 }
             }
             Event::UserAdded { .. }
@@ -104,6 +110,12 @@ pub(super) fn of_installation(
         }
     }
     rows(state, effects);
+}
+
+fn seal_account(account: Option<&Vec<u8>>, effects: &mut Effects) {
+    if let Some(account) = account {
+        effects.seal(VaultField::DirectoryAccount, account.clone());
+    }
 }
 
 /// Mails and texts.

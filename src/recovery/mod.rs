@@ -7,6 +7,7 @@
 pub mod api;
 mod check;
 mod decide;
+mod directory;
 mod door;
 mod effects;
 mod event;
@@ -21,6 +22,7 @@ mod tests;
 mod words;
 
 pub use check::check_invariants;
+pub use directory::{AccountPlain, Directory, DirectoryError, NotAccepted};
 pub use door::Door;
 pub use effects::{InstallationMessage, accepted, died};
 pub use event::Event;

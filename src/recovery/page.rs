@@ -32,6 +32,10 @@ pub enum Page {
     /// The form was sent from somewhere else.
     Foreign,
     Busy,
+    /// The directory does not accept the installation's account, or says nothing.
+    Directory {
+        refused: bool,
+    },
 }
 
 /// Why credentials are not taken.
@@ -52,7 +56,8 @@ impl Page {
             Self::Code { wrong: Some(_), .. } | Self::NewCredentials { wrong: Some(_), .. } => 422,
             Self::Expired => 410,
             Self::Foreign => 403,
-            Self::Busy => 503,
+            Self::Busy | Self::Directory { refused: false } => 503,
+            Self::Directory { refused: true } => 409,
         }
     }
 
@@ -69,6 +74,7 @@ impl Page {
             Self::Expired => "expired",
             Self::Foreign => "foreign",
             Self::Busy => "busy",
+            Self::Directory { .. } => "directory",
         }
     }
 }
@@ -190,6 +196,10 @@ pub fn render(language: Language, page: &Page, characters_min: usize) -> Result<
         Page::Busy => {
             said = t(BUSY).to_owned();
             BUSY_TITLE
+        }
+        Page::Directory { refused } => {
+            said = t(if *refused { DIRECTORY_REFUSED } else { DIRECTORY_UNAVAILABLE }).to_owned();
+            if *refused { DIRECTORY_TITLE } else { BUSY_TITLE }
         }
     };
     Html {
@@ -320,6 +330,17 @@ const BUSY: Three = [
     "Der Server ist beschäftigt. Nichts wurde geändert: Laden Sie die Seite neu und senden Sie noch einmal.",
     "The server is busy. Nothing has changed: reload the page and send again.",
 ];
+const DIRECTORY_TITLE: Three = ["Account non accettato", "Konto nicht angenommen", "Account not accepted"];
+const DIRECTORY_REFUSED: Three = [
+    "I servizi non accettano l'account di questa installazione. Nulla è cambiato: rivolgersi a chi gestisce il server.",
+    "Das Verzeichnis nimmt das Konto dieser Installation nicht an. Nichts wurde geändert: Wenden Sie sich an den Betreiber des Servers.",
+    "The directory does not accept the account of this installation. Nothing has changed: ask whoever runs the server.",
+];
+const DIRECTORY_UNAVAILABLE: Three = [
+    "I servizi non rispondono. Nulla è cambiato e il link vale ancora: riprovare più tardi.",
+    "Das Verzeichnis antwortet nicht. Nichts wurde geändert, und der Link gilt noch: Versuchen Sie es später noch einmal.",
+    "The directory does not answer. Nothing has changed, and the link is still good: try again later.",
+];
 
 #[cfg(test)]
 mod tests {
@@ -340,6 +361,8 @@ mod tests {
             Page::Expired,
             Page::Foreign,
             Page::Busy,
+            Page::Directory { refused: true },
+            Page::Directory { refused: false },
         ];
         for unfit in [Unfit::Name, Unfit::NameTaken, Unfit::Different, Unfit::Old, Unfit::Weak(Weak::Short)] {
             pages.push(new(Some(unfit)));

@@ -215,9 +215,13 @@ pub enum Command {
         description: Description,
         administrator: Mark,
         users: Zeroizing<Vec<u8>>,
+        /// With the directory, sealed.
+        account: Option<Zeroizing<Vec<u8>>>,
     },
     Change {
         description: Description,
+        /// The account with the directory, sealed; nothing: there is none any more.
+        account: Option<Zeroizing<Vec<u8>>>,
     },
     Delete,
     AddUser {

@@ -1,6 +1,7 @@
 //! The recovery contact, as administrator 1 sees and changes it at his terminal. To everybody else it is not there.
 
 use super::{
+    DIRECTORY, accepted_by_directory,
     installations::ContactState,
     sealed,
     terminals::{Confirmation, Nothing, at, at_terminal, minted, terminal},
@@ -149,6 +150,8 @@ pub(crate) const CHANGE: Doc = at(Doc::new("Change the recovery contact")
     Code::OtherTerminals,
     Code::TextsUnavailable,
     Code::InstallationChangedMeanwhile,
+    DIRECTORY[0],
+    DIRECTORY[1],
 ]);
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
@@ -189,6 +192,9 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     };
     if !words::is_confirmation(&right, &given) {
         return Err(Problem::field("/confirmation", "expected what the first request for this contact was answered"));
+    }
+    if wanted.is_some() {
+        accepted_by_directory(&ask, address).await?;
     }
     let mark = |text: &str| mark_of_address(keys, address, text);
     let contact = wanted
@@ -258,11 +264,15 @@ pub(crate) const VALIDATE: Doc = at(Doc::new("Ask for another validation mail")
     Code::NotFound,
     Code::AlreadyValidated,
     Code::NoContact,
+    DIRECTORY[0],
+    DIRECTORY[1],
 ]);
 
 pub(crate) async fn validate(ask: Ask) -> Result<Reply, Problem> {
     let Nothing {} = ask.json()?;
     let (address, terminal) = terminal(&ask)?;
+    look(&ask, address, terminal).await?;
+    accepted_by_directory(&ask, address).await?;
     let command = Command::RequestValidation { terminal, minted: minted(&ask, address), rules: ask.recovery().rules };
     ask.tell::<Installation>(address, command, at_terminal).await?;
     Ok(Reply::no_content())

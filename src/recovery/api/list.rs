@@ -10,7 +10,7 @@ use crate::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "installation",
     "path",
     "label",
@@ -19,6 +19,7 @@ const COLUMNS: [&str; 12] = [
     "language",
     "errors_max",
     "blocks_administrator",
+    "directory_account",
     "created_at",
     "contact",
     "contact_has_telephone",

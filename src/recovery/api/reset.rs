@@ -1,6 +1,6 @@
 //! What the pages of mails do: look, press, enter a code, set new credentials. Looking never consumes anything.
 
-use super::{TRIES, hashed, refused, users_of};
+use super::{TRIES, accepted_by_directory, hashed, refused, users_of};
 use crate::{
     http::{Ask, Code, Problem},
     kernel::{Address, Codec, Stamp},
@@ -110,6 +110,9 @@ pub(crate) async fn link(ask: &Ask, text: &str, press: bool) -> Result<Shown, Pr
             language,
         ));
     }
+    if purpose == Purpose::Reset {
+        accepted_by_directory(ask, address).await?;
+    }
     let command = Command::Press { link: mark, rules: ask.recovery().rules };
     let told = match ask.tell::<Installation>(address, command, refused).await {
         Ok(told) => told,
@@ -137,10 +140,13 @@ pub(crate) async fn code(ask: &Ask, text: &str, sent: Option<&Sent>) -> Result<S
     let Some((address, mark)) = read(ask, text) else { return Ok(expired(None)) };
     let Some(seen) = look(ask, address, mark, Look::CodeForm).await? else { return Ok(expired(None)) };
     let language = seen.language;
-    let Some((salt, _)) = seen.link.filter(|_| seen.open) else { return Ok(expired(Some(language))) };
+    let Some((salt, purpose)) = seen.link.filter(|_| seen.open) else { return Ok(expired(Some(language))) };
     let Some(sent) = sent else {
         return Ok(Shown::page(Page::Code { installation: seen.label, wrong: None }, language));
     };
+    if purpose == Purpose::Reset {
+        accepted_by_directory(ask, address).await?;
+    }
     // What cannot be a code counts too.
     let given = words::read_code(&sent.code).unwrap_or_default();
     let code = mark_of_code(ask.engine.keys(), address, &given);

@@ -1,6 +1,6 @@
 //! Terminals: the login windows of an installation's clients.
 
-use super::{Name, refused, rests, users_of};
+use super::{DIRECTORY, Name, accepted_by_directory, refused, rests, users_of};
 use crate::{
     http::{Ask, Code, Doc, Problem, Reply},
     kernel::{Address, Stamp, UnixMillis, schema::pattern},
@@ -241,30 +241,40 @@ pub(crate) const FORGOTTEN: Doc = at(Doc::new("Say that the password is forgotte
     .details("The first request is answered with a `confirmation`, which the second one has to carry.")
     .takes::<Forgotten>()
     .answers::<ForgottenAnswer>())
-.refuses(&[Code::AuthMissing, Code::AuthInvalid, Code::TooManyFailures, Code::TerminalClosed, Code::NotOffered]);
+.refuses(&[
+    Code::AuthMissing,
+    Code::AuthInvalid,
+    Code::TooManyFailures,
+    Code::TerminalClosed,
+    Code::NotOffered,
+    DIRECTORY[0],
+    DIRECTORY[1],
+]);
 
 pub(crate) async fn forgotten(ask: Ask) -> Result<Reply, Problem> {
     let body: Forgotten = ask.json()?;
     let (address, terminal) = terminal(&ask)?;
     let right = words::confirmation(ask.engine.keys(), address, &[b"forgotten", &terminal.0]);
+    let (rules, now) = (ask.recovery().rules, ask.now());
+    let offered = move |state: &Installation, _: Stamp| {
+        let known = state.known()?;
+        known.terminal(terminal, now).map(|terminal| known.is_offered(terminal, &rules))
+    };
+    match ask.engine.read(address, offered).await? {
+        None => return Err(Code::TerminalClosed.into()),
+        Some(false) => return Err(Code::NotOffered.into()),
+        Some(true) => {}
+    }
     let Some(given) = body.confirmation else {
-        let rules = ask.recovery().rules;
-        let now = ask.now();
-        let offered = move |state: &Installation, _: Stamp| {
-            let known = state.known()?;
-            known.terminal(terminal, now).map(|terminal| known.is_offered(terminal, &rules))
-        };
-        return match ask.engine.read(address, offered).await? {
-            None => Err(Code::TerminalClosed.into()),
-            Some(false) => Err(Code::NotOffered.into()),
-            Some(true) => Reply::ok(&ForgottenAnswer { confirmation: Some(right), accepted: false }),
-        };
+        return Reply::ok(&ForgottenAnswer { confirmation: Some(right), accepted: false });
     };
     if !words::is_confirmation(&right, &given) {
         return Err(Problem::field("/confirmation", "expected what the first request was answered"));
     }
+    // Whatever name was tried: else its answer would tell which one leads to a mail.
+    accepted_by_directory(&ask, address).await?;
     let minted = minted(&ask, address);
-    let command = Command::Forgotten { terminal, minted, rules: ask.recovery().rules };
+    let command = Command::Forgotten { terminal, minted, rules };
     ask.tell::<Installation>(address, command, at_terminal).await?;
     Reply::ok(&ForgottenAnswer { confirmation: None, accepted: true })
 }

@@ -88,7 +88,7 @@ impl Story {
         let installation = Installation::blank(address());
         let mut story = Self { installation, now: START, rules: RULES, history: Vec::new(), sent: Vec::new(), mail: 0 };
         let users = Zeroizing::new(vec![1]);
-        story.tell(Command::Create { description, administrator: mark(ADMIN), users }).unwrap();
+        story.tell(Command::Create { description, administrator: mark(ADMIN), users, account: None }).unwrap();
         let users = story.users();
         story.tell(Command::AddUser { role: super::Role::User, name: mark(OTHER), users }).unwrap();
         story
