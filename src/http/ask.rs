@@ -45,6 +45,8 @@ pub struct Ask {
     pub(super) class: Class,
     pub(super) request: HttpRequest,
     pub(super) body: Bytes,
+    /// Objects that are named by a page instead of the path.
+    pub(super) names: Vec<(&'static str, String)>,
 }
 
 /// What is told on success.
@@ -217,7 +219,16 @@ impl Ask {
             class,
             request,
             body,
+            names: Vec::new(),
         }
+    }
+
+    /// What a page asks of the API's own handlers for an administrator who is signed in: the objects that a path would
+    /// name, and a body.
+    pub fn of_administrator(&self, shopper: Address, names: Vec<(&'static str, String)>, body: Vec<u8>) -> Self {
+        let (worker, request) = (Rc::clone(&self.worker), self.request.clone());
+        let ask = Self::of_nobody(worker, self.from, self.class, request, body.into());
+        Self { caller: Caller::Shopper(shopper), names, ..ask }
     }
 
     pub fn now(&self) -> UnixMillis {
@@ -230,6 +241,7 @@ impl Ask {
             Caller::Nobody => OrgId::SYSTEM,
             Caller::Token { org, .. } => org,
             Caller::Box(token) => token.org,
+            Caller::Shopper(shopper) => shopper.org,
         }
     }
 
@@ -276,6 +288,9 @@ impl Ask {
 
     /// A part of the path that names an object. What cannot be read names nothing.
     pub fn path<T: FromStr>(&self, name: &str) -> Result<T, Problem> {
+        if let Some((_, text)) = self.names.iter().find(|(known, _)| *known == name) {
+            return text.parse().map_err(|_| Code::NotFound.into());
+        }
         let text = self.request.match_info().get(name).unwrap_or_default();
         unescaped(text).and_then(|text| text.parse().ok()).ok_or_else(|| Code::NotFound.into())
     }

@@ -85,6 +85,7 @@ impl Ask {
             class: Class::Background,
             request: self.request.clone(),
             body,
+            names: Vec::new(),
         }
     }
 }

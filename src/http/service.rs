@@ -89,7 +89,7 @@ async fn handle(
         Err(problem) => return Err(refusal(route, worker, Caller::Nobody, from, problem)),
     };
     let counted = match caller {
-        Caller::Box(_) => Ok(()),
+        Caller::Box(_) | Caller::Shopper(_) => Ok(()),
         Caller::Nobody | Caller::Token { .. } => worker.rates.count(&caller, from, worker.engine.clock().now()),
     };
     if let Err(problem) = counted.and_then(|()| permitted(route, &caller)) {
@@ -128,6 +128,7 @@ async fn handle(
         class: route.class,
         request,
         body,
+        names: Vec::new(),
     };
     let reply = (route.handler)(ask).await.map_err(|problem| refusal(route, worker, caller, from, problem))?;
     match changed.and_then(|changed| changed.get()) {

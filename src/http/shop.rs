@@ -53,7 +53,7 @@ pub(super) fn register(app: &mut web::ServiceConfig) {
         );
     }
     app.service(shop);
-    for path in ["/admin", "/admin/leave", "/admin/transfer"] {
+    for path in ["/admin", "/admin/{path:.*}"] {
         let get = |request: HttpRequest| serve(request, None, None);
         let post = |request: HttpRequest, payload: Payload| serve(request, Some(payload), None);
         app.service(
@@ -129,13 +129,7 @@ async fn answer(
             let store = store_of_guid(&text("store")).ok_or(Code::RouteUnknown)?;
             pages::store_page(&browser, store, side, &text("path")).await?
         }
-        None => match (request.path(), is_post) {
-            ("/admin", false) => pages::admin_home(&browser).await?,
-            ("/admin", true) => pages::admin_sign_in(&browser).await?,
-            ("/admin/leave", true) => pages::admin_leave(&browser).await?,
-            ("/admin/transfer", _) => pages::transfer_page(&browser).await?,
-            _ => return Err(Problem::from(Code::MethodNotAllowed).allow("POST".to_owned())),
-        },
+        None => pages::admin_page(&browser, &text("path")).await?,
     };
     let secure = if ask.iuv().base_url().starts_with("http://") { "" } else { "; Secure" };
     let form_line = format!("{FORM_COOKIE}={form}; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600{secure}");

@@ -28,6 +28,7 @@ mod idempotency;
 mod iuv;
 mod iuv_admin;
 mod iuv_cases;
+mod iuv_desk;
 mod iuv_kept;
 mod iuv_raw;
 mod limits;

@@ -35,7 +35,7 @@ fn unknown(problem: Problem) -> Problem {
 fn token(ask: &Ask) -> Result<BoxToken, Problem> {
     match ask.caller {
         Caller::Box(token) => Ok(token),
-        Caller::Nobody | Caller::Token { .. } => Err(Code::BoxTokenInvalid.into()),
+        Caller::Nobody | Caller::Token { .. } | Caller::Shopper(_) => Err(Code::BoxTokenInvalid.into()),
     }
 }
 
