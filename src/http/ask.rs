@@ -6,6 +6,7 @@ use super::{
     auth::{self, Caller},
     body,
     codes::Code,
+    dry_run::DryRun,
     etag::{Conditions, Shows},
     idempotency::Idempotency,
     problem::Problem,
@@ -45,6 +46,8 @@ pub struct Ask {
     pub(super) class: Class,
     pub(super) request: HttpRequest,
     pub(super) body: Bytes,
+    /// Nothing is to be changed.
+    pub(super) dry_run: Option<DryRun>,
 }
 
 /// What is told on success.
@@ -217,6 +220,7 @@ impl Ask {
             class,
             request,
             body,
+            dry_run: None,
         }
     }
 
@@ -376,6 +380,9 @@ impl Ask {
         command: M::Command,
         refused: fn(M::Refusal) -> Problem,
     ) -> Result<u64, Problem> {
+        if let Some(dry_run) = &self.dry_run {
+            return dry_run.judge::<M>(self, to, command, refused).await;
+        }
         if let Some(revision) = self.done_before(to.org).await? {
             return Ok(revision);
         }

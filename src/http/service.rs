@@ -128,6 +128,7 @@ async fn handle(
         class: route.class,
         request,
         body,
+        dry_run: None,
     };
     let reply = (route.handler)(ask).await.map_err(|problem| refusal(route, worker, caller, from, problem))?;
     match changed.and_then(|changed| changed.get()) {
