@@ -304,7 +304,8 @@ fn at_path(path: &'static str, within_family: &str) -> Resource {
     let methods: Rc<str> = methods_of(path).into();
     let mut resource = web::resource(within_family);
     for (number, route) in ROUTES.iter().enumerate().filter(|(_, route)| route.path == path) {
-        let handler = move |request: HttpRequest, payload: web::Payload| service::serve(route, number, request, payload);
+        let handler =
+            move |request: HttpRequest, payload: web::Payload| service::serve(route, number, request, payload);
         resource = resource.route(web::method(route.method.clone()).to(handler));
     }
     let refuse = move |request: HttpRequest| {
