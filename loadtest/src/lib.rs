@@ -64,6 +64,10 @@ pub mod soak;
 
 pub mod demo;
 
+pub mod play;
+
+pub mod field;
+
 pub mod phones;
 
 pub mod guess;
