@@ -126,6 +126,7 @@ codes! {
     TextsUnavailable = "recovery.texts_unavailable", 409, Pointless, "This server sends no texts";
     DirectoryRefused = "recovery.directory_refused", 409, Pointless, "The directory does not accept the installation's account";
     DirectoryUnavailable = "recovery.directory_unavailable", 503, Safe, "The directory cannot be asked";
+    BreakGlassPending = "recovery.break_glass_pending", 409, Pointless, "A reset to a new address is under way";
     InstallationChangedMeanwhile = "installations.changed_meanwhile", 409, Safe, "The installation was changed at the same moment";
     UserNameTaken = "installations.name_taken", 409, Pointless, "Another user of the installation has this name";
     TooManyUsers = "installations.too_many_users", 409, Pointless, "The installation has as many users as it may have";

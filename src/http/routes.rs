@@ -24,7 +24,7 @@ use crate::{
     recovery::api::{self as recovery, contact, installations, terminals},
 };
 use actix_web::{HttpRequest, HttpResponse, Resource, http::Method, web};
-use std::{pin::Pin, rc::Rc};
+use std::{cmp::Reverse, pin::Pin, rc::Rc};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy)]
@@ -226,12 +226,18 @@ routes! {
     POST "/api/v1/installations/{installation}/users", RECOVERY_WRITE, Admin, "installations.add_user", recovery::users::add, recovery::users::ADD;
     PATCH "/api/v1/installations/{installation}/users/{user}", RECOVERY_WRITE, Admin, "installations.change_user", recovery::users::change, recovery::users::CHANGE;
     DELETE "/api/v1/installations/{installation}/users/{user}", RECOVERY_WRITE, Admin, "installations.remove_user", recovery::users::remove, recovery::users::REMOVE;
+    POST "/api/v1/organisations/{organisation}/installations/{installation}/break-glass", OPERATOR, Admin, "break_glass.start", recovery::glass::start, recovery::glass::START;
+    GET "/api/v1/organisations/{organisation}/installations/{installation}/break-glass", OPERATOR, Admin, "break_glass.show", recovery::glass::show, recovery::glass::SHOW;
+    DELETE "/api/v1/organisations/{organisation}/installations/{installation}/break-glass", OPERATOR, Admin, "break_glass.withdraw", recovery::glass::withdraw, recovery::glass::WITHDRAW;
+    POST "/api/v1/mails/bounces", ORG_ADMIN, Admin, "mails.bounce", recovery::reports::bounce, recovery::reports::BOUNCE;
+    GET "/recovery/v1/reports/{report}", Guard::Nobody, Background, "texts.report", recovery::reports::text, recovery::reports::TEXT;
     POST "/recovery/v1/{path}/terminals", Guard::Nobody, PersonAtBox, "terminals.open", terminals::open, terminals::OPEN;
     DELETE "/recovery/v1/terminal", Guard::Nobody, PersonAtBox, "terminals.close", terminals::close, terminals::CLOSE;
     POST "/recovery/v1/terminal/renewal", Guard::Nobody, PersonAtBox, "terminals.renew", terminals::renew, terminals::RENEW;
     POST "/recovery/v1/terminal/login", Guard::Nobody, PersonAtBox, "terminals.log_in", terminals::log_in, terminals::LOG_IN;
     POST "/recovery/v1/terminal/forgotten", Guard::Nobody, PersonAtBox, "terminals.forgotten", terminals::forgotten, terminals::FORGOTTEN;
     GET "/recovery/v1/terminal/contact", Guard::Nobody, PersonAtBox, "terminals.contact", contact::show, contact::SHOW;
+    DELETE "/recovery/v1/terminal/break-glass", Guard::Nobody, PersonAtBox, "terminals.stop_break_glass", recovery::glass::stop, recovery::glass::STOP;
     PUT "/recovery/v1/terminal/contact", Guard::Nobody, PersonAtBox, "terminals.set_contact", contact::change, contact::CHANGE;
     POST "/recovery/v1/terminal/contact/validation", Guard::Nobody, PersonAtBox, "terminals.validate", contact::validate, contact::VALIDATE;
 
@@ -268,8 +274,12 @@ pub fn register(app: &mut web::ServiceConfig) {
     for family in ROUTES.iter().map(|route| family_of(route.path)) {
         if !families.contains(&family) {
             families.push(family);
-            app.service(of_family(family));
         }
+    }
+    // A family within another stands before it: what a family begins with is looked for there alone.
+    families.sort_by_key(|family| Reverse(family.len()));
+    for family in families {
+        app.service(of_family(family));
     }
     stores::register_as_written(app);
     shop::register(app);

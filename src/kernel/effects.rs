@@ -225,12 +225,12 @@ pub enum VaultField {
     RecoveryContact = 15,
     /// Who could before.
     FormerContacts = 16,
-    /// An installation's account with the directory, and its password.
     DirectoryAccount = 17,
+    BreakGlassAddress = 18,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Profile,
         Self::Credentials,
         Self::WebhookSecret,
@@ -245,6 +245,7 @@ impl VaultField {
         Self::RecoveryContact,
         Self::FormerContacts,
         Self::DirectoryAccount,
+        Self::BreakGlassAddress,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -275,7 +276,7 @@ pub enum Recipient {
     /// The recovery contact of an installation, by mail.
     #[n(6)]
     Contact(#[n(0)] InstallationId),
-    /// One that it had before.
+    /// One that it had before, or one that the operator has named.
     #[n(7)]
     FormerContact(#[n(0)] InstallationId),
     /// The recovery contact, by text.

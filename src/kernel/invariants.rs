@@ -48,4 +48,5 @@ invariants! {
     ALONE = "REC-3", "what needs an installation for oneself happens only while no other terminal is open";
     PROVEN = "REC-4", "a contact is validated by its mail alone, and by its code too where it has a telephone";
     BLOCKED_OUT = "REC-5", "nobody who is blocked is let in, not even with the right password";
+    WAITED = "REC-6", "what an operator starts leads to a reset only after its wait, and never after it has ended";
 }

@@ -236,6 +236,6 @@ mod tests {
         ] {
             assert_eq!(judge(code), told, "{code}");
         }
-        assert_eq!(dn_escape("rossi,ou=admins"), "rossi\\2cou=admins");
+        assert_eq!(dn_escape("rossi,ou=admins"), "rossi\\2cou\\3dadmins");
     }
 }

@@ -43,6 +43,8 @@ built_in![
     "recovery_reset",
     "recovery_done",
     "recovery_changed",
+    "recovery_glass",
+    "recovery_glass_reset",
     "webhook_paused",
 ];
 

@@ -40,6 +40,8 @@ const TAGS: &[(&str, &str)] = &[
     ("shoppers", "Accounts at a store, their roles"),
     ("orders", "What shoppers ordered"),
     ("installations", "Installations whose administrator may get back in: users and policy"),
+    ("break_glass", "Resets of administrator 1 to a new address, for the server's operator"),
+    ("texts", "What gateways report of texts"),
     ("terminals", "What a terminal itself says: login, contact, the way back in"),
     ("webhooks", "Where events are sent, and how that goes"),
     ("events", "Everything that happens in an organisation, in order"),

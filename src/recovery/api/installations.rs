@@ -12,7 +12,8 @@ use crate::{
         api::{Wrong, is_text, or_null, text},
     },
     recovery::{
-        AccountPlain, Command, Description, Environment, Installation, InstallationRow, Role, UserPlain, UsersPlain,
+        AccountPlain, Command, Description, Environment, Installation, InstallationRow, Role, TextStatus, UserPlain,
+        UsersPlain,
         words::{self, ADMINISTRATOR_1, mark_of_name},
     },
 };
@@ -129,6 +130,13 @@ pub(super) struct Listed {
     contact_has_telephone: bool,
     /// Why the last mail or text to the contact could not be brought.
     contact_trouble: Option<Box<str>>,
+    /// What the gateway said later of the last text to the contact.
+    contact_text: Option<TextStatus>,
+    #[schema(value_type = Option<Time>)]
+    contact_text_at: Option<String>,
+    /// When a reset that the operator has started leads, or led, to a new address.
+    #[schema(value_type = Option<Time>)]
+    break_glass_due_at: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -169,6 +177,7 @@ impl Listed {
         let Description { label, product, environment, language, errors_max, blocks_administrator, account } =
             row.description;
         let contact = row.contact;
+        let report = contact.as_ref().and_then(|contact| contact.report);
         Self {
             installation,
             path,
@@ -186,7 +195,10 @@ impl Listed {
                 Some(_) => ContactState::ToValidate,
             },
             contact_has_telephone: contact.as_ref().is_some_and(|contact| contact.has_telephone),
+            contact_text: report.map(|report| report.status),
+            contact_text_at: report.map(|report| report.at.to_rfc3339()),
             contact_trouble: contact.and_then(|contact| contact.trouble),
+            break_glass_due_at: row.glass.map(|glass| glass.due.to_rfc3339()),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 16] = [
     "installation",
     "path",
     "label",
@@ -24,6 +24,9 @@ const COLUMNS: [&str; 13] = [
     "contact",
     "contact_has_telephone",
     "contact_trouble",
+    "contact_text",
+    "contact_text_at",
+    "break_glass_due_at",
 ];
 
 /// Which installations; every filter that is named must hold.

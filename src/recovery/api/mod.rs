@@ -2,9 +2,11 @@
 
 pub(crate) mod contact;
 pub(crate) mod events;
+pub(crate) mod glass;
 pub(crate) mod installations;
 mod list;
 pub(crate) mod mails;
+pub(crate) mod reports;
 pub(crate) mod reset;
 pub(crate) mod terminals;
 pub(crate) mod users;
@@ -36,7 +38,8 @@ const TRIES: usize = 4;
 
 pub(crate) fn refused(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::NotFound | Refusal::NotAdministrator | Refusal::Expired => Code::NotFound.into(),
+        Refusal::NotFound | Refusal::NotAdministrator | Refusal::Expired | Refusal::NoGlass => Code::NotFound.into(),
+        Refusal::GlassPending => Code::BreakGlassPending.into(),
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
         Refusal::NoTerminal => Code::TerminalClosed.into(),
         Refusal::LoggedIn => Code::AlreadyLoggedIn.into(),

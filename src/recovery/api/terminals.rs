@@ -3,7 +3,10 @@
 use super::{DIRECTORY, Name, accepted_by_directory, refused, rests, users_of};
 use crate::{
     http::{Ask, Code, Doc, Problem, Reply},
-    kernel::{Address, Stamp, UnixMillis, schema::pattern},
+    kernel::{
+        Address, Stamp, UnixMillis,
+        schema::{Time, pattern},
+    },
     orgs::Mark,
     recovery::{
         Command, Installation, Login, Minted, Refusal, Role, Salt, Told,
@@ -65,6 +68,10 @@ struct LoginAnswer {
     role: Option<Role>,
     /// There is no validated recovery contact yet: administrator 1 is reminded of it.
     contact_reminder: bool,
+    /// The operator has started a reset of administrator 1 to a new address, which goes out then. If nobody asked for it,
+    /// whoever is the contact, or administrator 1, stops it.
+    #[schema(value_type = Option<Time>)]
+    break_glass_due_at: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -192,13 +199,14 @@ pub(crate) async fn log_in(ask: Ask) -> Result<Reply, Problem> {
     let told = ask.tell::<Installation>(address, command, at_terminal).await?;
     let Told::Login(login) = told.answer else { return Err(Code::Internal.into()) };
     Reply::ok(&match login {
-        Login::In { user, role, contact_missing } => LoginAnswer {
+        Login::In { user, role, contact_missing, glass_due } => LoginAnswer {
             outcome: Outcome::LoggedIn,
             attempts_left: None,
             forgotten_password: false,
             user: Some(user),
             role: Some(role),
             contact_reminder: contact_missing,
+            break_glass_due_at: glass_due.map(|due| due.to_rfc3339()),
         },
         Login::Refused { left, offered } => LoginAnswer {
             outcome: Outcome::Refused,
@@ -207,6 +215,7 @@ pub(crate) async fn log_in(ask: Ask) -> Result<Reply, Problem> {
             user: None,
             role: None,
             contact_reminder: false,
+            break_glass_due_at: None,
         },
     })
 }

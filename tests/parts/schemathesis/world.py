@@ -104,16 +104,29 @@ class World:
         body = {"name": f"user{self.number()}", "password": PASSWORD, "role": "user"}
         return str(self.ask(self.token, "POST", f"/api/v1/installations/{installation}/users", body)["user"])
 
-    def new_terminal(self, logins=()):
+    def new_glass(self):
+        """An installation of which the operator has started a reset to a new address."""
+        installation = self.new_installation()[0]
+        self.break_glass(installation)
+        return installation
+
+    def break_glass(self, installation):
+        path = f"/api/v1/organisations/{self.organisation}/installations/{installation}/break-glass"
+        self.ask(self.operator, "POST", path, {"email": "anna@rossi.example"})
+
+    def new_terminal(self, logins=(), glass=False):
         """One of an installation of its own, at which these passwords were tried."""
-        terminal = self.ask(None, "POST", f"/recovery/v1/{self.new_installation()[1]}/terminals", {})["terminal"]
+        installation, path = self.new_installation()
+        if glass:
+            self.break_glass(installation)
+        terminal = self.ask(None, "POST", f"/recovery/v1/{path}/terminals", {})["terminal"]
         for password in logins:
             self.ask(terminal, "POST", "/recovery/v1/terminal/login", {"name": "Anna", "password": password})
         return terminal
 
-    def new_administrators_terminal(self, email=None):
+    def new_administrators_terminal(self, email=None, glass=False):
         """One at which administrator 1 is logged in; with a contact that is not validated yet."""
-        terminal = self.new_terminal([PASSWORD])
+        terminal = self.new_terminal([PASSWORD], glass)
         if email:
             path, body = "/recovery/v1/terminal/contact", {"email": email}
             body["confirmation"] = self.ask(terminal, "PUT", path, body)["confirmation"]
