@@ -276,8 +276,8 @@ pub fn register(app: &mut web::ServiceConfig) {
             families.push(family);
         }
     }
-    // A family within another stands before it: what a family begins with is looked for there alone.
-    families.sort_by_key(|family| Reverse(family.len()));
+    // A family within another stands before it: what a family begins with is looked for there alone. Boxes ask most.
+    families.sort_by_key(|family| (!family.starts_with("/box/v1/"), Reverse(family.len())));
     for family in families {
         app.service(of_family(family));
     }
