@@ -1,7 +1,10 @@
 //! Every metric of the server: name, unit, labels, and a sentence. Handles are looked up once for each worker.
 
 use crate::{
-    boxes::{Outcome, Plan, SyncAnswer, census::Census},
+    boxes::{
+        AlertKind, Outcome, Plan, SyncAnswer,
+        census::{AlertCensus, Census},
+    },
     delivery::webhooks::ErrorClass,
     engine::Engine,
     kernel::MailTrouble,
@@ -127,6 +130,8 @@ table! {
         "How soon the plan guarantees a change to reach a box.";
     CONFLICTS_OPEN = Gauge "castellan_conflicts_open", Count, ["plan"],
         "Conflicts that nobody has resolved yet.";
+    ALERTS = Gauge "castellan_alerts_in_force", Count, ["kind", "acknowledged"],
+        "What is wrong with boxes and keys and administrators were alerted of, by kind and by whether somebody knows. Counted once a minute.";
     TLS_RELOADS = Counter "castellan_tls_reloads_total", Count, ["outcome"],
         "Times that a changed certificate was read anew: renewed, or failed with the old one still in use.";
     TRIMMED = Counter "castellan_retention_records_trimmed_total", Count, [],
@@ -249,6 +254,16 @@ pub fn boxes(census: &Census) {
         ::metrics::gauge!(SYNC_AGE, "plan" => plan.name()).set(tally.oldest_pending_ms as f64 / 1000.0);
         ::metrics::gauge!(GUARANTEE, "plan" => plan.name()).set(plan.guarantee().as_secs_f64());
         ::metrics::gauge!(CONFLICTS_OPEN, "plan" => plan.name()).set(tally.open_conflicts as f64);
+    }
+}
+
+/// Alerts in force, as they were counted.
+pub fn alerts(census: &AlertCensus) {
+    for (kind, counts) in AlertKind::ALL.into_iter().zip(census).filter(|(kind, _)| *kind != AlertKind::Exchange) {
+        for (acknowledged, count) in ["no", "yes"].into_iter().zip(counts) {
+            let gauge = ::metrics::gauge!(ALERTS, "kind" => kind.name(), "acknowledged" => acknowledged);
+            gauge.set(*count as f64);
+        }
     }
 }
 

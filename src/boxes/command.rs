@@ -2,6 +2,7 @@
 //! at the door.
 
 use super::{
+    alerts::{AlertSettings, KeyAlerts},
     messages::{BoxMessage, Sighting},
     rows::{Conflict, KeyTexts},
     words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Verifier},
@@ -78,6 +79,18 @@ pub enum Command {
     ResolveConflict {
         conflict: Box<Conflict>,
         accept: Accept,
+    },
+    /// What the organisation wants to be told, for a new box.
+    SetAlerts {
+        settings: Box<AlertSettings>,
+    },
+    /// All of it, whichever changes.
+    SetKeyAlerts {
+        key: KeyId,
+        alerts: KeyAlerts,
+    },
+    AcknowledgeAlert {
+        number: u64,
     },
     /// A deadline has come.
     Tick,
@@ -343,6 +356,8 @@ pub enum Refusal {
     AccessNotFound,
     /// Unknown, or resolved before.
     ConflictNotFound,
+    /// No such alert is in force.
+    AlertNotFound,
     /// There is no version of the box's that could be taken over: resolve it by hand.
     CannotAccept,
     /// Another key at home here has this fob. (Of another box's keys the claim says `taken`.)

@@ -44,6 +44,11 @@ impl Machine for SmartBox {
             }
             .map(|()| Progress::Done);
         }
+        // A sync begins and ends alerts before it closes, any other command when it has changed what it changes.
+        if step > 0 && !matches!(command, Command::Sync { .. }) {
+            self.alert(self.standing(), cx.now, events);
+            return Ok(Progress::Done);
+        }
         match command {
             Command::Create(creation) => self.decide_create(creation, events)?,
             Command::Describe { name, location, zone } => {
@@ -67,6 +72,9 @@ impl Machine for SmartBox {
             Command::Grant { accesses } => self.decide_grant(accesses, events)?,
             Command::Revoke { access } => self.decide_revoke(*access, events)?,
             Command::ResolveConflict { conflict, accept } => self.decide_resolve(conflict, *accept, events)?,
+            Command::SetAlerts { settings } => self.decide_alert_settings(settings, events),
+            Command::SetKeyAlerts { key, alerts } => self.decide_key_alerts(*key, *alerts, events)?,
+            Command::AcknowledgeAlert { number } => self.decide_acknowledge(*number, events)?,
             Command::Tick => self.decide_tick(cx, events),
             Command::Heard { from, message } => self.decide_heard(*from, message, events),
             Command::Unclaimed { sighting } => self.decide_unclaimed(sighting, events),
@@ -74,7 +82,7 @@ impl Machine for SmartBox {
                 self.decide_credentials(*person, *revision, *generation, *code, badges, events);
             }
         }
-        Ok(Progress::Done)
+        Ok(if self.concerns_alerts(events) { Progress::More } else { Progress::Done })
     }
 
     fn evolve(&mut self, event: &Event, stamp: Stamp) {

@@ -3,6 +3,7 @@
 
 use super::{
     access::Access,
+    alerts::KeyAlerts,
     command::{AccessRecord, BoxOrOther, KeyRecord, Scope},
     event::{Arrival, Departure, Event, SightingAnswer},
     evolve::heard_as,
@@ -23,10 +24,12 @@ impl SmartBox {
                     events.push(Event::PlanSet { plan: *plan });
                 }
             }
+            BoxMessage::AlertsChanged(settings) => self.decide_alert_settings(settings, events),
             BoxMessage::FobSeen(sighting) => self.answer_sighting(sighting, events),
-            BoxMessage::KeyMoved { key, accesses, sighting } => {
+            BoxMessage::KeyMoved { key, accesses, sighting, alerts } => {
                 if let (BoxOrOther::Box(from), None) = (from, self.key(key.id)) {
-                    events.push(Event::KeyArrived(Box::new(self.arrival(key, accesses, from, sighting))));
+                    let arrival = Arrival { alerts: alerts.clone(), ..self.arrival(key, accesses, from, sighting) };
+                    events.push(Event::KeyArrived(Box::new(arrival)));
                 }
             }
             BoxMessage::FobMovedOn { sighting, key } => {
@@ -113,7 +116,9 @@ impl SmartBox {
                     Place::Bin(bin) => Some(self.bins[usize::from(bin)].label),
                     Place::Out(_) | Place::Unknown => None,
                 };
-                let departure = Departure { key: key.record(), accesses: own.collect(), sighting, bin };
+                let alerts = self.key_alerts(key.id);
+                let alerts = (alerts != KeyAlerts::default()).then(|| Box::new(alerts));
+                let departure = Departure { key: key.record(), accesses: own.collect(), sighting, bin, alerts };
                 events.push(Event::KeyDeparted(Box::new(departure)));
                 return;
             }
@@ -152,6 +157,7 @@ impl SmartBox {
             flagged: !key.roaming && !sighting.corrected,
             bin,
             person,
+            alerts: None,
         }
     }
 

@@ -158,12 +158,15 @@ impl SmartBox {
                 }
                 Event::KeyDeparted(departure) => {
                     let (key, accesses) = (departure.key.clone(), departure.accesses.clone());
-                    let sighting = departure.sighting;
-                    self.tell(sighting.by, &BoxMessage::KeyMoved { key, accesses, sighting }, effects);
+                    let (sighting, alerts) = (departure.sighting, departure.alerts.clone());
+                    self.tell(sighting.by, &BoxMessage::KeyMoved { key, accesses, sighting, alerts }, effects);
                     departure.accesses.iter().for_each(|access| self.unwant(access.person, cx, effects));
                 }
                 Event::SightingAnswered { sighting, answer } => self.pass(*sighting, *answer, effects),
                 Event::VisitorAskedAgain { fob } => self.ask_home(fob, effects),
+                Event::AlertRaised(_) | Event::AlertAcknowledged { .. } | Event::AlertEnded { .. } => {
+                    self.alert_row(event, effects);
+                }
                 _ => rewrite |= self.keep(event, command, cx, &mut news, effects),
             }
         }
@@ -279,6 +282,24 @@ impl SmartBox {
         }
         for person in &self.people {
             effects.put(RowSpace::PersonBoxes, org, &person_box_key(person.id, self.id()), Vec::new());
+        }
+        for alert in self.alerts.iter().flat_map(|alerts| &alerts.in_force) {
+            effects.put(RowSpace::Alerts, org, &conflict_key(self.id(), alert.number), alert.to_bytes());
+        }
+    }
+
+    fn alert_row(&self, event: &Event, effects: &mut Effects) {
+        let org = self.home.org;
+        let alert = match event {
+            Event::AlertEnded { number, .. } => {
+                return effects.delete(RowSpace::Alerts, org, &conflict_key(self.id(), *number));
+            }
+            Event::AlertAcknowledged { number } => self.alert_in_force(*number),
+            Event::AlertRaised(condition) => self.alert_told(condition),
+            _ => None,
+        };
+        if let Some(alert) = alert {
+            effects.put(RowSpace::Alerts, org, &conflict_key(self.id(), alert.number), alert.to_bytes());
         }
     }
 

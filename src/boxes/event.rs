@@ -2,6 +2,7 @@
 //! here by id alone; long texts stand in rows.
 
 use super::{
+    alerts::{AlertSettings, ExchangeTold, KeyAlerts, Trouble},
     brief,
     command::{Accept, AccessRecord, Act, KeyRecord},
     messages::Sighting,
@@ -272,6 +273,33 @@ pub enum Event {
         #[n(2)]
         last: u64,
     },
+    /// What the organisation wants to be told.
+    #[n(70)]
+    AlertsSet(#[n(0)] Box<AlertSettings>),
+    #[n(71)]
+    KeyAlertsSet {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        alerts: KeyAlerts,
+    },
+    /// Its number is this event's revision.
+    #[n(72)]
+    AlertRaised(#[n(0)] Trouble),
+    #[n(73)]
+    AlertEnded {
+        #[n(0)]
+        number: u64,
+        #[n(1)]
+        condition: Trouble,
+    },
+    #[n(74)]
+    AlertAcknowledged {
+        #[n(0)]
+        number: u64,
+    },
+    #[n(75)]
+    ExchangeTold(#[n(0)] ExchangeTold),
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -389,6 +417,9 @@ pub struct Departure {
     /// The bin that was believed to hold it.
     #[n(3)]
     pub bin: Option<Label>,
+    /// What is different about its alerts.
+    #[n(10)]
+    pub alerts: Option<Box<KeyAlerts>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -409,6 +440,9 @@ pub struct Arrival {
     /// Who took it out meanwhile.
     #[n(6)]
     pub person: Option<PersonId>,
+    /// What is different about its alerts.
+    #[n(10)]
+    pub alerts: Option<Box<KeyAlerts>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

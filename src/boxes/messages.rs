@@ -1,6 +1,7 @@
 //! What boxes say to each other and hear from organisations and people. Stored in the outbox: numbers are append-only.
 
 use super::{
+    alerts::{AlertSettings, KeyAlerts},
     command::{AccessRecord, KeyRecord},
     words::{Fob, Plan},
 };
@@ -29,6 +30,8 @@ pub enum BoxMessage {
         /// The sighting that this answers.
         #[n(2)]
         sighting: Sighting,
+        #[n(10)]
+        alerts: Option<Box<KeyAlerts>>,
     },
     /// From the key's home: it has been elsewhere since.
     #[n(3)]
@@ -81,6 +84,9 @@ pub enum BoxMessage {
         #[n(0)]
         person: PersonId,
     },
+    /// From the organisation.
+    #[n(30)]
+    AlertsChanged(#[n(0)] Box<AlertSettings>),
 }
 
 /// What a person receives from a SmartBox.

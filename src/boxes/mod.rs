@@ -4,6 +4,7 @@
 //! One actor per box, and the unit of sync. Holds BOX-1 to BOX-6 (`kernel/invariants.rs`).
 
 mod access;
+mod alerts;
 pub mod api;
 mod brief;
 pub mod census;
@@ -11,6 +12,7 @@ mod check;
 mod command;
 mod decide;
 mod decide_admin;
+mod decide_alerts;
 mod decide_moves;
 mod decide_sync;
 mod delta;
@@ -30,12 +32,13 @@ mod tag;
 mod tests;
 mod words;
 
+pub use alerts::*;
 pub use check::check_invariants;
 pub use command::*;
 pub use decide::{verifier, verifier_key};
 pub use effects::fob_claim;
 pub use event::*;
-pub use mails::BoxMail;
+pub use mails::{AlertItem, BoxMail};
 pub use messages::*;
 pub use read::*;
 pub use rows::*;

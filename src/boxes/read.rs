@@ -2,6 +2,7 @@
 
 use super::{
     access::Access,
+    alerts::Alerts,
     command::{AccessRecord, Act, Scope},
     event::Event,
     state::{Place, SmartBox},
@@ -245,7 +246,8 @@ impl SmartBox {
             + self.conflicts.open.heap_bytes();
         let enrolment = self.enrolment.as_deref().map_or(0, size_of_val);
         let contents = self.journal.contents.capacity() * size_of::<u32>();
-        size_of::<Self>() + texts + keys + badges + accesses + items + rare + enrolment + contents
+        let alerts = self.alerts.as_deref().map_or(0, Alerts::heap_bytes);
+        size_of::<Self>() + texts + keys + badges + accesses + items + rare + enrolment + contents + alerts
     }
 
     /// Whether an access of this scope may be granted here.

@@ -2,6 +2,7 @@
 
 use super::{
     access::Access,
+    alerts::Alerts,
     command::{KeyRecord, RemovedItem},
     rare::Rare,
     words::{BinState, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
@@ -100,6 +101,9 @@ pub struct SmartBox {
     /// Of the last change of name, location or zone.
     #[cbor(n(26), default)]
     pub(super) described: u64,
+    /// Of a box of which somebody wants to hear more than by default, or with which something is wrong.
+    #[n(29)]
+    pub(super) alerts: Option<Box<Alerts>>,
 }
 
 /// Its address, without the kind that all boxes have.
@@ -389,6 +393,7 @@ impl SmartBox {
             conflicts: Conflicts::default(),
             leaving: Rare::default(),
             described: 0,
+            alerts: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which revision the entity tag of a command's target shows. A box's own revision moves with every sync: whoever
 //! changes a key or the box's name must not hear that it is stale because a battery was measured.
 
-use super::{command::Command, rows::Conflict, state::SmartBox};
+use super::{alerts::AlertRow, command::Command, rows::Conflict, state::SmartBox};
 use crate::kernel::{AccessId, KeyId};
 
 /// What a conflict's tag shows: a conflict changes once.
@@ -11,6 +11,16 @@ const RESOLVED_CONFLICT: u64 = 2;
 impl Conflict {
     pub fn tag(&self) -> u64 {
         if self.resolved.is_some() { RESOLVED_CONFLICT } else { OPEN_CONFLICT }
+    }
+}
+
+/// What an alert's tag shows: it is acknowledged once.
+const NEW_ALERT: u64 = 1;
+const ACKNOWLEDGED_ALERT: u64 = 2;
+
+impl AlertRow {
+    pub fn tag(&self) -> u64 {
+        if self.acknowledged.is_some() { ACKNOWLEDGED_ALERT } else { NEW_ALERT }
     }
 }
 
@@ -28,6 +38,12 @@ impl SmartBox {
         self.accesses.iter().find(|access| access.id == id).map(|access| access.revision())
     }
 
+    /// Of what is different about a key's alerts; of the key, if nothing is.
+    pub fn key_alerts_tag(&self, id: KeyId) -> Option<u64> {
+        let own = self.alerts.as_deref().and_then(|alerts| alerts.keys.iter().find(|own| own.key == id));
+        own.map(|own| own.revision).or(self.key_tag(id))
+    }
+
     pub(super) fn tag_of(&self, command: &Command) -> Option<u64> {
         if !self.exists() {
             return None;
@@ -37,6 +53,8 @@ impl SmartBox {
                 self.bin_index(bin).map(|index| self.bins[index].revision)
             }
             Command::ChangeKey { key, .. } | Command::RemoveKey { key } => self.key_tag(*key),
+            Command::SetKeyAlerts { key, .. } => self.key_alerts_tag(*key),
+            Command::AcknowledgeAlert { number } => self.alert_in_force(*number).map(AlertRow::tag),
             Command::AddKey { key, .. } => self.key_tag(key.id).or(Some(self.described)),
             Command::Revoke { access } => self.access_tag(*access),
             Command::Grant { accesses } => match &**accesses {
@@ -53,6 +71,7 @@ impl SmartBox {
             Command::Enrol { .. }
             | Command::Sync { .. }
             | Command::Confirm { .. }
+            | Command::SetAlerts { .. }
             | Command::Tick
             | Command::Heard { .. }
             | Command::Unclaimed { .. }

@@ -6,6 +6,7 @@ use super::{
     auth::{self, Caller},
     body,
     codes::Code,
+    dry_run::DryRun,
     etag::{Conditions, Shows},
     idempotency::Idempotency,
     problem::Problem,
@@ -47,6 +48,8 @@ pub struct Ask {
     pub(super) body: Bytes,
     /// Objects that are named by a page instead of the path.
     pub(super) names: Vec<(&'static str, String)>,
+    /// Nothing is to be changed.
+    pub(super) dry_run: Option<DryRun>,
 }
 
 /// What is told on success.
@@ -220,6 +223,7 @@ impl Ask {
             request,
             body,
             names: Vec::new(),
+            dry_run: None,
         }
     }
 
@@ -391,6 +395,9 @@ impl Ask {
         command: M::Command,
         refused: fn(M::Refusal) -> Problem,
     ) -> Result<u64, Problem> {
+        if let Some(dry_run) = &self.dry_run {
+            return dry_run.judge::<M>(self, to, command, refused).await;
+        }
         if let Some(revision) = self.done_before(to.org).await? {
             return Ok(revision);
         }

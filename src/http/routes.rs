@@ -147,9 +147,16 @@ routes! {
     POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant, boxes::accesses::GRANT;
     POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch, boxes::accesses::BATCH;
     POST "/api/v1/boxes/{box}/accesses/bulk", BOXES_WRITE, Background, "accesses.bulk", boxes::accesses::bulk, boxes::accesses::BULK;
+    GET "/api/v1/boxes/{box}/accesses", BOXES_READ, Admin, "accesses.list", boxes::accesses::list, boxes::accesses::LIST;
     GET "/api/v1/boxes/{box}/accesses/{access}", BOXES_READ, Admin, "accesses.show", boxes::accesses::show, boxes::accesses::SHOW;
     DELETE "/api/v1/boxes/{box}/accesses/{access}", BOXES_WRITE, Admin, "accesses.revoke", boxes::accesses::revoke, boxes::accesses::REVOKE;
     GET "/api/v1/boxes/{box}/history", BOXES_READ, Admin, "boxes.history", boxes::history::list, boxes::history::LIST;
+    GET "/api/v1/alerts", BOXES_READ, Admin, "alerts.list", boxes::alerts::list, boxes::alerts::LIST;
+    GET "/api/v1/alerts/settings", BOXES_READ, Admin, "alerts.settings", boxes::alerts::settings, boxes::alerts::SETTINGS;
+    PUT "/api/v1/alerts/settings", ORG_ADMIN, Admin, "alerts.set", boxes::alerts::set, boxes::alerts::SET;
+    POST "/api/v1/boxes/{box}/alerts/{alert}/acknowledgement", BOXES_WRITE, Admin, "alerts.acknowledge", boxes::alerts::acknowledge, boxes::alerts::ACKNOWLEDGE;
+    GET "/api/v1/boxes/{box}/keys/{key}/alerts", BOXES_READ, Admin, "alerts.of_key", boxes::alerts::of_key, boxes::alerts::OF_KEY;
+    PUT "/api/v1/boxes/{box}/keys/{key}/alerts", BOXES_WRITE, Admin, "alerts.set_of_key", boxes::alerts::set_of_key, boxes::alerts::SET_OF_KEY;
     GET "/api/v1/conflicts", BOXES_READ, Admin, "conflicts.list", boxes::conflicts::list, boxes::conflicts::LIST;
     GET "/api/v1/boxes/{box}/conflicts/{seq}", BOXES_READ, Admin, "conflicts.show", boxes::conflicts::show, boxes::conflicts::SHOW;
     POST "/api/v1/boxes/{box}/conflicts/{seq}/resolution", BOXES_WRITE, Admin, "conflicts.resolve", boxes::conflicts::resolve, boxes::conflicts::RESOLVE;

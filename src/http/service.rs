@@ -129,6 +129,7 @@ async fn handle(
         request,
         body,
         names: Vec::new(),
+        dry_run: None,
     };
     let reply = (route.handler)(ask).await.map_err(|problem| refusal(route, worker, caller, from, problem))?;
     match changed.and_then(|changed| changed.get()) {

@@ -54,10 +54,12 @@ pub enum RowSpace {
     GivenCodes = 26,
     /// org, installation → installation list row.
     Installations = 30,
+    /// org, box, number → an alert in force.
+    Alerts = 47,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -79,6 +81,7 @@ impl RowSpace {
         Self::Products,
         Self::GivenCodes,
         Self::Installations,
+        Self::Alerts,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {

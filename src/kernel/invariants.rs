@@ -27,6 +27,7 @@ invariants! {
     DELTA_COMPLETE = "BOX-4", "snapshot, or cursor state plus delta, equals the server's state";
     REMOVALS_BOUNDED = "BOX-5", "the ring of removals stays within its bound";
     PENDING_HONEST = "BOX-6", "a box is pending exactly while a change it did not make itself is unconfirmed";
+    ALERT_ONCE = "BOX-13", "an alert is in force at most once, and only while what it tells of goes on";
     THREE_GUESSES = "DEV-1", "at most three guesses at a device's PAP are judged wrong in one round";
     LOCKED_IS_LOCKED = "DEV-2", "while a device is locked no PAP is accepted, not even the right one";
     BLOCKED_STAYS = "DEV-3", "a blocked device is left only by a reset";

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod alerts;
 mod audit;
 mod backup;
 mod bad_input;

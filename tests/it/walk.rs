@@ -40,6 +40,8 @@ fn things_of(org: &Org) -> Objects {
     let mut actual = org.enrolled(&smart_box);
     actual.pick_up("A-2", "04A2F1", Some(&person));
     assert_eq!(actual.outcomes(), ["ignored key_not_in_bin"], "makes conflict 1");
+    let alerts = org.client.get("/alerts").is(200);
+    assert_eq!(alerts["items"][0]["kind"], "conflict");
     let webhook = org.client.post("/webhooks", &json!({"url": "https://nowhere.invalid/", "types": ["none"]})).is(201);
     let webhook = string(&webhook, "webhook");
     let device = org.client.post("/devices", &json!({"mac": "000413abcdef", "vendor": "snom"})).is(201);
@@ -74,6 +76,7 @@ fn things_of(org: &Org) -> Objects {
         ("key", key),
         ("access", access),
         ("seq", "1".to_owned()),
+        ("alert", alerts["items"][0]["alert"].to_string()),
         ("mail", format!("mail_{NOTHING}")),
         ("webhook", webhook),
         ("delivery", "1".to_owned()),
@@ -104,6 +107,7 @@ fn unknown_things() -> Objects {
         ("key", id("key")),
         ("access", id("acc")),
         ("seq", "1".to_owned()),
+        ("alert", "1".to_owned()),
         ("mail", id("mail")),
         ("webhook", id("whk")),
         ("delivery", "1".to_owned()),

@@ -1,7 +1,11 @@
 //! What has happened to a box, as the change feed, the audit and webhooks show it. No hash and no verifier is told, nor
 //! what a journal said in words: that stands with its conflict.
 
-use super::{history::Shown, time};
+use super::{
+    alerts::{WireKeyAlerts, WireSettings, told},
+    history::Shown,
+    time,
+};
 use crate::{
     boxes::{
         Accept, AccessRecord, Departure, Event, Health, Judged, KeyRecord, Outcome, Scope, SightingAnswer, Suspicion,
@@ -117,6 +121,24 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
             return EventView::new("boxes.conflict.fob_in_two_boxes", data).with_outcome(EventOutcome::Refused);
         }
         Event::VisitorAskedAgain { fob } => ("boxes.fob.asked_again", json!({ "fob": fob })),
+        Event::AlertsSet(settings) => ("boxes.alerts_set", json!({ "alerts": WireSettings::from(&**settings) })),
+        Event::KeyAlertsSet { key, alerts } => {
+            ("boxes.key.alerts_set", json!({ "key": key, "alerts": WireKeyAlerts::from(alerts) }))
+        }
+        Event::AlertRaised(condition) => {
+            ("boxes.alert.raised", with(json!({ "alert": stamp.revision }), told(condition)))
+        }
+        Event::AlertEnded { number, condition } => {
+            ("boxes.alert.ended", with(json!({ "alert": number }), told(condition)))
+        }
+        Event::AlertAcknowledged { number } => ("boxes.alert.acknowledged", json!({ "alert": number })),
+        Event::ExchangeTold(told) => (
+            "boxes.alert.exchange",
+            json!({
+                "kind": if told.pick_up { "pick_up" } else { "drop_off" }, "fob": told.fob, "key": told.key,
+                "bin": told.bin, "person": told.person, "at": told.at.to_rfc3339(), "flagged": told.flagged,
+            }),
+        ),
         Event::FobReleased { fob } => ("boxes.fob.released", json!({ "fob": fob })),
         Event::CredentialsAsked { person } => ("boxes.credentials.asked", json!({ "person": person })),
         Event::CredentialsSet { person, revision, code, badges } => (

@@ -1,6 +1,7 @@
 //! The wire of SmartBoxes: the box protocol (`wire`), and their administration.
 
 pub mod accesses;
+pub mod alerts;
 mod answer;
 pub mod bins;
 pub mod conflicts;
@@ -52,6 +53,7 @@ pub(super) fn refused(refusal: Refusal) -> Problem {
         Refusal::KeyNotFound => Problem::detailed(Code::NotFound, "no such key is at home in this box"),
         Refusal::AccessNotFound => Problem::detailed(Code::NotFound, "the box has no such access"),
         Refusal::ConflictNotFound => Problem::detailed(Code::NotFound, "no such conflict is open"),
+        Refusal::AlertNotFound => Problem::detailed(Code::NotFound, "no such alert is in force"),
         Refusal::TokenInvalid => Code::BoxTokenInvalid.into(),
         Refusal::Suspended => Code::BoxSuspended.into(),
         Refusal::EnrolmentCodeInvalid => Code::EnrolmentCodeInvalid.into(),

@@ -70,7 +70,8 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         settled: true,
     };
     let (accesses, fob): (Box<[_]>, _) = ([access].into(), fob("04A2F1"));
-    let departure = Departure { key: record.clone(), accesses: accesses.clone(), sighting, bin: Some(bin) };
+    let departure =
+        Departure { key: record.clone(), accesses: accesses.clone(), sighting, bin: Some(bin), alerts: None };
     let arrival = Arrival {
         key: record.clone(),
         accesses,
@@ -78,6 +79,24 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         at,
         flagged: true,
         bin: Some(bin),
+        person: Some(person),
+        alerts: None,
+    };
+    let late = LateLimits { after_pick_up: Some(60), after_end: Some(0), before_booking: Some(30) };
+    let own = KeyAlerts { late, exchange: Some(ExchangeAlert::All) };
+    let settings = AlertSettings {
+        offline: true,
+        guarantee: false,
+        conflict: true,
+        unconfirmed_minutes: Some(1440),
+        late,
+        exchange: ExchangeAlert::Flagged,
+        mails: [AlertMails { person: Some(person), kinds: AlertKind::ALL.into_iter().collect() }].into(),
+    };
+    let condition = Trouble {
+        what: AlertWhat::Late(Lateness::AfterEnd, key),
+        since: Some(at),
+        due: Some(at),
         person: Some(person),
     };
     let number = SERVER_CONFLICT | 1;
@@ -136,6 +155,34 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ),
         ("restored", Event::Restored { epoch: 54_310_400 }),
         ("journal_gap", Event::JournalGap { number, first: 57, last: 60 }),
+        ("alerts_set", Event::AlertsSet(Box::new(settings))),
+        ("key_alerts_set", Event::KeyAlertsSet { key, alerts: own }),
+        ("alert_raised", Event::AlertRaised(condition)),
+        ("alert_ended", Event::AlertEnded { number: 152, condition }),
+        (
+            "offline_ended",
+            Event::AlertEnded {
+                number: 153,
+                condition: Trouble { what: AlertWhat::Offline { power: true }, due: None, person: None, ..condition },
+            },
+        ),
+        (
+            "unconfirmed_raised",
+            Event::AlertRaised(Trouble { what: AlertWhat::Unconfirmed(bin), due: None, person: None, ..condition }),
+        ),
+        ("alert_acknowledged", Event::AlertAcknowledged { number: 152 }),
+        (
+            "exchange_told",
+            Event::ExchangeTold(ExchangeTold {
+                pick_up: true,
+                fob,
+                key: Some(key),
+                bin,
+                person: Some(person),
+                at,
+                flagged: true,
+            }),
+        ),
     ]
 }
 

@@ -29,6 +29,7 @@ macro_rules! built_in {
 }
 
 built_in![
+    "box_alerts",
     "box_conflicts",
     "box_guarantee_broken",
     "box_guarantee_kept",

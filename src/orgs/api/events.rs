@@ -2,6 +2,7 @@
 //! person's profile and credentials, and of a token, it is told that they changed, never what they are.
 
 use crate::{
+    boxes::api::alerts::WireSettings,
     kernel::{Codec, EventView, UnixMillis},
     orgs::{Network, PhonesEvent, organisation, person, token},
     store::StoredRecord,
@@ -60,6 +61,9 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
         Event::MailResent { id } => ("organisations.mail_resent", json!({ "mail": id })),
         Event::MailGivenUp { id } => ("organisations.mail_given_up", json!({ "mail": id })),
         Event::Phones(event) => phones(event),
+        Event::AlertsSet(settings) => {
+            ("organisations.alerts_set", json!({ "alerts": WireSettings::from(&**settings) }))
+        }
         Event::MailsChosen { choice } => ("organisations.mails_chosen", json!({ "mails": choice })),
     };
     EventView::new(name, data)

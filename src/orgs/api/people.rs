@@ -2,7 +2,7 @@
 
 use super::values::{self, AccessCode, AssignedRole, Email, Mobile, Wrong, or_null};
 use crate::{
-    http::{Ask, Bulk, Cell, Changed, Code, Doc, List, Problem, Reply},
+    http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, List, Problem, Reply},
     kernel::{
         Address, Codec, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
         schema::{Text, Time},
@@ -126,14 +126,19 @@ const ROWS: Bulk = Bulk {
         ("role", Cell::Text),
         ("access_code", Cell::Text),
         ("badges", Cell::List),
+        ("person", Cell::Own),
+        ("created_at", Cell::Own),
     ],
     gives: &["person", "revision"],
 };
 
-pub(crate) const BULK: Doc = Doc::new("Add many people").details("A row is what adding one person takes.").rows(&ROWS);
+pub(crate) const BULK: Doc = Doc::new("Add many people")
+    .details("A row is what adding one person takes; what the list of people exports can be imported.")
+    .query::<BulkQuery>()
+    .rows(&ROWS);
 
 pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
-    ask.bulk(&ROWS, create).await
+    ask.bulk_or_try(&ROWS, create).await
 }
 
 pub(crate) const SHOW: Doc = Doc::new("Show a person").shows::<Shown>();

@@ -1,7 +1,7 @@
 //! An organisation: who it is and what it has booked. Others read it by its view, without a hop through its actor.
 
 use crate::{
-    boxes::Plan,
+    boxes::{AlertSettings, Plan},
     kernel::{
         Address, Codec, Context, Effects, EntityKind, Incoming, Machine, MailId, OrgId, PersonId, Progress, Stamp,
         UnixMillis,
@@ -71,6 +71,9 @@ pub struct Details {
     pub changed: u64,
     #[cbor(n(40), default)]
     pub phones: Phones,
+    /// What it wants to be told of its boxes; `None`: as by default.
+    #[n(45)]
+    pub alerts: Option<Box<AlertSettings>>,
 }
 
 /// How long history may be kept.
@@ -114,6 +117,8 @@ pub enum Command {
         days: Option<u32>,
     },
     Phones(PhonesCommand),
+    /// All of them, whichever change.
+    SetAlerts(Box<AlertSettings>),
     /// To the system organisation: this one goes, with all that is its own.
     Erase {
         organisation: OrgId,
@@ -223,6 +228,8 @@ pub enum Event {
     Operated(#[n(0)] Operation),
     #[n(50)]
     AccountReserved(#[n(0)] Account),
+    #[n(75)]
+    AlertsSet(#[n(0)] Box<AlertSettings>),
 }
 
 impl Event {
@@ -235,6 +242,7 @@ impl Event {
             | Self::LanguageChanged { .. }
             | Self::ZoneChanged { .. }
             | Self::MailsChosen { .. }
+            | Self::AlertsSet(_)
             | Self::HistoryDaysSet { .. } => true,
             Self::MailDied { .. }
             | Self::MailResent { .. }
@@ -303,11 +311,17 @@ impl Machine for Organisation {
                 | Command::ChooseMails { .. }
                 | Command::MailDied(_)
                 | Command::Phones(_)
+                | Command::SetAlerts(_)
                 | Command::KeepHistory { .. },
                 None,
             ) => return Err(Refusal::NotFound),
             (Command::Phones(command), Some(known)) => {
                 known.phones.decide(command, cx.now, |event| events.push(Event::Phones(event)))?;
+            }
+            (Command::SetAlerts(settings), Some(known)) => {
+                if known.alert_settings() != **settings {
+                    events.push(Event::AlertsSet(settings.clone()));
+                }
             }
             (Command::ChooseMails { conflicts, guarantee }, Some(known)) => {
                 let choice = MailChoice {
@@ -387,12 +401,16 @@ impl Machine for Organisation {
                     history_days: None,
                     changed: stamp.revision,
                     phones: Phones::default(),
+                    alerts: None,
                 });
             }
             (Event::Phones(event), Some(known)) => known.phones.apply(event, stamp),
             (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
             (Event::MailResent { id } | Event::MailGivenUp { id }, _) => self.dead_mails.retain(|dead| dead != id),
             (Event::MailsChosen { choice }, Some(known)) => known.mails = *choice,
+            (Event::AlertsSet(settings), Some(known)) => {
+                known.alerts = Some(settings.clone()).filter(|settings| **settings != AlertSettings::default());
+            }
             (Event::AccountReserved(account), _) => {
                 let at = self.accounts.partition_point(|known| known.number < account.number);
                 self.accounts.insert(at, *account);
@@ -411,6 +429,7 @@ impl Machine for Organisation {
                 | Event::LanguageChanged { .. }
                 | Event::ZoneChanged { .. }
                 | Event::MailsChosen { .. }
+                | Event::AlertsSet(_)
                 | Event::Phones(_)
                 | Event::HistoryDaysSet { .. },
                 None,
@@ -457,6 +476,13 @@ impl Machine for Organisation {
 
     fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
         Codec::decode_from(bytes)
+    }
+}
+
+impl Details {
+    /// What it wants to be told of its boxes.
+    pub fn alert_settings(&self) -> AlertSettings {
+        self.alerts.as_deref().cloned().unwrap_or_default()
     }
 }
 

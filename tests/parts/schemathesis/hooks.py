@@ -55,6 +55,7 @@ def real_path(case):
         "access": WORLD.new_access,
         "seq": lambda: "1",
         "mail": WORLD.new_mail,
+        "alert": lambda: "1",
         "webhook": lambda: WORLD.new_webhook(tested="{delivery}" in path),
         "delivery": lambda: "1",
         "device": WORLD.new_device,
@@ -77,6 +78,9 @@ def real_path(case):
     # What others belong to comes first.
     for name in sorted(case.path_parameters, key=lambda name: (name not in ("store", "installation"), name)):
         case.path_parameters[name] = real[name]()
+    if "{alert}" in path:
+        case.path_parameters["alert"] = WORLD.new_alert()
+        case.path_parameters["box"] = WORLD.other_box
     if path.endswith("/resolution"):
         case.path_parameters["seq"] = WORLD.new_conflict()
         case.path_parameters["box"] = WORLD.other_box
@@ -169,6 +173,10 @@ def repair(case):
     if not isinstance(case.body, dict):
         return
     body = case.body = within(case.body)
+    if name == "alerts.set":
+        for mails in body.get("mails") or []:
+            if mails.get("person") is not None:
+                mails["person"] = WORLD.person
     if name == "tokens.create":
         if body.get("expires_at"):
             body["expires_at"] = "2100-01-01T00:00:00Z"

@@ -202,6 +202,11 @@ class World:
             self.conflict(self.other_token, self.entries)
         return str(self.entries)
 
+    def new_alert(self):
+        """Of `other_box`: that it has a conflict."""
+        self.new_conflict()
+        return str(self.ask(self.token, "GET", f"/api/v1/alerts?box={self.other_box}")["items"][0]["alert"])
+
     def cursor(self):
         return self.ask(self.token, "GET", "/api/v1/events?limit=1")["next"]
 
