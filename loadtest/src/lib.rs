@@ -64,6 +64,8 @@ pub mod soak;
 
 pub mod demo;
 
+pub mod play;
+
 pub mod phones;
 
 pub mod guess;

@@ -3,7 +3,7 @@
 use castellan_load::{
     census, clock, crash, demo, guess, herd,
     html::{self, Circumstances},
-    phones, ramp, replay,
+    phones, play, ramp, replay,
     report::{LoadError, Report},
     restore,
     site::Common,
@@ -86,6 +86,8 @@ enum Scenario {
     Term(term::TermArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
     Demo(demo::DemoArgs),
+    /// One virtual box in the terminal: type a code, pull the plug, put it back, see what becomes of it.
+    Box(play::BoxArgs),
 }
 
 fn main() -> ExitCode {
@@ -103,7 +105,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     // The demo has shown its table before it went on serving.
-    if !matches!(cli.scenario, Scenario::Demo(_)) {
+    if !matches!(cli.scenario, Scenario::Demo(_) | Scenario::Box(_)) {
         println!("{report}");
     }
     if let Some(path) = &cli.common.json {
@@ -137,6 +139,7 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Guess(args) => guess::run(args, &cli.common, seed).await,
         Scenario::Term(args) => term::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
+        Scenario::Box(args) => play::run(args, &cli.common, seed).await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A SmartBox as a library: what it has stored, what it decides alone, its journal, and what is physically in its bins.
 
+mod badge;
 mod disk;
 mod state;
 #[cfg(test)]
