@@ -66,6 +66,8 @@ pub mod demo;
 
 pub mod play;
 
+pub mod field;
+
 pub mod phones;
 
 pub mod guess;

@@ -1,7 +1,7 @@
 //! `castellan-load`: scenarios that drive a server as thousands of boxes do, and verify what became of it.
 
 use castellan_load::{
-    census, clock, crash, demo, guess, herd,
+    census, clock, crash, demo, field, guess, herd,
     html::{self, Circumstances},
     phones, play, ramp, replay,
     report::{LoadError, Report},
@@ -38,6 +38,10 @@ Examples:
       Attackers try PAPs from 50 addresses while honest phones go on: at most three judged a device and round.
   castellan-load term --stores 20 --shoppers 20000 --json t.json
       A university's start of term: shoppers registered, let in, ordering, signing out; each code once, each token once.
+  castellan-load field --boxes 200 --days 3 --json f.json
+      Codes and badges at boxes that go on and off the network for three days; every decision and alert against a model.
+  castellan-load box
+      One virtual box in the terminal: type a code, pull the plug, put it back.
   castellan-load demo --seconds 60
       Three organisations and 500 boxes through an outage, then a server to look at.
   castellan-load storm --boxes 500 --url http://127.0.0.1:8080 --token cas_… --observability-url http://127.0.0.1:9090
@@ -84,6 +88,8 @@ enum Scenario {
     Guess(guess::GuessArgs),
     /// Customers' servers register shoppers with many web stores, browsers redeem, shoppers order and sign out.
     Term(term::TermArgs),
+    /// People use boxes that come and go for days, in moved time; every decision and every alert against a model.
+    Field(field::FieldArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
     Demo(demo::DemoArgs),
     /// One virtual box in the terminal: type a code, pull the plug, put it back, see what becomes of it.
@@ -138,6 +144,7 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Phones(args) => phones::run(args, &cli.common, seed).await,
         Scenario::Guess(args) => guess::run(args, &cli.common, seed).await,
         Scenario::Term(args) => term::run(args, &cli.common, seed).await,
+        Scenario::Field(args) => field::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
         Scenario::Box(args) => play::run(args, &cli.common, seed).await,
     }

@@ -11,9 +11,14 @@ fn put(client: &Client, path: &str, body: &Value) -> crate::rig::Answer {
     client.send("PUT", path, &[], Some(body.to_string().as_bytes()))
 }
 
+/// One page of the feed, which never ends.
+fn items(org: &Org, path: &str) -> Vec<Value> {
+    org.client.get(path).is(200)["items"].as_array().unwrap().clone()
+}
+
 /// The kinds of what the feed tells of alerts, in order.
 fn told(org: &Org) -> Vec<String> {
-    let events = org.client.all("/events", 200).into_iter();
+    let events = items(org, "/events?limit=200").into_iter();
     let of_alerts = events.filter(|event| event["type"].as_str().unwrap().starts_with("boxes.alert."));
     of_alerts
         .map(|event| format!("{} {}", string(&event, "type"), event["data"]["kind"].as_str().unwrap_or_default()))
@@ -69,7 +74,7 @@ fn a_late_key_is_listed_told_and_mailed_once() {
         "what happens in one moment is one mail: {mails:?}"
     );
     let known = later.id;
-    let heard = org.client.all(&format!("/events?entity={known}"), 200);
+    let heard = items(&org, &format!("/events?entity={known}"));
     assert!(heard.iter().any(|event| event["type"] == "boxes.alerts_set"), "{heard:?}");
     rig.tell_to_stop();
     rig.wait_for_end();
