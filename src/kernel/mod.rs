@@ -11,14 +11,15 @@ pub mod golden;
 pub mod ids;
 pub mod invariants;
 pub mod machine;
+pub mod mail_trouble;
 pub mod schema;
 pub mod time;
 
 pub use chance::Chance;
 pub use condition::{Condition, Named};
 pub use effects::{
-    ClaimOp, ClaimSpace, Effects, MailCopy, MailName, MailRequest, MailTrouble, Message, MessageTarget, Recipient,
-    RowOp, RowSpace, VaultField, VaultOp,
+    ClaimOp, ClaimSpace, Effects, MailCopy, MailName, MailRequest, Message, MessageTarget, Recipient, RowOp, RowSpace,
+    VaultField, VaultOp,
 };
 pub use feed::{EventOutcome, EventView, FeedCursor};
 pub use ids::{
@@ -26,4 +27,5 @@ pub use ids::{
     ProductId, SessionId, ShopperId, StoreId, TokenId, WebhookId,
 };
 pub use machine::{Codec, Context, Incoming, KeyedHash, Machine, Principal, Progress, Stamp};
+pub use mail_trouble::MailTrouble;
 pub use time::{Clock, UnixMillis};

@@ -21,7 +21,7 @@ type InForce = BTreeMap<usize, BTreeSet<Alert>>;
 pub async fn compare(world: &mut World, clock: &Clock, tally: &Tally) -> Result<(), LoadError> {
     add(&tally.looks, 1);
     let now_ms = clock.now_ms();
-    let mut changed = tally.looks.get() % LOOK_ANYWAY == 0;
+    let mut changed = tally.looks.get().is_multiple_of(LOOK_ANYWAY);
     let mut wanted = Vec::new();
     for (index, site) in world.sites.iter().enumerate() {
         let (must, may) = site.model.alerts(now_ms);

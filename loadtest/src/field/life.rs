@@ -23,7 +23,7 @@ const MINUTE_MS: u64 = 60_000;
 /// How often, in each step, somebody comes to a box, an administrator does something about it, the road is cut or
 /// mended, the mains fail.
 const SOMEBODY: f64 = 0.12;
-const ADMINISTRATOR: f64 = 0.04;
+const ADMINISTRATOR: f64 = 0.06;
 const CUT: f64 = 0.012;
 const MENDED: f64 = 0.04;
 const DARK: f64 = 0.02;
@@ -164,7 +164,7 @@ async fn administrator(
             }
         }
         // Somebody takes a key off the list that is still in its bin.
-        4 if chance.happens(0.3) => correct(site, api, bin, None, clock).await?,
+        4 if chance.happens(0.6) => correct(site, api, bin, None, clock).await?,
         // Somebody has looked.
         4 | 5 => {
             let content = site.model.physical[bin];

@@ -60,6 +60,7 @@ const PARAMETERS: &[Named] = &[
     ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
     ("name", Schemas::request::<BackupName>, "The backup"),
     ("seq", Schemas::request::<Whole64>, "The conflict's number at its box"),
+    ("alert", Schemas::request::<Whole64>, "The alert's number at its box"),
 ];
 
 /// The names between braces.

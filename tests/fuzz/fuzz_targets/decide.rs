@@ -229,7 +229,7 @@ fn message(u: &mut Unstructured<'_>) -> Result<BoxMessage> {
     Ok(match u.int_in_range(0..=8)? {
         0 => BoxMessage::PlanChanged { plan: *u.choose(&[Plan::Lite, Plan::BusinessPro])? },
         1 => BoxMessage::FobSeen(sighting(u)?),
-        2 => BoxMessage::KeyMoved { key: key(u)?, accesses: several(u, 2, access)?, sighting: sighting(u)? },
+        2 => BoxMessage::KeyMoved { key: key(u)?, accesses: several(u, 2, access)?, sighting: sighting(u)?, alerts: None },
         3 => BoxMessage::FobMovedOn { sighting: sighting(u)?, key: KeyId(small(u)?) },
         4 => BoxMessage::FobHeldElsewhere { sighting: sighting(u)? },
         5 => BoxMessage::FobUnclaimed { sighting: sighting(u)? },
