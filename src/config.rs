@@ -62,6 +62,7 @@ section! {
         passwords: Passwords = Passwords::default(),
         recovery: Recovery = Recovery::default(),
         directory: Directory = Directory::default(),
+        links: Links = Links::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
         sms: Sms = Sms::default(),
@@ -90,6 +91,14 @@ section! {
         tls: bool = false,
         tls_handshakes_max: usize = 256,
         trusted_proxies: Vec<IpNet> = Vec::new(),
+    }
+}
+
+section! {
+    Links {
+        max: usize = 20_000,
+        ping_s: u64 = 30,
+        silence_s: u64 = 90,
     }
 }
 

@@ -102,6 +102,12 @@ table! {
         "Records written with one fsync.";
     COMMIT_SECONDS = Histogram "castellan_commit_append_seconds", Seconds, [],
         "How long writing and syncing one batch took.";
+    BOX_LINKS = Gauge "castellan_box_links", Count, [],
+        "Links of boxes (WebSockets) that are open now.";
+    BOX_LINK_ENDS = Counter "castellan_box_link_ends_total", Count, ["why"],
+        "Links of boxes that ended, by why: the box was gone, silent or too slow, its token no longer holds, another link replaced it, the server stops.";
+    BOX_LINK_NOTICES = Counter "castellan_box_link_notices_total", Count, ["what"],
+        "What boxes were told on their links: that something changed (sync), or what they are ordered (orders).";
     FEED_STREAMS = Gauge "castellan_feed_streams", Count, [],
         "Event streams and exports that are open now.";
     FEED_STREAM_ENDS = Counter "castellan_feed_stream_ends_total", Count, ["why"],

@@ -16,6 +16,10 @@ pub mod api;
 
 pub mod link;
 
+pub mod socket;
+
+pub mod links;
+
 pub mod cpu;
 
 pub mod kernel;

@@ -3,7 +3,7 @@
 use castellan_load::{
     census, clock, crash, demo, field, guess, herd,
     html::{self, Circumstances},
-    phones, play, ramp, replay,
+    links, phones, play, ramp, replay,
     report::{LoadError, Report},
     restore,
     site::Common,
@@ -42,6 +42,8 @@ Examples:
       Codes and badges at boxes that go on and off the network for three days; every decision and alert against a model.
   castellan-load box
       One virtual box in the terminal: type a code, pull the plug, put it back.
+  castellan-load link --boxes 10000 --json l.json
+      10,000 boxes hold a link each; boxes are changed at random, and each change must be heard within a second.
   castellan-load demo --seconds 60
       Three organisations and 500 boxes through an outage, then a server to look at.
   castellan-load storm --boxes 500 --url http://127.0.0.1:8080 --token cas_… --observability-url http://127.0.0.1:9090
@@ -90,6 +92,8 @@ enum Scenario {
     Term(term::TermArgs),
     /// People use boxes that come and go for days, in moved time; every decision and every alert against a model.
     Field(field::FieldArgs),
+    /// Thousands of boxes hold a link each: who hears of a change, how soon, and what an idle link costs.
+    Link(links::LinkArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
     Demo(demo::DemoArgs),
     /// One virtual box in the terminal: type a code, pull the plug, put it back, see what becomes of it.
@@ -145,6 +149,7 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Guess(args) => guess::run(args, &cli.common, seed).await,
         Scenario::Term(args) => term::run(args, &cli.common, seed).await,
         Scenario::Field(args) => field::run(args, &cli.common, seed).await,
+        Scenario::Link(args) => links::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
         Scenario::Box(args) => play::run(args, &cli.common, seed).await,
     }

@@ -36,6 +36,9 @@ pub struct Entry {
     pub fob: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub person: Option<String>,
+    /// The server had decided it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exchange: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

@@ -94,7 +94,11 @@ fn brief(judged: &Judged) -> Option<Writer> {
         _ => return None,
     };
     let (act, bin, box_time) = (judged.act?, judged.bin?, judged.box_time?);
-    let ordinary = judged.found.is_none() && judged.text.is_none() && judged.at.0 < TIME_MAX && box_time.0 < TIME_MAX;
+    let ordinary = judged.found.is_none()
+        && judged.text.is_none()
+        && judged.exchange.is_none()
+        && judged.at.0 < TIME_MAX
+        && box_time.0 < TIME_MAX;
     if !ordinary {
         return None;
     }
@@ -182,7 +186,7 @@ impl<'b> Reader<'b> {
             true => Outcome::Flagged(Flag::from_number(*self.take(1)?.first()?)?),
             false => Outcome::Applied,
         };
-        let entry = JournalEntry { seq, at: box_time, cursor, act, bin, person };
+        let entry = JournalEntry { seq, at: box_time, cursor, act, bin, person, exchange: None };
         self.0.is_empty().then(|| Judged {
             seq,
             content: content_of_read(&entry),
@@ -198,6 +202,7 @@ impl<'b> Reader<'b> {
             late: has(LATE),
             found: None,
             text: None,
+            exchange: None,
         })
     }
 }

@@ -4,10 +4,11 @@
 use super::{
     alerts::{AlertSettings, KeyAlerts},
     messages::{BoxMessage, Sighting},
+    online::{OnlineAnswer, OnlineCommand, OnlineRefusal},
     rows::{Conflict, KeyTexts},
     words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Verifier},
 };
-use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
+use crate::kernel::{AccessId, BoxId, ExchangeId, GroupId, KeyId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +93,8 @@ pub enum Command {
     AcknowledgeAlert {
         number: u64,
     },
+    /// What happens while the box is connected.
+    Online(OnlineCommand),
     /// A deadline has come.
     Tick,
     /// A message that carries no secret.
@@ -235,6 +238,8 @@ pub struct JournalEntry {
     pub bin: Label,
     /// `None`: anonymous.
     pub person: Option<PersonId>,
+    /// The server had decided it.
+    pub exchange: Option<ExchangeId>,
 }
 
 /// What happened at a bin.
@@ -270,6 +275,7 @@ pub enum Answer {
         revision: u64,
     },
     Synced(Box<SyncAnswer>),
+    Online(OnlineAnswer),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -368,4 +374,5 @@ pub enum Refusal {
     FobInOtherBin,
     /// More bins, keys or accesses than one box may have.
     LimitReached,
+    Online(OnlineRefusal),
 }

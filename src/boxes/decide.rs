@@ -75,6 +75,7 @@ impl Machine for SmartBox {
             Command::SetAlerts { settings } => self.decide_alert_settings(settings, events),
             Command::SetKeyAlerts { key, alerts } => self.decide_key_alerts(*key, *alerts, events)?,
             Command::AcknowledgeAlert { number } => self.decide_acknowledge(*number, events)?,
+            Command::Online(command) => self.decide_online(command, cx, events)?,
             Command::Tick => self.decide_tick(cx, events),
             Command::Heard { from, message } => self.decide_heard(*from, message, events),
             Command::Unclaimed { sighting } => self.decide_unclaimed(sighting, events),
@@ -93,8 +94,8 @@ impl Machine for SmartBox {
         self.fob_claims(events, claims);
     }
 
-    fn answer(&self, command: &Command, events: &[Event], revision: u64, _cx: &Context) -> Answer {
-        self.answer_to(command, events, revision)
+    fn answer(&self, command: &Command, events: &[Event], revision: u64, cx: &Context) -> Answer {
+        self.answer_to(command, events, revision, cx)
     }
 
     fn tag(&self, command: &Command, _revision: u64) -> Option<u64> {

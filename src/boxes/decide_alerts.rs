@@ -179,7 +179,7 @@ impl SmartBox {
     /// An exchange that took place, if somebody wants to hear of it.
     pub(super) fn told_of(&self, judged: &Judged) -> Option<Event> {
         let alerts = self.alerts.as_deref()?;
-        let (act, bin) = (judged.act?, judged.bin.filter(|_| judged.outcome.took_place())?);
+        let (act, bin) = (judged.act?, judged.bin.filter(|_| judged.took_place())?);
         let fob = act.fob()?;
         let flagged = matches!(judged.outcome, Outcome::Flagged(_));
         let wanted = match alerts.exchange(judged.key) {

@@ -5,6 +5,7 @@ use super::{
     event::{Event, Judged, SightingAnswer, Suspicion},
     mails::MailNews,
     messages::{BoxMessage, PersonMessage, Sighting},
+    online::OnlineEvent,
     rows::{BoxRow, BoxVersion, Conflict, KeyRow, Resolution, ServerVersion, conflict_key, person_box_key},
     state::SmartBox,
     words::{Clash, Fault, Fob, Label, Outcome},
@@ -53,9 +54,10 @@ impl SmartBox {
         }
     }
 
-    pub(super) fn answer_to(&self, command: &Command, events: &[Event], revision: u64) -> Answer {
+    pub(super) fn answer_to(&self, command: &Command, events: &[Event], revision: u64, cx: &Context) -> Answer {
         match command {
             Command::Sync { request, .. } => Answer::Synced(Box::new(self.sync_answer(request, events))),
+            Command::Online(command) => Answer::Online(self.online_answer(command, revision, cx)),
             Command::Enrol { .. } => Answer::Enrolled { model: self.model, generation: self.generation, revision },
             _ => Answer::Done { revision },
         }
@@ -170,6 +172,7 @@ impl SmartBox {
                 _ => rewrite |= self.keep(event, command, cx, &mut news, effects),
             }
         }
+        effects.rings = self.concerns_its_link(command);
         self.mail(news, cx.now, effects);
         self.ask_homes(events, cx.now, effects);
         self.let_go(events, effects);
@@ -194,6 +197,15 @@ impl SmartBox {
     /// Conflicts, whole. Whether there was one.
     fn keep(&self, event: &Event, command: &Command, cx: &Context, news: &mut MailNews, effects: &mut Effects) -> bool {
         let conflict = match event {
+            Event::Online(event) => match &**event {
+                OnlineEvent::ExchangeCompleted { judged, number: Some(number) } => {
+                    self.entry_row(*number, judged, cx.now)
+                }
+                event => {
+                    self.put_order(event, command, cx, effects);
+                    return false;
+                }
+            },
             Event::EntryJudged(judged) if !judged.outcome.took_place() => {
                 self.entry_row(self.entry_conflict(judged.seq), judged, cx.now)
             }
@@ -385,13 +397,13 @@ impl SmartBox {
     fn let_go(&self, events: &[Event], effects: &mut Effects) {
         for event in events {
             let left = match event {
-                Event::EntryJudged(Judged { outcome, act: Some(Act::PickUp(fob)), late: false, .. })
-                    if outcome.took_place() =>
-                {
-                    fob
-                }
                 Event::ConflictResolved { taken: Some(fob), .. } => fob,
-                _ => continue,
+                event => match event.judged() {
+                    Some(judged @ Judged { act: Some(Act::PickUp(fob)), late: false, .. }) if judged.took_place() => {
+                        fob
+                    }
+                    _ => continue,
+                },
             };
             if self.leaving.contains(left) {
                 self.tell(self.id(), &BoxMessage::FobLeft { fob: *left }, effects);
@@ -408,8 +420,10 @@ fn release(fob: &Fob) -> ClaimOp {
 /// The fob that this event put into a bin.
 fn dropped_off(event: &Event) -> Option<Fob> {
     match event {
-        Event::EntryJudged(Judged { outcome, act: Some(Act::DropOff(fob)), .. }) if outcome.took_place() => Some(*fob),
         Event::BinCorrected { fob, .. } => *fob,
-        _ => None,
+        event => match event.judged() {
+            Some(judged @ Judged { act: Some(Act::DropOff(fob)), .. }) if judged.took_place() => Some(*fob),
+            _ => None,
+        },
     }
 }

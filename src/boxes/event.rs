@@ -6,6 +6,7 @@ use super::{
     brief,
     command::{Accept, AccessRecord, Act, KeyRecord},
     messages::Sighting,
+    online::{OfExchange, OnlineEvent},
     rows::ServerVersion,
     words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Verifier},
 };
@@ -257,6 +258,9 @@ pub enum Event {
         #[n(3)]
         badges: Box<[Verifier]>,
     },
+    /// An exchange, an order or a setting of a connected box.
+    #[n(60)]
+    Online(#[n(0)] Box<OnlineEvent>),
     /// The server was restored from a backup since this box was heard last: whatever it holds came from elsewhere.
     #[n(40)]
     Restored {
@@ -376,6 +380,30 @@ pub struct Judged {
     /// What cannot be read.
     #[n(13)]
     pub text: Option<Box<str>>,
+    /// The server had decided it.
+    #[n(14)]
+    pub exchange: Option<OfExchange>,
+}
+
+impl Judged {
+    /// Whether it changed bins and keys as it says.
+    pub fn took_place(&self) -> bool {
+        self.outcome.took_place() && !self.exchange.is_some_and(|of| of.known)
+    }
+}
+
+impl Event {
+    /// What happened at a bin, told by the journal or at once.
+    pub fn judged(&self) -> Option<&Judged> {
+        match self {
+            Self::EntryJudged(judged) => Some(judged),
+            Self::Online(event) => match &**event {
+                OnlineEvent::ExchangeCompleted { judged, .. } => Some(judged),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// The end of a sync: contact, and what it says of the box itself.

@@ -218,6 +218,7 @@ impl SmartBox {
                     self.alerts.get_or_insert_default().set_key(arrival.key.id, *own, stamp.revision);
                 }
             }
+            Event::Online(event) => self.apply_online(event, stamp),
             Event::SightingAnswered { .. } | Event::CredentialsAsked { .. } | Event::ExchangeTold(_) => {}
             Event::AlertsSet(_)
             | Event::KeyAlertsSet { .. }
@@ -297,6 +298,7 @@ impl SmartBox {
                 access.ended_within(WITHDRAWN_AT_LEAST, stamp.at)
                     || (holders.contains(&access.person) && access.record().until.is_some())
             });
+            self.forget_exchanges(stamp);
         }
     }
 

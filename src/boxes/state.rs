@@ -4,6 +4,7 @@ use super::{
     access::Access,
     alerts::Alerts,
     command::{KeyRecord, RemovedItem},
+    online::Online,
     rare::Rare,
     words::{BinState, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
 };
@@ -104,6 +105,8 @@ pub struct SmartBox {
     /// Of a box of which somebody wants to hear more than by default, or with which something is wrong.
     #[n(29)]
     pub(super) alerts: Option<Box<Alerts>>,
+    #[n(28)]
+    pub(super) online: Option<Box<Online>>,
 }
 
 /// Its address, without the kind that all boxes have.
@@ -394,6 +397,7 @@ impl SmartBox {
             leaving: Rare::default(),
             described: 0,
             alerts: None,
+            online: None,
         }
     }
 

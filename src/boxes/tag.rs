@@ -1,7 +1,7 @@
 //! Which revision the entity tag of a command's target shows. A box's own revision moves with every sync: whoever
 //! changes a key or the box's name must not hear that it is stale because a battery was measured.
 
-use super::{alerts::AlertRow, command::Command, rows::Conflict, state::SmartBox};
+use super::{alerts::AlertRow, command::Command, online::OnlineCommand, rows::Conflict, state::SmartBox};
 use crate::kernel::{AccessId, KeyId};
 
 /// What a conflict's tag shows: a conflict changes once.
@@ -66,12 +66,15 @@ impl SmartBox {
                 let open = conflict.resolved.is_none() && (listed || self.conflicts.unlisted > 0);
                 Some(if open { OPEN_CONFLICT } else { RESOLVED_CONFLICT })
             }
+            Command::Online(OnlineCommand::Give { .. }) => Some(self.described),
             Command::Create(_) | Command::Describe { .. } | Command::MakeEnrolmentCode { .. } => Some(self.described),
+            Command::Online(OnlineCommand::Set { .. }) => Some(self.settings_tag()),
             // Nobody names a condition for these.
             Command::Enrol { .. }
             | Command::Sync { .. }
             | Command::Confirm { .. }
             | Command::SetAlerts { .. }
+            | Command::Online(_)
             | Command::Tick
             | Command::Heard { .. }
             | Command::Unclaimed { .. }

@@ -67,6 +67,18 @@ pub struct Reply {
     pub varies: bool,
     /// Where to go on.
     pub link: Option<String>,
+    /// What will go says since when, until when, and what comes after it.
+    pub old: Option<&'static Old>,
+}
+
+/// Of a route that will go.
+#[derive(Debug)]
+pub struct Old {
+    /// Seconds since 1970, as RFC 9745 writes them.
+    pub deprecated_since_s: u64,
+    /// As HTTP writes dates (RFC 8594).
+    pub sunset: &'static str,
+    pub successor: &'static str,
 }
 
 /// An answer that is sent piece by piece, until whoever makes it lets go of the other end.
@@ -84,7 +96,7 @@ impl Reply {
 
     pub fn bytes(status: u16, json: Vec<u8>) -> Self {
         let content_type = Format::Json.content_type();
-        Self { status, json, stream: None, shows: None, content_type, varies: false, link: None }
+        Self { status, json, stream: None, shows: None, content_type, varies: false, link: None, old: None }
     }
 
     /// 200 in one of several forms.

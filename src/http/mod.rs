@@ -16,6 +16,7 @@ mod farewell;
 mod framing;
 mod idempotency;
 mod lenient;
+mod link;
 mod list;
 pub mod openapi;
 mod pages;
@@ -37,7 +38,7 @@ mod uses;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use ask::{Ask, Changed, Page, PageQuery, Reply, Stream, limit_of};
+pub use ask::{Ask, Changed, Old, Page, PageQuery, Reply, Stream, limit_of};
 pub use bulk::{Bulk, Cell};
 pub use codes::{Code, Retry};
 pub use dry_run::BulkQuery;

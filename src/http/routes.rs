@@ -4,6 +4,7 @@ use super::{
     admission::Class,
     ask::{Ask, Reply},
     codes::Code,
+    link,
     openapi::{self, Doc},
     pages, phones,
     problem::Problem,
@@ -99,6 +100,11 @@ routes! {
 
     POST "/box/v1/sync", Guard::Box, SyncDefault, "box.sync", boxes::wire::sync, boxes::wire::SYNC;
     POST "/box/v1/confirm", Guard::Box, SyncDefault, "box.confirm", boxes::wire::confirm, boxes::wire::CONFIRM;
+    POST "/box/v1/exchanges", Guard::Box, PersonAtBox, "box.exchange", boxes::online::exchanges::create, boxes::online::exchanges::CREATE;
+    POST "/box/v1/exchanges/{exchange}/completed", Guard::Box, PersonAtBox, "box.complete", boxes::online::exchanges::complete, boxes::online::exchanges::COMPLETE;
+    POST "/box/v1/exchanges/{exchange}/cancelled", Guard::Box, PersonAtBox, "box.cancel", boxes::online::exchanges::cancel, boxes::online::exchanges::CANCEL;
+    GET "/box/v1/orders", Guard::Box, PersonAtBox, "box.orders", boxes::online::orders::fetch, boxes::online::orders::FETCH;
+    POST "/box/v1/orders/{order}", Guard::Box, PersonAtBox, "box.report", boxes::online::orders::report, boxes::online::orders::REPORT;
     POST "/box/v1/enrol", Guard::Nobody, PersonAtBox, "box.enrol", boxes::wire::enrol, boxes::wire::ENROL;
 
     POST "/api/v1/organisations", OPERATOR, Admin, "organisations.create", organisations::create, organisations::CREATE;
@@ -134,6 +140,11 @@ routes! {
     PATCH "/api/v1/boxes/{box}", BOXES_WRITE, Admin, "boxes.change", boxes::change, boxes::CHANGE;
     GET "/api/v1/boxes/{box}/inventory", BOXES_READ, Admin, "boxes.inventory", boxes::inventory, boxes::INVENTORY;
     POST "/api/v1/boxes/{box}/enrolment", BOXES_WRITE, Admin, "boxes.enrolment", boxes::make_enrolment, boxes::MAKE_ENROLMENT;
+    GET "/api/v1/boxes/{box}/settings", BOXES_READ, Admin, "boxes.settings", boxes::online::settings::show, boxes::online::settings::SHOW;
+    PATCH "/api/v1/boxes/{box}/settings", BOXES_WRITE, Admin, "boxes.set", boxes::online::settings::change, boxes::online::settings::CHANGE;
+    POST "/api/v1/boxes/{box}/orders", BOXES_WRITE, Admin, "boxes.order", boxes::online::orders::give, boxes::online::orders::GIVE;
+    GET "/api/v1/boxes/{box}/orders", BOXES_READ, Admin, "boxes.orders", boxes::online::orders::list, boxes::online::orders::LIST;
+    GET "/api/v1/boxes/{box}/orders/{order}", BOXES_READ, Admin, "boxes.show_order", boxes::online::orders::show, boxes::online::orders::SHOW;
     GET "/api/v1/boxes/{box}/bins/{bin}", BOXES_READ, Admin, "bins.show", boxes::bins::show, boxes::bins::SHOW;
     PATCH "/api/v1/boxes/{box}/bins/{bin}", BOXES_WRITE, Admin, "bins.change", boxes::bins::change, boxes::bins::CHANGE;
     POST "/api/v1/boxes/{box}/bins/{bin}/correction", BOXES_WRITE, Admin, "bins.correct", boxes::bins::correct, boxes::bins::CORRECT;
@@ -157,6 +168,7 @@ routes! {
     POST "/api/v1/boxes/{box}/alerts/{alert}/acknowledgement", BOXES_WRITE, Admin, "alerts.acknowledge", boxes::alerts::acknowledge, boxes::alerts::ACKNOWLEDGE;
     GET "/api/v1/boxes/{box}/keys/{key}/alerts", BOXES_READ, Admin, "alerts.of_key", boxes::alerts::of_key, boxes::alerts::OF_KEY;
     PUT "/api/v1/boxes/{box}/keys/{key}/alerts", BOXES_WRITE, Admin, "alerts.set_of_key", boxes::alerts::set_of_key, boxes::alerts::SET_OF_KEY;
+    GET "/api/v1/exchanges", BOXES_READ, Admin, "boxes.exchanges", boxes::online::old::list, boxes::online::old::LIST;
     GET "/api/v1/conflicts", BOXES_READ, Admin, "conflicts.list", boxes::conflicts::list, boxes::conflicts::LIST;
     GET "/api/v1/boxes/{box}/conflicts/{seq}", BOXES_READ, Admin, "conflicts.show", boxes::conflicts::show, boxes::conflicts::SHOW;
     POST "/api/v1/boxes/{box}/conflicts/{seq}/resolution", BOXES_WRITE, Admin, "conflicts.resolve", boxes::conflicts::resolve, boxes::conflicts::RESOLVE;
@@ -284,6 +296,7 @@ pub fn register(app: &mut web::ServiceConfig) {
     stores::register_as_written(app);
     shop::register(app);
     openapi::register(app);
+    link::register(app);
     phones::register(app);
     pages::register(app);
     stores::register_in_any_case(app);

@@ -56,10 +56,12 @@ pub enum RowSpace {
     Installations = 30,
     /// org, box, number → an alert in force.
     Alerts = 47,
+    /// org, box, number from the end → an order and what became of it.
+    BoxOrders = 42,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -82,6 +84,7 @@ impl RowSpace {
         Self::GivenCodes,
         Self::Installations,
         Self::Alerts,
+        Self::BoxOrders,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -358,6 +361,8 @@ pub struct Effects {
     pub messages: Vec<Message>,
     pub vault: Vec<VaultOp>,
     pub mails: Vec<MailRequest>,
+    /// Whoever holds a line to this entity looks at it, once this is durable.
+    pub rings: bool,
 }
 
 impl Effects {

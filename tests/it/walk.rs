@@ -82,6 +82,8 @@ fn things_of(org: &Org) -> Objects {
         ("webhook", webhook),
         ("delivery", "1".to_owned()),
         ("name", "no-backup".to_owned()),
+        ("exchange", format!("exc_{NOTHING}")),
+        ("order", "1".to_owned()),
     ])
 }
 
@@ -114,6 +116,8 @@ fn unknown_things() -> Objects {
         ("webhook", id("whk")),
         ("delivery", "1".to_owned()),
         ("name", "no-backup".to_owned()),
+        ("exchange", format!("exc_{NOTHING}")),
+        ("order", "1".to_owned()),
     ])
 }
 
@@ -201,9 +205,9 @@ fn without_a_good_token_nobody_gets_in() {
     }
     for route in of_boxes() {
         for token in garbage.iter().filter(|token| **token != of_a_box).chain([&&*org.token]) {
-            ask(&rig.client(Some(token)), route, route.path, person).problem(401, "boxes.token_invalid");
+            ask(&rig.client(Some(token)), route, &objects.path(route), person).problem(401, "boxes.token_invalid");
         }
-        ask(&rig.nobody(), route, route.path, person).problem(401, "boxes.token_invalid");
+        ask(&rig.nobody(), route, &objects.path(route), person).problem(401, "boxes.token_invalid");
     }
     let heard = rig.raw("GET /api/v1/people HTTP/1.1\r\nhost: x\r\nauthorization: Bearer cas_é\r\n\r\n".as_bytes());
     assert!(heard.starts_with("HTTP/1.1 401") && heard.contains("auth.invalid"), "{heard}");
@@ -331,7 +335,7 @@ fn a_token_that_holds_no_more_is_no_token() {
         }
     }
     for route in of_boxes() {
-        ask(&former, route, route.path, person).problem(401, "boxes.token_invalid");
+        ask(&former, route, &objects.path(route), person).problem(401, "boxes.token_invalid");
     }
     assert_eq!(everything(&org, &objects), before);
 }

@@ -2,6 +2,7 @@
 
 mod badge;
 mod disk;
+pub mod online;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -265,6 +266,18 @@ impl VirtualBox {
         person: Option<&str>,
         true_ms: u64,
     ) -> io::Result<u64> {
+        self.write_entry(kind, bin, fob, person, None, true_ms)
+    }
+
+    fn write_entry(
+        &mut self,
+        kind: Kind,
+        bin: &str,
+        fob: Option<&str>,
+        person: Option<&str>,
+        exchange: Option<&str>,
+        true_ms: u64,
+    ) -> io::Result<u64> {
         let entry = Entry {
             seq: self.head + 1,
             at_ms: self.clock.shows(true_ms),
@@ -273,6 +286,7 @@ impl VirtualBox {
             bin: bin.to_owned(),
             fob: fob.map(str::to_owned),
             person: person.map(str::to_owned),
+            exchange: exchange.map(str::to_owned),
         };
         self.storage.append(&entry)?;
         self.head = entry.seq;

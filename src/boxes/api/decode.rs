@@ -9,7 +9,7 @@ use crate::{
         body::{Object, from_json, object},
     },
     kernel::{
-        PersonId, UnixMillis,
+        ExchangeId, PersonId, UnixMillis,
         schema::{FromOne64, Whole64},
     },
 };
@@ -120,10 +120,10 @@ struct Line<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
     person: Option<Text<'a>>,
-    /// Reserved for exchanges that the server had decided: nothing is made of it yet.
-    #[serde(borrow, rename = "exchange")]
+    /// The server had decided it.
+    #[serde(borrow)]
     #[schema(value_type = Option<String>)]
-    _exchange: Option<Text<'a>>,
+    exchange: Option<Text<'a>>,
 }
 
 /// A text that stays where it stands in the body, unless it has escapes.
@@ -228,6 +228,7 @@ impl Line<'_> {
             act,
             bin: read::<Label>("bin", self.bin.as_ref())?.ok_or_else(|| "`bin` is missing".to_owned())?,
             person: read::<PersonId>("person", self.person.as_ref())?,
+            exchange: read::<ExchangeId>("exchange", self.exchange.as_ref())?,
         })
     }
 }

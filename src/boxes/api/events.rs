@@ -4,6 +4,7 @@
 use super::{
     alerts::{WireKeyAlerts, WireSettings, told},
     history::Shown,
+    online::events as online,
     time,
 };
 use crate::{
@@ -64,6 +65,10 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
             return EventView::new("boxes.conflict.journal_gap", data).with_outcome(EventOutcome::Refused);
         }
         Event::EntryJudged(judged) => return entry(judged, event, stamp),
+        Event::Online(online) => match event.judged() {
+            Some(judged) => return entry(judged, event, stamp),
+            None => return EventView::new(online::name(online), online::data(online)),
+        },
         Event::LatePickUpMissing { number, bin, fob, key } => {
             let data = json!({ "conflict": number, "bin": bin, "fob": fob, "key": key });
             return EventView::new("boxes.conflict.late_pick_up_missing", data).with_outcome(EventOutcome::Refused);
@@ -152,6 +157,9 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
 /// A journal entry: what it says took place, or is kept as a conflict.
 fn entry(judged: &Judged, event: &Event, stamp: Stamp) -> EventView {
     use crate::boxes::Act;
+    if let Some(of) = judged.exchange.filter(|of| of.known) {
+        return EventView::new("boxes.exchange.told_again", json!({ "exchange": of.id, "seq": judged.seq }));
+    }
     let name = match (judged.outcome, judged.act) {
         (Outcome::Ignored(_) | Outcome::Rejected(_) | Outcome::Duplicate, _) | (_, None) => "boxes.conflict.entry",
         (Outcome::Applied | Outcome::Flagged(_), Some(Act::PickUp(_))) => "boxes.key.picked_up",

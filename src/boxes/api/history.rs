@@ -9,7 +9,7 @@ use crate::{
     boxes::{Fob, HistoryItem, Label, Outcome, history_item},
     http::{Ask, Doc, Each, List, Look, Problem, Reply, RowKey},
     kernel::{
-        KeyId, OrgId, PersonId, RowSpace,
+        ExchangeId, KeyId, OrgId, PersonId, RowSpace,
         schema::{Time, Whole64},
     },
     store::{Db, StoreError, StoredRecord, keys},
@@ -58,6 +58,10 @@ pub(super) struct Shown {
     #[schema(value_type = Option<Time>)]
     box_time: Option<String>,
     estimated: bool,
+    /// The server had decided it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exchange: Option<ExchangeId>,
 }
 
 impl From<HistoryItem> for Shown {
@@ -77,11 +81,12 @@ impl From<HistoryItem> for Shown {
             reason: item.outcome.reason(),
             box_time: time(item.box_time),
             estimated: item.estimated,
+            exchange: item.exchange,
         }
     }
 }
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "revision",
     "at",
     "kind",
@@ -96,6 +101,7 @@ const COLUMNS: [&str; 14] = [
     "box_time",
     "estimated",
     "person_erased",
+    "exchange",
 ];
 
 pub(crate) const LIST: Doc =
@@ -138,7 +144,7 @@ fn is_gone(db: &Db, org: OrgId, person: PersonId) -> Result<bool, StoreError> {
 }
 
 /// The lines of one record before a revision, newest first.
-fn lines(record: &StoredRecord, before: Option<u64>) -> Result<Vec<HistoryItem>, StoreError> {
+pub(super) fn lines(record: &StoredRecord, before: Option<u64>) -> Result<Vec<HistoryItem>, StoreError> {
     let mut lines = Vec::new();
     for (event, stamp) in events::decoded(record).map_err(|why| StoreError::Corrupt { what: "record", why })? {
         if before.is_some_and(|before| stamp.revision >= before) {

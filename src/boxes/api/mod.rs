@@ -13,6 +13,7 @@ mod key_list;
 pub mod keys;
 mod list;
 pub(crate) mod mails;
+pub mod online;
 pub(crate) mod person;
 mod schema;
 mod setup;
@@ -63,6 +64,7 @@ pub(super) fn refused(refusal: Refusal) -> Problem {
         Refusal::BinOccupied => Code::BinOccupied.into(),
         Refusal::FobInOtherBin => Code::FobInOtherBin.into(),
         Refusal::LimitReached => Code::LimitReached.into(),
+        Refusal::Online(refusal) => online::refused(refusal),
     }
 }
 

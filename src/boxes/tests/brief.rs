@@ -30,7 +30,7 @@ fn entry() -> impl Strategy<Value = Judged> {
     )
         .prop_map(|((seq, outcome, act, bin), (person, key, cursor), (at, box_time, estimated, late))| {
             let person = person.map(PersonId);
-            let read = JournalEntry { seq, at: box_time, cursor, act, bin, person };
+            let read = JournalEntry { seq, at: box_time, cursor, act, bin, person, exchange: None };
             Judged {
                 seq,
                 content: content_of_read(&read),
@@ -46,6 +46,7 @@ fn entry() -> impl Strategy<Value = Judged> {
                 late,
                 found: None,
                 text: None,
+                exchange: None,
             }
         })
 }
@@ -77,6 +78,7 @@ fn an_ordinary_entry_is_shorter_than_its_fields_by_more_than_a_quarter() {
         act: Act::PickUp(Fob::new("04A2F1C3").unwrap()),
         bin: Label::new("A-1").unwrap(),
         person,
+        exchange: None,
     };
     let judged = Judged {
         seq: read.seq,
@@ -93,6 +95,7 @@ fn an_ordinary_entry_is_shorter_than_its_fields_by_more_than_a_quarter() {
         late: false,
         found: None,
         text: None,
+        exchange: None,
     };
     let (brief, fields) =
         (Event::EntryJudged(judged.clone()).to_bytes().len(), minicbor::to_vec(&judged).unwrap().len());

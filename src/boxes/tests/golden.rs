@@ -36,6 +36,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         late: true,
         found: Some(Box::new(found)),
         text: Some("?".into()),
+        exchange: None,
     };
     let taken = Judged {
         // Not written: computed anew when read.
@@ -45,6 +46,27 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         text: None,
         ..judged.clone()
     };
+    let exchange = ExchangeId(9);
+    let completed = Judged {
+        seq: 0,
+        content: 0,
+        outcome: Outcome::Applied,
+        cursor: None,
+        box_time: None,
+        estimated: false,
+        late: false,
+        exchange: Some(OfExchange { id: exchange, known: false }),
+        ..taken.clone()
+    };
+    let told = Judged {
+        content: 0xdead_beef,
+        outcome: Outcome::Applied,
+        exchange: Some(OfExchange { id: exchange, known: true }),
+        ..taken.clone()
+    };
+    let online = |event| Event::Online(Box::new(event));
+    let opened =
+        Opened { exchange, act: Act::PickUp(fob("04A2F1")), bin, person: Some(person), key: Some(key), until: at };
     let created = Created {
         name: "Hall".into(),
         model: Model::MS4,
@@ -183,6 +205,29 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
                 flagged: true,
             }),
         ),
+        ("entry_told_again", Event::EntryJudged(told)),
+        ("settings_changed", online(OnlineEvent::SettingsChanged(Settings { quick_scan: false }))),
+        ("wrong_code", online(OnlineEvent::WrongCode)),
+        ("exchange_opened", online(OnlineEvent::ExchangeOpened(Box::new(opened)))),
+        (
+            "exchange_completed",
+            online(OnlineEvent::ExchangeCompleted { judged: Box::new(completed), number: Some(number) }),
+        ),
+        ("exchange_cancelled", online(OnlineEvent::ExchangeEnded { exchange, why: Ended::Cancelled })),
+        ("exchange_expired", online(OnlineEvent::ExchangeEnded { exchange, why: Ended::Expired })),
+        ("order_given", online(OnlineEvent::OrderGiven { number: 7, order: Order::Open(bin), until: at })),
+        ("order_retrieved", online(OnlineEvent::OrderRetrieved { number: 7, until: at })),
+        (
+            "order_completed",
+            online(OnlineEvent::OrderCompleted {
+                number: 7,
+                order: Order::OpenAll,
+                given_at: at,
+                retrieved_at: Some(at),
+                results: [BinResult { bin, outcome: Opening::Jammed }].into(),
+            }),
+        ),
+        ("order_expired", online(OnlineEvent::OrderExpired { number: 7 })),
     ]
 }
 

@@ -9,6 +9,7 @@ mod golden;
 mod mails;
 mod mirror;
 mod moves;
+mod online;
 mod properties;
 mod restored;
 mod rules;

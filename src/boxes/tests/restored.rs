@@ -193,6 +193,7 @@ fn a_clone_is_noticed_after_a_restore_as_before() {
         act: Act::Opened,
         bin: label("A-3"),
         person: None,
+        exchange: None,
     });
     let request = SyncRequest { head: 6, ..story.world.request(0, vec![other]) };
     story.world.send(0, request).unwrap();

@@ -4,7 +4,7 @@ use super::values::{self, AccessCode, AssignedRole, Email, Mobile, Wrong, or_nul
 use crate::{
     http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, List, Problem, Reply},
     kernel::{
-        Address, Codec, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
+        Address, ClaimSpace, Codec, EntityKind, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
         schema::{Text, Time},
     },
     orgs::{
@@ -291,6 +291,15 @@ pub(super) async fn tell(ask: &Ask, address: Address, command: Command) -> Resul
 fn sealed_profile(ask: &Ask, org: OrgId, profile: &ProfilePlain) -> Profile {
     let mark = |email: &String| Mark::of(ask.engine.keys(), "orgs.email", org, &email.to_lowercase());
     Profile { email: profile.email.as_ref().map(mark), plain: Zeroizing::new(profile.to_bytes()) }
+}
+
+/// Who has this access code or badge.
+pub(crate) async fn holder(ask: &Ask, space: ClaimSpace, shown: &str) -> Result<Option<PersonId>, Problem> {
+    let purpose = if space == ClaimSpace::Badge { "orgs.badge" } else { "orgs.access_code" };
+    let mark = Mark::of(ask.engine.keys(), purpose, ask.org(), shown);
+    let holder = ask.engine.claim_holder(space, ask.org(), &mark.0).await?;
+    let person = holder.filter(|holder| holder.entity.kind == EntityKind::Person);
+    Ok(person.map(|person| PersonId(person.entity.raw)))
 }
 
 fn sealed_credentials(ask: &Ask, org: OrgId, credentials: &CredentialsPlain) -> Credentials {

@@ -222,7 +222,7 @@ fn entry(u: &mut Unstructured<'_>) -> Result<Entry> {
         _ => Act::Opened,
     };
     let (at, cursor, bin) = (time(u)?, maybe(u, cursor)?, label(u)?);
-    Ok(Entry::Read(JournalEntry { seq, at, cursor, act, bin, person: maybe(u, |u| Ok(PersonId(small(u)?)))? }))
+    Ok(Entry::Read(JournalEntry { seq, at, cursor, act, bin, person: maybe(u, |u| Ok(PersonId(small(u)?)))?, exchange: None }))
 }
 
 fn message(u: &mut Unstructured<'_>) -> Result<BoxMessage> {

@@ -37,6 +37,7 @@ class World:
         self.new_other_box()
         self.ask(self.token, "PATCH", f"/api/v1/people/{self.owner}", {"email": None})
         self.conflict(self.box_token, 1)
+        self.new_ready_box()
 
     def ask(self, token, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -203,6 +204,30 @@ class World:
         self.other_box, code = self.new_box()
         self.other_token = self.ask(None, "POST", "/box/v1/enrol", {"code": code})["token"]
         self.entries = 0
+
+    def new_ready_box(self):
+        """A box that has nothing to tell: the server decides exchanges for it, and it takes orders."""
+        self.ready_box, code = self.new_box()
+        self.ready_token = self.ask(None, "POST", "/box/v1/enrol", {"code": code})["token"]
+        for _ in range(2):
+            self.ask(self.ready_token, "POST", "/box/v1/sync", {"journal": {"head": 0}, "clock_ms": 1})
+        self.order = "1"
+
+    def new_exchange(self):
+        body = {"kind": "drop_off", "of": {"fob": self.fob()}, "journal_head": 0}
+        try:
+            return self.ask(self.ready_token, "POST", "/box/v1/exchanges", body)["exchange"]
+        except Refused:
+            return "exc_0123456789abcdefghjkmnpqrs"
+
+    def new_order(self):
+        """Another one, unless too many are open."""
+        try:
+            path = f"/api/v1/boxes/{self.ready_box}/orders"
+            self.order = str(self.ask(self.token, "POST", path, {"do": {"open": "A-2"}})["order"])
+        except Refused:
+            pass
+        return self.order
 
     def new_conflict(self):
         """Of `other_box`; of another one, if that was suspended by who found it in a list."""
