@@ -76,6 +76,8 @@ pub mod phones;
 
 pub mod guess;
 
+pub mod recovery;
+
 pub mod term;
 
 pub use api::{Api, ApiError};

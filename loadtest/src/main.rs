@@ -3,7 +3,7 @@
 use castellan_load::{
     census, clock, crash, demo, field, guess, herd,
     html::{self, Circumstances},
-    links, phones, play, ramp, replay,
+    links, phones, play, ramp, recovery, replay,
     report::{LoadError, Report},
     restore,
     site::Common,
@@ -44,6 +44,8 @@ Examples:
       One virtual box in the terminal: type a code, pull the plug, put it back.
   castellan-load link --boxes 10000 --json l.json
       10,000 boxes hold a link each; boxes are changed at random, and each change must be heard within a second.
+  castellan-load recovery --installations 200 --kill 3 --json q.json
+      Owners get back in by mail and text while attackers guess passwords, codes and links, and the server is killed.
   castellan-load demo --seconds 60
       Three organisations and 500 boxes through an outage, then a server to look at.
   castellan-load storm --boxes 500 --url http://127.0.0.1:8080 --token cas_… --observability-url http://127.0.0.1:9090
@@ -94,6 +96,8 @@ enum Scenario {
     Field(field::FieldArgs),
     /// Thousands of boxes hold a link each: who hears of a change, how soon, and what an idle link costs.
     Link(links::LinkArgs),
+    /// Owners recover their installations while others guess passwords, codes and links; against a model.
+    Recovery(recovery::RecoveryArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
     Demo(demo::DemoArgs),
     /// One virtual box in the terminal: type a code, pull the plug, put it back, see what becomes of it.
@@ -150,6 +154,7 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Term(args) => term::run(args, &cli.common, seed).await,
         Scenario::Field(args) => field::run(args, &cli.common, seed).await,
         Scenario::Link(args) => links::run(args, &cli.common, seed).await,
+        Scenario::Recovery(args) => recovery::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
         Scenario::Box(args) => play::run(args, &cli.common, seed).await,
     }

@@ -206,6 +206,12 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codes_given_twice: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub unauthorised_resets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged_over_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub honest_failures: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub flagged: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syncs_per_s: Option<Figure>,
@@ -305,6 +311,9 @@ impl Report {
             ("wrong decisions", self.wrong_decisions),
             ("missing alerts", self.missing_alerts),
             ("false alerts", self.false_alerts),
+            ("unauthorised resets", self.unauthorised_resets),
+            ("judged over the limit", self.judged_over_limit),
+            ("honest failures", self.honest_failures),
             ("flagged", self.flagged),
             ("boxes past their guarantee", self.past_guarantee),
             ("server memory, KiB", self.server_rss_kib),

@@ -47,7 +47,7 @@ def free_port():
 class Server:
     """`sections`: what the configuration has besides."""
 
-    def __init__(self, folder, sections="", tls=False, level="info"):
+    def __init__(self, folder, sections="", tls=False, level="info", environment=()):
         self.folder, self.data, self.log = folder, folder / "data", folder / "log"
         config, port = folder / "castellan.toml", free_port()
         self.url = f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
@@ -57,7 +57,7 @@ class Server:
         config.write_text(CONFIG.format(url=self.url, port=port, tls=str(tls).lower(), certificate=files[0], key=files[1],
                                         data=self.data, level=level) + sections)
         # A setting that happens to stand in the environment is none of ours.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CASTELLAN__")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CASTELLAN__")} | dict(environment)
         self.process = subprocess.Popen([PROGRAM, "serve", "--config", str(config)], stderr=self.log.open("w"), env=environment)
         self.ready = self.wait()
 
