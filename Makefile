@@ -17,7 +17,8 @@ help:
 	  '  make box      one virtual SmartBox in the terminal, with a server of its own: type a code, pull the plug' \
 	  '  make test     all tests: stories, HTTP on a real RocksDB, a seeded world with faults, kill -9, tidiness' \
 	  '  make test-parts  what needs programs beside it: schemathesis asks whatever the document allows; clients in PHP, C#,' \
-	  '                   Java, Python and Node sign their users in; a browser shops; administrators recover by mail, Kannel and slapd' \
+	  '                   Java, Python and Node sign their users in; a browser shops; a proxy signs in with Shibboleth;' \
+	  '                   administrators recover by mail, Kannel and slapd' \
 	  '  make check    what a change must pass: format, clippy, licences, and the tests' \
 	  '  make build    the release binaries: target/release/castellan and castellan-load' \
 	  '  make bench    the criterion benchmarks (benches/README.md says how to compare)' \
@@ -47,6 +48,7 @@ test-parts: setup
 	"$$(.ci/python)" tests/iuv_clients/run
 	"$$(.ci/python)" tests/iuv_clients/browse
 	"$$(.ci/python)" tests/parts/recovery/run
+	"$$(.ci/python)" tests/iuv_clients/shibboleth
 
 check: fmt-check clippy deny test
 
