@@ -52,6 +52,16 @@ fn lost_and_restored_from_a_backup_it_gets_again_what_the_boxes_still_have() {
     assert!(report["details"]["entries_asked_for_again"].as_u64() > Some(0), "{report}");
 }
 
+#[test]
+fn what_boxes_decide_and_what_is_alerted_is_what_a_model_says() {
+    let report = run("field", &["--boxes", "9", "--days", "0.3", "--seed", "7"]);
+    for count in ["wrong_decisions", "missing_alerts", "false_alerts", "wrong_states"] {
+        assert_eq!(report[count], 0, "{report}");
+    }
+    assert!(report["details"]["alerts_raised"].as_f64() >= Some(5.0), "{report}");
+    assert!(report["details"]["decided_offline"].as_f64() >= Some(1.0), "{report}");
+}
+
 /// The scenario with its page, which must show that everything holds.
 fn shown(scenario: &str, arguments: &[&str]) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();

@@ -235,6 +235,26 @@ fn a_dry_run_says_what_would_be_and_makes_nothing() {
 }
 
 #[test]
+fn a_history_is_searched_by_key_person_and_bin() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let (anna, bruno) = (org.person("Anna"), org.person("Bruno"));
+    let smart_box = org.smart_box("MS5", 3);
+    let (van, bike) = (org.key(&smart_box, "F-1", Some("A-1")), org.key(&smart_box, "F-2", Some("A-2")));
+    org.access(&smart_box, &anna);
+    let mut smart_box = org.enrolled(&smart_box);
+    smart_box.sync_until_quiet();
+    smart_box.pick_up("A-1", "F-1", Some(&anna));
+    smart_box.pick_up("A-2", "F-2", Some(&bruno));
+    smart_box.drop_off("A-3", "F-1", Some(&anna));
+    assert_eq!(smart_box.outcomes(), ["applied", "flagged not_permitted", "applied"]);
+    let found = |filter: &str| org.client.all(&format!("/boxes/{}/history?{filter}", smart_box.id), 50).len();
+    assert_eq!((found("all=false"), found(&format!("key={van}")), found(&format!("key={bike}"))), (3, 2, 1));
+    assert_eq!((found(&format!("person={bruno}")), found("bin=A-3"), found("flagged=true")), (1, 1, 1));
+    assert_eq!(found(&format!("key={van}&person={bruno}")), 0);
+}
+
+#[test]
 fn what_is_exported_can_be_imported() {
     let rig = Rig::start();
     let (from, to) = (rig.org(), rig.org());

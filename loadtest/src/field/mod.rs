@@ -26,6 +26,8 @@ const STEP_MS: u64 = 5 * 60_000;
 /// In a step, time goes on by this before people come, and once more before boxes sync: so no limit falls together with
 /// a look at what is in force.
 const WITHIN_MS: u64 = 60_000;
+/// Steps after which the server is killed with -9 and started again: nothing may be told twice.
+const KILLED_EVERY: u64 = 60;
 /// Words about what is wrong that are kept; there may be thousands.
 const WORDS: usize = 40;
 
@@ -99,6 +101,16 @@ pub async fn run(args: &FieldArgs, common: &Common, seed: u64) -> Result<Report,
         clock.move_to(at_ms + 2 * WITHIN_MS)?;
         life::syncs(&mut world, &clock, &tally).await?;
         alerts::compare(&mut world, &clock, &tally).await?;
+        if step % KILLED_EVERY == KILLED_EVERY / 2 {
+            clock.move_to(at_ms + 3 * WITHIN_MS)?;
+            server.kill()?;
+            server.spawn().await?;
+            let now_ms = clock.now_ms();
+            world.sites.iter_mut().for_each(|site| {
+                site.link = None;
+                site.model.restarted(now_ms);
+            });
+        }
         progress.inc(1);
     }
     // Everybody comes back: what is believed of each box must be what this model believes.

@@ -94,6 +94,7 @@ pub struct Model {
     pub conflicts: usize,
     pending_ms: Option<u64>,
     contact_due_ms: Option<u64>,
+    contact_within_ms: u64,
     on_battery: bool,
     /// As the box has it.
     known: Vec<Grant>,
@@ -193,12 +194,19 @@ impl Model {
     pub fn sync(&mut self, at_ms: u64, next_sync_ms: u64, on_battery: bool) -> Vec<&'static str> {
         let journal = std::mem::take(&mut self.journal);
         let became = journal.iter().map(|entry| self.judge(entry, at_ms)).collect();
-        self.contact_due_ms = Some(at_ms + (3 * next_sync_ms).max(CONTACT_LEAST_MS));
+        self.contact_within_ms = (3 * next_sync_ms).max(CONTACT_LEAST_MS);
+        self.contact_due_ms = Some(at_ms + self.contact_within_ms);
         self.on_battery = on_battery;
         self.pending_ms = None;
         self.known = self.grants.iter().filter(|grant| grant.revoked_ms.is_none()).copied().collect();
         self.belief = self.bins.iter().map(|bin| bin.key).collect();
         became
+    }
+
+    /// The server was away: that is nobody's absence, but who was missed before is still away.
+    pub fn restarted(&mut self, now_ms: u64) {
+        let again = now_ms + self.contact_within_ms;
+        self.contact_due_ms = self.contact_due_ms.map(|due| if due < now_ms { due } else { due.max(again) });
     }
 
     fn judge(&mut self, entry: &Entry, now_ms: u64) -> &'static str {

@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 use world::World;
 
 /// A box in earnest is told to come every few minutes; whoever looks at one does not want to wait so long.
-const SYNC_EVERY: Duration = Duration::from_secs(5);
+const SYNC_EVERY: Duration = Duration::from_secs(3);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 

@@ -14,7 +14,7 @@ use crate::{
     vbox::{Storage, VirtualBox},
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 pub struct World {
     pub title: String,
@@ -30,8 +30,14 @@ pub struct World {
 }
 
 const NAMES: [(&str, &str); 3] = [("Anna", "482913"), ("Bruno", "117204"), ("Carla", "905561")];
+/// Looks, twenty a second.
+const CODES_WITHIN: usize = 100;
 const BINS: usize = 8;
 const KEYS: usize = 5;
+
+fn accesses_known(made: &Value) -> usize {
+    made["accesses"].as_array().map_or(0, Vec::len)
+}
 
 fn storage(args: &BoxArgs) -> Storage {
     args.keep.as_ref().map_or(Storage::Memory, Storage::folder)
@@ -71,7 +77,17 @@ impl World {
         api.put("/alerts/settings", &settings).await?;
         let identity = api.enrol(&text(&made, "enrolment_code", "POST /boxes")?).await?;
         let content = bins.into_iter().enumerate().map(|(at, bin)| (bin, fobs.get(at).cloned()));
-        let vbox = VirtualBox::new(identity, content, storage(args), chance.fork(3))?;
+        let mut vbox = VirtualBox::new(identity, content, storage(args), chance.fork(3))?;
+        let mut link = None;
+        // People's codes come to the box by messages, a moment after their accesses.
+        for _ in 0..CODES_WITHIN {
+            crate::fleet::first_sync(&mut link, &site.target, &mut vbox).await?;
+            let people = &vbox.state().people;
+            if people.len() == accesses_known(&made) && people.values().all(|person| person.code.is_some()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         Ok(Self {
             title: "Porter's lodge".to_owned(),
             target: site.target.clone(),

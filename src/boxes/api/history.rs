@@ -24,6 +24,25 @@ struct Filter {
     /// Ignored and rejected entries too.
     #[serde(default)]
     all: bool,
+    #[param(inline)]
+    key: Option<KeyId>,
+    #[param(inline)]
+    person: Option<PersonId>,
+    #[param(inline)]
+    bin: Option<Label>,
+    /// Applied although something about it was not in order, or in order
+    flagged: Option<bool>,
+}
+
+impl Filter {
+    fn passes(&self, item: &HistoryItem) -> bool {
+        let flagged = matches!(item.outcome, Outcome::Flagged(_));
+        (self.all || flagged || item.outcome == Outcome::Applied)
+            && self.key.is_none_or(|key| item.key == Some(key))
+            && self.person.is_none_or(|person| item.person == Some(person))
+            && self.bin.is_none_or(|bin| item.bin == Some(bin))
+            && self.flagged.is_none_or(|wanted| wanted == flagged)
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -108,7 +127,7 @@ pub(crate) const LIST: Doc =
     Doc::new("What happened at a box, newest first").query::<Filter>().exports::<Shown, Whole64>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
-    let (page, Filter { all }) = ask.list_query()?;
+    let (page, filter) = ask.list_query::<Filter>()?;
     let (address, org) = (named(&ask)?, ask.org());
     look(&ask, address, |_| ()).await?;
     let list = List::new(&COLUMNS, move |look: Look<'_>, each: Each<'_, Shown>| {
@@ -118,7 +137,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
         for record in &records {
             for item in lines(record, before)? {
                 let revision = item.revision.to_key();
-                if !(all || matches!(item.outcome, Outcome::Applied | Outcome::Flagged(_))) {
+                if !filter.passes(&item) {
                     each(&revision, None);
                     continue;
                 }
