@@ -1,9 +1,10 @@
 //! `link`: thousands of boxes hold a link each; administrators change boxes at random, and each change must be heard by
 //! its box, and by no other, within a second. What an idle link costs is measured before.
 
+mod exchanges;
+
 use crate::{
     chance::Chance,
-    clock::now_ms,
     fleet::{self, Fleet, FleetBox, Shape, gather},
     kernel::ListenDrops,
     link::{Synced, confirm, sync_once},
@@ -12,8 +13,6 @@ use crate::{
     screen::bar,
     site::{Common, Site},
     socket::{self, Ears, Heard, Mouth},
-    vbox::online::{Online, Road},
-    wire::{Kind, Outcome},
 };
 use serde_json::{Value, json};
 use std::{
@@ -141,7 +140,7 @@ pub async fn run(args: &LinkArgs, common: &Common, seed: u64) -> Result<Report, 
     let orders = order(args, &site, &field, &tokens, &chance).await?;
     let undelivered = wait_until(&field, |linked| linked.ordered.get().is_none()).await;
     course.mark("exchanges");
-    let exchanged = exchange(args, &site, &field, &tokens, &chance).await?;
+    let exchanged = exchanges::run(args, &site, &field, &tokens, &chance).await?;
     // Whoever was told has stored it by then.
     let behind = wait_until(&field, |linked| linked.has_what_is_wanted()).await;
     course.end(&mut report).await;
@@ -450,59 +449,4 @@ async fn order(
         given += 1;
     }
     Ok(given)
-}
-
-#[derive(Default)]
-struct Exchanged {
-    told: u64,
-    journalled: u64,
-    otherwise: Vec<String>,
-    misplaced: u64,
-}
-
-/// People take keys and bring them back, as the server decides; of some the connection is cut before it hears the end.
-async fn exchange(
-    args: &LinkArgs,
-    site: &Site,
-    field: &Field,
-    tokens: &[String],
-    chance: &Chance,
-) -> Result<Exchanged, LoadError> {
-    let mut chance = chance.fork(15_000);
-    let mut apis: Vec<_> =
-        tokens.iter().map(|token| crate::Api::new(site.target.clone(), &**token, chance.fork(5))).collect();
-    let (mut kept, mut done) = (None, Exchanged::default());
-    for _ in 0..args.exchanges {
-        let linked = &field[chance.index(field.len())];
-        let mut smart_box = linked.smart_box.lock().await;
-        let FleetBox { organisation, vbox, keys, people, .. } = &mut *smart_box;
-        let (Some(key), Some(person)) = (keys.first(), people.first()) else { continue };
-        // Its first bin may be protected this moment: then the key stays where it is.
-        let at = vbox.physical().find(|(_, fob)| *fob == Some(&*key.fob)).map(|(bin, _)| bin.to_owned());
-        if at.is_none_or(|bin| bin == fleet::bin_name(0) && linked.wanted.get() != "enabled") {
-            continue;
-        }
-        for (kind, code) in [(Kind::PickUp, Some(&*person.code)), (Kind::DropOff, None)] {
-            let cut = chance.happens(0.25);
-            let mut road = Road { kept: &mut kept, target: &site.target, cut };
-            match vbox.exchange(&mut road, kind, code, &key.fob, now_ms()).await {
-                Ok(Online::Done { told: true, .. }) if !cut => done.told += 1,
-                Ok(Online::Done { told: false, .. }) if cut => {
-                    done.journalled += 1;
-                    let connection = crate::client::Connection::kept(&mut kept, &site.target).await?;
-                    match sync_once(connection, &site.target, vbox).await? {
-                        Synced::Applied(applied)
-                            if applied.receipts.iter().all(|(_, receipt)| receipt.outcome == Outcome::Applied) => {}
-                        other => done.otherwise.push(format!("a journal came to {other:?}")),
-                    }
-                }
-                other => done.otherwise.push(format!("{kind:?}: {other:?}")),
-            }
-        }
-        let inventory = apis[*organisation].get(&format!("/boxes/{}/inventory", vbox.id())).await?;
-        let believed =
-            |bin: &str| inventory["bins"].as_array()?.iter().find(|item| item["bin"] == bin)?["fob"].as_str();
-        done.misplaced += vbox.physical().filter(|(bin, fob)| believed(bin) != *fob).count() as u64;
-    }
-    Ok(done)
 }

@@ -130,4 +130,7 @@ pub struct CredentialsPlain {
     pub code: Option<String>,
     #[n(1)]
     pub badges: Vec<String>,
+    /// The second factor at pick-ups. No box is told it.
+    #[n(2)]
+    pub pin: Option<String>,
 }

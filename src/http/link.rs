@@ -5,7 +5,6 @@ use super::{
     admission::{Class, Urgency},
     ask::Ask,
     auth::{self, BoxToken},
-    body::from_json,
     client_address::client_address,
     codes::Code,
     problem::Problem,
@@ -13,7 +12,10 @@ use super::{
     service,
 };
 use crate::{
-    boxes::{Command, LinkView, OnlineCommand, SecretHash, SmartBox, api::online},
+    boxes::{
+        Command, LinkView, OnlineCommand, SecretHash, SmartBox,
+        api::{online, wire},
+    },
     engine::{Bell, Call, Committed},
     kernel::{Principal, time},
     metrics,
@@ -146,14 +148,6 @@ impl End {
     }
 }
 
-/// What a box says on its link.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Said<'a> {
-    /// The state that it has stored.
-    cursor: &'a str,
-}
-
 impl Link {
     async fn run(&mut self, bell: &Bell, mut session: Session, mut messages: MessageStream) -> End {
         let Err(end) = self.go_on(bell, &mut session, &mut messages).await;
@@ -252,8 +246,7 @@ impl Link {
             Some(Ok(Message::Ping(bytes))) => sent(session.pong(&bytes)).await,
             Some(Ok(Message::Pong(_) | Message::Nop)) => Ok(()),
             Some(Ok(Message::Text(text))) => {
-                let said: Said<'_> = from_json(text.as_bytes()).map_err(|_| End::Malformed)?;
-                let cursor = said.cursor.parse().map_err(|_| End::Malformed)?;
+                let cursor = wire::confirmed(text.as_bytes()).map_err(|_| End::Malformed)?;
                 let command = Command::Confirm { token_hash: SecretHash(self.token.hash), cursor };
                 self.tell(command).await.map(drop).map_err(ended)
             }
@@ -270,7 +263,7 @@ impl Link {
         let by = Principal::Entity(at);
         let call = Call { by, from: self.from, now, permit, only_if: None, replay: None };
         let told = engine.ask::<SmartBox>(at, command, call).await;
-        told.map_err(|failure| Problem::of(failure, crate::boxes::api::wire::refused))
+        told.map_err(|failure| Problem::of(failure, wire::refused))
     }
 }
 

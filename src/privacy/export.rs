@@ -64,6 +64,7 @@ struct Profile {
 #[schema(as = PersonCredentials)]
 struct Credentials {
     access_code: Option<String>,
+    pin: Option<String>,
     badges: Vec<String>,
 }
 
@@ -183,7 +184,7 @@ async fn known(ask: &Ask, person: PersonId) -> Result<Known, Problem> {
         role,
         created_at: created.to_rfc3339(),
         profile: Profile { name: profile.name, email: profile.email, mobile: profile.mobile },
-        credentials: Credentials { access_code: credentials.code, badges: credentials.badges },
+        credentials: Credentials { access_code: credentials.code, badges: credentials.badges, pin: credentials.pin },
         boxes,
     })
 }

@@ -153,7 +153,7 @@ fn case_1_killed_inside_the_window() {
     assert_eq!(lines.len(), 1);
     assert_eq!((&lines[0]["person"], &lines[0]["offline"]), (&json!(lodge.bruno), &json!(false)));
     assert_eq!(lines[0]["exchange"], taken["exchange"]);
-    // The other way round: it was heard, and the answer was lost.
+    // BOX-11, the other way round: it was heard, and the answer was lost.
     let body = json!({
         "kind": "drop_off", "of": {"fob": "F-1"}, "by": {"code": "240117"}, "journal_head": smart_box.head(),
     });
@@ -248,4 +248,22 @@ fn the_old_exchange_api_says_that_it_will_go() {
     lodge.org.client.get("/exchanges").problem(400, "request.malformed");
     let other = rig.org();
     other.client.get(&format!("/exchanges?box={}", lodge.smart_box.id)).problem(404, "object.not_found");
+}
+
+#[test]
+fn a_pin_is_asked_for_where_the_settings_want_one() {
+    let rig = Rig::start();
+    let lodge = Lodge::of(&rig);
+    lodge.org.client.patch(&lodge.path("/settings"), &json!({"second_factor": "pin"})).ok();
+    let take =
+        |pin: Value| lodge.ask(json!({"kind": "pick_up", "of": {"fob": "F-1"}, "by": {"code": "240117"}, "pin": pin}));
+    take(json!("2468")).problem(403, "exchanges.second_factor_needed");
+    let bruno = format!("/people/{}", lodge.bruno);
+    lodge.org.client.patch(&bruno, &json!({"pin": "24"})).problem(400, "request.invalid");
+    lodge.org.client.patch(&bruno, &json!({"pin": "2468"})).ok();
+    let shown = lodge.org.client.get(&bruno).is(200);
+    assert_eq!((&shown["has_pin"], &shown["has_access_code"]), (&json!(true), &json!(true)));
+    take(Value::Null).problem(403, "exchanges.second_factor_needed");
+    take(json!("1357")).problem(403, "exchanges.code_unknown");
+    take(json!("2468")).is(201);
 }

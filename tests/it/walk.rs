@@ -55,6 +55,7 @@ fn things_of(org: &Org) -> Objects {
         "administrator": {"name": "Anna", "password": "tre gatti sul tetto"},
     });
     let installation = org.client.post("/installations", &installation).is(201);
+    let order = org.client.post(&format!("/boxes/{smart_box}/orders"), &json!({"do": "restart"})).is(201);
     Objects(vec![
         ("path", string(&installation, "path")),
         ("installation", string(&installation, "installation")),
@@ -83,7 +84,7 @@ fn things_of(org: &Org) -> Objects {
         ("delivery", "1".to_owned()),
         ("name", "no-backup".to_owned()),
         ("exchange", format!("exc_{NOTHING}")),
-        ("order", "1".to_owned()),
+        ("order", order["order"].to_string()),
     ])
 }
 

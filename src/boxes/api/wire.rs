@@ -11,6 +11,7 @@ use crate::{
     http::{
         Ask, Code, Doc, Problem, Reply,
         auth::{self, BoxToken, Caller},
+        body::from_json,
         ticket::Ticket,
     },
     kernel::{BoxId, OrgId, RowSpace, schema::Secret},
@@ -65,6 +66,11 @@ struct Confirm {
 }
 
 pub(crate) const CONFIRM: Doc = Doc::new("Say which state is stored").takes::<Confirm>().done();
+
+/// The same as it stands on a link.
+pub(crate) fn confirmed(body: &[u8]) -> Result<Cursor, Problem> {
+    from_json(body).map(|Confirm { cursor: CursorText(cursor) }| cursor)
+}
 
 pub(crate) async fn confirm(ask: Ask) -> Result<Reply, Problem> {
     let token = token(&ask)?;

@@ -1,7 +1,7 @@
 //! What a connected box is told before it opens a bin, and what becomes of it.
 
 use super::{
-    state::{Exchange, MAX_OPEN, OPEN_FOR, Stage, WRONG_CODE_FORGOTTEN_MS, WRONG_CODES},
+    state::{Exchange, MAX_OPEN, OPEN_FOR, SecondFactor, Stage, WRONG_CODE_FORGOTTEN_MS, WRONG_CODES},
     words::{
         Asked, Bearer, Decision, End, Ended, OfExchange, OnlineAnswer, OnlineCommand, OnlineEvent, OnlineRefusal,
         OpenOrder, Opened,
@@ -35,9 +35,10 @@ impl SmartBox {
                 self.check_token(token_hash)?;
                 self.decide_end(*exchange, *end, cx.now, &mut told)?;
             }
-            OnlineCommand::Set { quick_scan } => {
+            OnlineCommand::Set { quick_scan, second_factor } => {
                 let mut settings = self.settings();
                 settings.quick_scan = quick_scan.unwrap_or(settings.quick_scan);
+                settings.second_factor = second_factor.unwrap_or(settings.second_factor);
                 if settings != self.settings() {
                     told.push(OnlineEvent::SettingsChanged(settings));
                 }
@@ -83,6 +84,17 @@ impl SmartBox {
             return Ok(());
         }
         let person = self.entitled(&asked.by, asked.act, now)?;
+        if person.is_some() && matches!(asked.act, Act::PickUp(_)) && self.settings().second_factor == SecondFactor::Pin
+        {
+            match asked.second {
+                None => return no(OnlineRefusal::SecondFactorNeeded),
+                Some(false) => {
+                    told.push(OnlineEvent::WrongCode);
+                    return Ok(());
+                }
+                Some(true) => {}
+            }
+        }
         let bin = match asked.act {
             Act::PickUp(fob) => self.bin_to_take_from(&fob, now)?,
             Act::DropOff(fob) => self.bin_to_fill(&fob, now)?,

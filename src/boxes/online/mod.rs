@@ -9,5 +9,5 @@ mod words;
 
 pub use orders::{ORDERS_KEPT, OrderRow, order_key};
 pub(super) use state::Online;
-pub use state::{LinkView, OPEN_FOR, ORDER_LIVES_FOR, Settings};
+pub use state::{LinkView, OPEN_FOR, ORDER_LIVES_FOR, SecondFactor, Settings};
 pub use words::*;

@@ -6,7 +6,9 @@ use crate::{
     kernel::{ExchangeId, PersonId, UnixMillis},
 };
 use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// So long the server waits for the end of an exchange that it has decided.
 pub const OPEN_FOR: Duration = Duration::from_secs(20);
@@ -45,11 +47,25 @@ pub struct Settings {
     /// A drop-off without authentication: the time is logged, the person is not.
     #[n(0)]
     pub quick_scan: bool,
+    /// What else a person has to type for a pick-up.
+    #[n(1)]
+    pub second_factor: SecondFactor,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondFactor {
+    #[default]
+    #[n(0)]
+    None,
+    #[n(1)]
+    Pin,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { quick_scan: true }
+        Self { quick_scan: true, second_factor: SecondFactor::None }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Commands, answers, refusals and events of what happens at a connected box. Events are stored for ever: numbers are
 //! append-only.
 
-use super::Settings;
+use super::{SecondFactor, Settings};
 use crate::{
     boxes::{Act, Fob, Judged, Label, SecretHash},
     kernel::{ExchangeId, KeyId, PersonId, UnixMillis},
@@ -26,6 +26,7 @@ pub enum OnlineCommand {
     /// Fields left out keep their value.
     Set {
         quick_scan: Option<bool>,
+        second_factor: Option<SecondFactor>,
     },
     Give {
         order: Order,
@@ -50,6 +51,8 @@ pub struct Asked {
     /// A pick-up or a drop-off.
     pub act: Act,
     pub by: Bearer,
+    /// Whether the second factor was right, if one was typed and the person has one.
+    pub second: Option<bool>,
     /// The last sequence number that the box has ever written: whether its journal is drained.
     pub head: u64,
 }
@@ -106,6 +109,8 @@ pub enum OnlineRefusal {
     /// A quick scan, where it is off or for a pick-up.
     PersonNeeded,
     NotPermitted,
+    /// This box wants a second factor, and none was typed, or the person has none.
+    SecondFactorNeeded,
     /// As far as the server knows, the key is in none of this box's bins.
     KeyNotHere,
     /// As far as the server knows, the key lies in a bin of this box.

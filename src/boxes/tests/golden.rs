@@ -206,7 +206,10 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
             }),
         ),
         ("entry_told_again", Event::EntryJudged(told)),
-        ("settings_changed", online(OnlineEvent::SettingsChanged(Settings { quick_scan: false }))),
+        (
+            "settings_changed",
+            online(OnlineEvent::SettingsChanged(Settings { quick_scan: false, second_factor: SecondFactor::Pin })),
+        ),
         ("wrong_code", online(OnlineEvent::WrongCode)),
         ("exchange_opened", online(OnlineEvent::ExchangeOpened(Box::new(opened)))),
         (

@@ -11,6 +11,8 @@ struct Story {
     world: World,
     key: KeyId,
     exchanges: u128,
+    /// Whether the PIN that is typed is right.
+    second: Option<bool>,
 }
 
 impl Story {
@@ -21,7 +23,7 @@ impl Story {
         world.grant(0, ANNA, Scope::Box);
         world.sync(0, vec![]);
         world.sync(0, vec![]);
-        Self { world, key, exchanges: 0 }
+        Self { world, key, exchanges: 0, second: None }
     }
 
     fn online(&mut self, command: OnlineCommand) -> Result<OnlineAnswer, Refusal> {
@@ -34,7 +36,7 @@ impl Story {
 
     fn ask_as(&mut self, id: u128, act: Act, by: Bearer) -> Result<OnlineAnswer, Refusal> {
         let (token_hash, head) = (self.world.token(0), self.world.sites[0].seq);
-        let asked = Asked { id: ExchangeId(id), act, by, head };
+        let asked = Asked { id: ExchangeId(id), act, by, second: self.second, head };
         self.online(OnlineCommand::Ask { token_hash, asked })
     }
 
@@ -229,7 +231,7 @@ fn a_box_that_has_something_to_tell_is_decided_nothing_for() {
     let entry = story.world.entry(0, 1, Act::Opened, "A-3", None);
     let ask = |story: &mut Story, head| {
         let token_hash = story.world.token(0);
-        let asked = Asked { id: ExchangeId(77), act: take("F1"), by: BY_ANNA, head };
+        let asked = Asked { id: ExchangeId(77), act: take("F1"), by: BY_ANNA, second: None, head };
         story.online(OnlineCommand::Ask { token_hash, asked })
     };
     let reconciling = Err(Refusal::Online(OnlineRefusal::Reconciling));
@@ -274,9 +276,9 @@ fn quick_scan_is_a_setting() {
     story.refused(take("F1"), Bearer::Anonymous, OnlineRefusal::PersonNeeded);
     let taken = story.decided(take("F1"), BY_ANNA);
     story.complete(taken.id).unwrap();
-    story.online(OnlineCommand::Set { quick_scan: Some(false) }).unwrap();
+    story.online(OnlineCommand::Set { quick_scan: Some(false), second_factor: None }).unwrap();
     story.refused(leave("F1"), Bearer::Anonymous, OnlineRefusal::PersonNeeded);
-    story.online(OnlineCommand::Set { quick_scan: Some(true) }).unwrap();
+    story.online(OnlineCommand::Set { quick_scan: Some(true), second_factor: None }).unwrap();
     let back = story.decided(leave("F1"), Bearer::Anonymous);
     assert_eq!(back.person, None);
     story.complete(back.id).unwrap();
@@ -418,4 +420,23 @@ fn an_order_dies_after_a_minute_and_is_never_queued() {
     assert_eq!(story.order(Order::Restart), Err(Refusal::Online(OnlineRefusal::Offline)), "tick or not");
     story.world.run(0, Command::Tick).unwrap();
     assert_eq!(story.order(Order::Restart), Err(Refusal::Online(OnlineRefusal::Offline)));
+}
+
+#[test]
+fn a_second_factor_is_wanted_for_pick_ups_and_wrong_ones_are_counted() {
+    let mut story = Story::new();
+    story.online(OnlineCommand::Set { quick_scan: None, second_factor: Some(SecondFactor::Pin) }).unwrap();
+    story.refused(take("F1"), BY_ANNA, OnlineRefusal::SecondFactorNeeded);
+    story.second = Some(false);
+    story.refused(take("F1"), BY_BEN, OnlineRefusal::NotPermitted);
+    for _ in 0..10 {
+        assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Unknown));
+    }
+    story.second = Some(true);
+    story.refused(take("F1"), BY_ANNA, OnlineRefusal::Throttled { retry_s: 600 });
+    story.world.pass(601 * SECOND);
+    let taken = story.decided(take("F1"), BY_ANNA);
+    story.complete(taken.id).unwrap();
+    story.second = None;
+    story.decided(leave("F1"), BY_ANNA);
 }

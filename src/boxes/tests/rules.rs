@@ -240,7 +240,7 @@ fn credentials_are_asked_for_per_enrolment_and_kept_as_verifiers() {
     assert_eq!(PersonMessage::decode_from(&asked.body), Ok(wanted));
     let row = (RowSpace::PersonBoxes as u8, person_box_key(BEN, world.id(0)).to_vec());
     assert!(world.rows.contains_key(&row));
-    let plain = CredentialsPlain { code: Some("123456".into()), badges: vec!["b1".into()] }.to_bytes();
+    let plain = CredentialsPlain { code: Some("123456".into()), badges: vec!["b1".into()], pin: None }.to_bytes();
     let give = |revision, generation| {
         let body = BoxMessage::PersonCredentials { person: BEN, revision, generation }.to_bytes();
         let (to, from) = (crate::kernel::BoxId(1).at(ORG), BEN.at(ORG));

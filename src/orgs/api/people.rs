@@ -1,10 +1,10 @@
 //! People: made, shown, changed and erased by administrators. Access codes are written, never shown.
 
-use super::values::{self, AccessCode, AssignedRole, Email, Mobile, Wrong, or_null};
+use super::values::{self, AccessCode, AssignedRole, Email, Mobile, Pin, Wrong, or_null};
 use crate::{
     http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, List, Problem, Reply},
     kernel::{
-        Address, ClaimSpace, Codec, EntityKind, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
+        Address, ClaimSpace, Codec, EntityKind, KeyedHash, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
         schema::{Text, Time},
     },
     orgs::{
@@ -14,6 +14,7 @@ use crate::{
     store::StoreError,
 };
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
 
@@ -37,6 +38,9 @@ struct Create {
     #[serde(default)]
     #[schema(value_type = HashSet<Badge>, max_items = 16)]
     badges: Vec<String>,
+    /// What some boxes want to be typed with a pick-up, besides the code or badge.
+    #[schema(value_type = Option<Pin>)]
+    pin: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -65,6 +69,9 @@ struct Change {
     access_code: Option<Option<String>>,
     #[schema(value_type = Option<HashSet<Badge>>, max_items = 16)]
     badges: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<Pin>)]
+    pin: Option<Option<String>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -86,6 +93,7 @@ struct Shown {
     listed: Listed,
     has_access_code: bool,
     badges: Vec<String>,
+    has_pin: bool,
     revision: u64,
 }
 
@@ -106,7 +114,7 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let body: Create = ask.json()?;
     let role = body.role.unwrap_or(Role::User);
     let profile = ProfilePlain { name: body.name, email: body.email, mobile: body.mobile };
-    let credentials = CredentialsPlain { code: body.access_code, badges: body.badges };
+    let credentials = CredentialsPlain { code: body.access_code, badges: body.badges, pin: body.pin };
     let mut wrong = Wrong::default();
     check_role(&mut wrong, role);
     check_profile(&mut wrong, &profile);
@@ -126,6 +134,7 @@ const ROWS: Bulk = Bulk {
         ("role", Cell::Text),
         ("access_code", Cell::Text),
         ("badges", Cell::List),
+        ("pin", Cell::Text),
         ("person", Cell::Own),
         ("created_at", Cell::Own),
     ],
@@ -156,7 +165,8 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let profile: ProfilePlain = open(&ask, address, VaultField::Profile).await?;
     let credentials: CredentialsPlain = open(&ask, address, VaultField::Credentials).await?;
     let listed = listed(person, profile, role, created);
-    Reply::object(changed, &Shown { listed, has_access_code, badges: credentials.badges, revision })
+    let CredentialsPlain { badges, pin, .. } = credentials;
+    Reply::object(changed, &Shown { listed, has_access_code, badges, has_pin: pin.is_some(), revision })
 }
 
 fn listed(person: PersonId, profile: ProfilePlain, role: Role, created: UnixMillis) -> Listed {
@@ -257,10 +267,11 @@ async fn merged(ask: &Ask, address: Address, base: u64, body: &Change) -> Result
         profile = Some(sealed_profile(ask, address.org, &plain));
     }
     let mut credentials = None;
-    if body.access_code.is_some() || body.badges.is_some() {
+    if body.access_code.is_some() || body.badges.is_some() || body.pin.is_some() {
         let mut plain: CredentialsPlain = open(ask, address, VaultField::Credentials).await?;
         plain.code = body.access_code.clone().unwrap_or(plain.code);
         plain.badges = body.badges.clone().unwrap_or(plain.badges);
+        plain.pin = body.pin.clone().unwrap_or(plain.pin);
         check_credentials(&mut wrong, &plain);
         credentials = Some(sealed_credentials(ask, address.org, &plain));
     }
@@ -302,6 +313,16 @@ pub(crate) async fn holder(ask: &Ask, space: ClaimSpace, shown: &str) -> Result<
     Ok(person.map(|person| PersonId(person.entity.raw)))
 }
 
+/// Whether this is the person's PIN; `None` if there is none.
+pub(crate) async fn is_pin_of(ask: &Ask, person: PersonId, pin: &str) -> Result<Option<bool>, Problem> {
+    let sealed = ask.engine.open_vault(person.at(ask.org()), VaultField::Credentials).await?;
+    let Some(sealed) = sealed else { return Ok(None) };
+    let plain = CredentialsPlain::decode_from(&sealed).map_err(|why| Problem::detailed(Code::Internal, why))?;
+    // Of equal length, whatever was typed.
+    let mark = |pin: &str| ask.engine.keys().keyed_hash("orgs.pin", &[&person.to_bytes(), pin.as_bytes()]);
+    Ok(plain.pin.map(|known| bool::from(mark(&known).ct_eq(&mark(pin)))))
+}
+
 fn sealed_credentials(ask: &Ask, org: OrgId, credentials: &CredentialsPlain) -> Credentials {
     let code = |code: &String| Mark::of(ask.engine.keys(), "orgs.access_code", org, code);
     let badge = |badge: &String| Mark::of(ask.engine.keys(), "orgs.badge", org, badge);
@@ -333,6 +354,7 @@ fn check_profile(wrong: &mut Wrong, profile: &ProfilePlain) {
 fn check_credentials(wrong: &mut Wrong, credentials: &CredentialsPlain) {
     let code = credentials.code.as_deref().is_none_or(values::is_access_code);
     wrong.unless(code, "/access_code", "expected 6 to 12 digits");
+    wrong.unless(credentials.pin.as_deref().is_none_or(values::is_pin), "/pin", "expected 4 to 8 digits");
     wrong.unless(credentials.badges.len() <= BADGES_MAX, "/badges", "expected at most 16 badges");
     for (at, badge) in credentials.badges.iter().enumerate().take(BADGES_MAX) {
         let pointer = format!("/badges/{at}");

@@ -76,6 +76,10 @@ pub fn is_mobile(text: &str) -> bool {
     })
 }
 
+pub fn is_pin(text: &str) -> bool {
+    (4..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 pub fn is_access_code(text: &str) -> bool {
     (6..=12).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -92,6 +96,7 @@ fn email() -> ObjectBuilder {
 shapes! {
     Email, "An e-mail address: one `@`, no blanks, a domain with a dot", email();
     Mobile, "A number as E.164 writes it, such as +390212345678", pattern(r"^\+[1-9][0-9]{7,14}$").examples(["+390212345678"]);
+    Pin, "4 to 8 digits", pattern("^[0-9]{4,8}$").examples(["2468"]);
     AccessCode, "6 to 12 digits", pattern("^[0-9]{6,12}$").examples(["240117"]);
     AssignedRole, "Any role but `owner`: an organisation has exactly one, named when it is made",
         words(&["admin", "location_admin", "user", "viewer"]);

@@ -21,7 +21,9 @@ pub(in crate::boxes::api) fn name(event: &OnlineEvent) -> &'static str {
 
 pub(in crate::boxes::api) fn data(event: &OnlineEvent) -> Value {
     match event {
-        OnlineEvent::SettingsChanged(settings) => json!({ "quick_scan": settings.quick_scan }),
+        OnlineEvent::SettingsChanged(settings) => {
+            json!({ "quick_scan": settings.quick_scan, "second_factor": settings.second_factor })
+        }
         OnlineEvent::WrongCode => json!({}),
         OnlineEvent::ExchangeOpened(opened) => decided(opened),
         OnlineEvent::ExchangeCompleted { number, .. } => json!({ "conflict": number }),

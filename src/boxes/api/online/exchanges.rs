@@ -1,6 +1,9 @@
 //! Exchanges that a box asks for before it opens a bin: `/box/v1/exchanges`.
 
-use super::super::wire::{refused, token, unknown};
+use super::{
+    super::wire::{refused, token, unknown},
+    met, one_of,
+};
 use crate::{
     boxes::{
         Act, Answer, Asked, Bearer, Command, Decision, End, Fob, KeyRow, Label, OnlineAnswer, OnlineCommand,
@@ -14,6 +17,7 @@ use crate::{
     orgs::api::people,
 };
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -30,6 +34,8 @@ struct Create {
     of: Of,
     /// What was typed or shown. None: a quick scan.
     by: Option<By>,
+    /// Where the box's settings want a second factor.
+    pin: Option<Typed>,
     /// The last sequence number that the box has ever written; none: 0.
     #[schema(value_type = Whole64)]
     journal_head: u64,
@@ -44,17 +50,47 @@ enum Kind {
 }
 
 /// The key, or the fob that it hangs on.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = ExchangeOf)]
 enum Of {
     Fob(Fob),
     Key(KeyId),
 }
 
-#[derive(Deserialize, ToSchema)]
+impl PartialSchema for Of {
+    fn schema() -> RefOr<Schema> {
+        one_of(&[("fob", Fob::name().into()), ("key", KeyId::name().into())]).into()
+    }
+}
+
+impl ToSchema for Of {
+    fn name() -> Cow<'static, str> {
+        "ExchangeOf".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.extend([met::<Fob>(), met::<KeyId>()]);
+    }
+}
+
+impl PartialSchema for By {
+    fn schema() -> RefOr<Schema> {
+        one_of(&[("code", Typed::name().into()), ("badge", Typed::name().into())]).into()
+    }
+}
+
+impl ToSchema for By {
+    fn name() -> Cow<'static, str> {
+        "ExchangeBy".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(met::<Typed>());
+    }
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = ExchangeBy)]
 enum By {
     /// As it was typed at the keypad, whatever it is.
     Code(Typed),
@@ -71,7 +107,11 @@ impl PartialSchema for Typed {
     }
 }
 
-impl ToSchema for Typed {}
+impl ToSchema for Typed {
+    fn name() -> Cow<'static, str> {
+        "CredentialTyped".into()
+    }
+}
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = ExchangeDecided)]
@@ -93,6 +133,7 @@ const REFUSES: &[Code] = &[
     Code::CredentialUnknown,
     Code::PersonNeeded,
     Code::ExchangeNotPermitted,
+    Code::SecondFactorNeeded,
     Code::KeyNotHere,
     Code::KeyInBin,
     Code::BinClosed,
@@ -121,8 +162,12 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
         Kind::DropOff => Act::DropOff(fob),
     };
     let by = behind(&ask, body.by.as_ref()).await?;
+    let second = match (&by, &body.pin) {
+        (Bearer::Person(person), Some(Typed(pin))) => people::is_pin_of(&ask, *person, pin).await?,
+        _ => None,
+    };
     let id = ExchangeId(ask.mint_id("exchange", 0));
-    let asked = Asked { id, act, by, head: body.journal_head };
+    let asked = Asked { id, act, by, second, head: body.journal_head };
     let command = Command::Online(OnlineCommand::Ask { token_hash: SecretHash(token.hash), asked });
     let told = ask.tell::<SmartBox>(token.address(), command, refused).await.map_err(unknown)?;
     match told.answer {

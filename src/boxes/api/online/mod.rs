@@ -9,7 +9,24 @@ pub mod settings;
 use crate::{
     boxes::OnlineRefusal,
     http::{Code, Problem},
+    kernel::schema::closed,
 };
+use utoipa::{
+    ToSchema,
+    openapi::{OneOfBuilder, Ref, RefOr, Schema},
+};
+
+/// An object with exactly one of these fields.
+fn one_of(fields: &[(&'static str, String)]) -> OneOfBuilder {
+    fields.iter().fold(OneOfBuilder::new(), |all, (field, of)| {
+        all.item(closed().property(*field, Ref::from_schema_name(of)).required(*field))
+    })
+}
+
+/// The name of a type, to refer to it, and the type itself.
+fn met<T: ToSchema>() -> (String, RefOr<Schema>) {
+    (T::name().into(), T::schema())
+}
 
 pub(super) fn refused(refusal: OnlineRefusal) -> Problem {
     match refusal {
@@ -17,6 +34,7 @@ pub(super) fn refused(refusal: OnlineRefusal) -> Problem {
         OnlineRefusal::Throttled { retry_s } => Problem::from(Code::TooManyWrongCodes).retry_after_s(retry_s),
         OnlineRefusal::PersonNeeded => Code::PersonNeeded.into(),
         OnlineRefusal::NotPermitted => Code::ExchangeNotPermitted.into(),
+        OnlineRefusal::SecondFactorNeeded => Code::SecondFactorNeeded.into(),
         OnlineRefusal::KeyNotHere => Code::KeyNotHere.into(),
         OnlineRefusal::KeyInBin => Code::KeyInBin.into(),
         OnlineRefusal::BinClosed => Code::BinClosed.into(),

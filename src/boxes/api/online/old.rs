@@ -4,7 +4,7 @@
 use super::super::{history::lines, look};
 use crate::{
     boxes::{Fob, HistoryItem, HistoryKind, Label},
-    http::{Ask, Doc, Each, List, Look, Old, Problem, Reply, RowKey},
+    http::{Ask, Code, Doc, Each, List, Look, Old, Problem, Reply, RowKey},
     kernel::{
         BoxId, ExchangeId, KeyId, PersonId,
         schema::{Time, Whole64, shapes, words},
@@ -73,6 +73,7 @@ pub(crate) const LIST: Doc = Doc::new("Pick-ups and drop-offs at a box, newest f
     .details("Deprecated: `GET /api/v1/boxes/{box}/history` has these and all else. Ends with 2027.")
     .query::<Filter>()
     .exports::<Shown, Whole64>()
+    .refuses(&[Code::NotFound])
     .old();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {

@@ -1,8 +1,11 @@
 //! Orders: what administrators have a box do, and how it fetches and reports it.
 
-use super::super::{
-    key_of, look, named, stored, time,
-    wire::{refused, token, unknown},
+use super::{
+    super::{
+        key_of, look, named, stored, time,
+        wire::{refused, token, unknown},
+    },
+    met, one_of,
 };
 use crate::{
     boxes::{
@@ -16,17 +19,35 @@ use crate::{
     },
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
-use utoipa::ToSchema;
+use std::{borrow::Cow, fmt, str::FromStr};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 /// `{"open": "A-3"}`, `"open_all"` or `"restart"`.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = BoxOrderDo)]
 enum What {
     Open(Label),
     OpenAll,
     Restart,
+}
+
+impl PartialSchema for What {
+    fn schema() -> RefOr<Schema> {
+        one_of(&[("open", Label::name().into())]).item(words(&["open_all", "restart"])).into()
+    }
+}
+
+impl ToSchema for What {
+    fn name() -> Cow<'static, str> {
+        "BoxOrderDo".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(met::<Label>());
+    }
 }
 
 impl From<Order> for What {

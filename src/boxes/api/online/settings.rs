@@ -2,7 +2,7 @@
 
 use super::super::{change_box, look, named};
 use crate::{
-    boxes::{Command, OnlineCommand},
+    boxes::{Command, OnlineCommand, SecondFactor},
     http::{Ask, Changed, Doc, Problem, Reply},
 };
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ use utoipa::ToSchema;
 struct Shown {
     /// Keys may be dropped off without a code or badge: the time is noted, the person is not.
     quick_scan: bool,
+    /// What else a person has to type for a pick-up at the connected box.
+    second_factor: SecondFactor,
     revision: u64,
 }
 
@@ -20,7 +22,7 @@ pub(crate) const SHOW: Doc = Doc::new("Show a box's settings").shows::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (settings, revision) = look(&ask, named(&ask)?, |state| (state.settings(), state.settings_tag())).await?;
-    Reply::object(revision, &Shown { quick_scan: settings.quick_scan, revision })
+    Reply::object(revision, &Shown { quick_scan: settings.quick_scan, second_factor: settings.second_factor, revision })
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -28,12 +30,13 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
 #[schema(as = BoxSettingsChange)]
 struct Change {
     quick_scan: Option<bool>,
+    second_factor: Option<SecondFactor>,
 }
 
 pub(crate) const CHANGE: Doc = Doc::new("Change a box's settings").takes::<Change>().changed();
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
-    let Change { quick_scan } = ask.json()?;
-    let command = Command::Online(OnlineCommand::Set { quick_scan });
+    let Change { quick_scan, second_factor } = ask.json()?;
+    let command = Command::Online(OnlineCommand::Set { quick_scan, second_factor });
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
 }
