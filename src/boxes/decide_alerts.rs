@@ -36,8 +36,9 @@ impl SmartBox {
 
     /// Whether a command with these events, other than a sync, may begin or end an alert.
     pub(super) fn concerns_alerts(&self, events: &[Event]) -> bool {
-        let begins = |event: &Event| {
-            matches!(event, Event::WentOffline | Event::GuaranteeBroken { .. } | Event::VisitorDoubled { .. })
+        let begins = |event: &Event| match event {
+            Event::WentOffline | Event::GuaranteeBroken { .. } | Event::VisitorDoubled { .. } => true,
+            other => other.judged().is_some_and(|judged| !judged.outcome.took_place()),
         };
         self.alerts.is_some() || events.iter().any(begins)
     }

@@ -13,7 +13,10 @@ use crate::{
     clock::to_rfc3339,
     link::{Synced, confirm, sync_once_at},
     report::LoadError,
-    vbox::Attempt,
+    vbox::{
+        Attempt,
+        online::{Online, Road},
+    },
     wire::Kind,
 };
 use serde_json::{Value, json};
@@ -37,6 +40,7 @@ pub async fn people_and_administrators(
     for site in &mut world.sites {
         if site.online && chance.happens(CUT) {
             site.online = false;
+            site.connected = false;
             site.link = None;
         } else if !site.online && chance.happens(MENDED) {
             site.online = true;
@@ -48,7 +52,11 @@ pub async fn people_and_administrators(
             let people = &world.organisations[site.organisation].people;
             let who = chance.index(STAFF);
             let (code, badge) = (&people[site.staff[who]].code, &people[site.staff[who]].badge);
-            somebody(site, (who, code, badge), clock, tally, chance)?;
+            if site.connected && !site.model.has_unsent() && chance.happens(0.6) {
+                with_the_server(site, &world.target, (who, code), clock, tally, chance).await?;
+            } else {
+                somebody(site, (who, code, badge), clock, tally, chance)?;
+            }
         }
     }
     // What a person does and what an administrator does are never in the same millisecond.
@@ -118,6 +126,56 @@ fn somebody(
     }
     if let Some(bin) = decided {
         site.model.did(bin, what, now_ms);
+    }
+    Ok(())
+}
+
+/// One person at a connected box: the server decides, and hears of the end at once, or from the journal.
+async fn with_the_server(
+    site: &mut Site,
+    target: &Target,
+    (who, code): (usize, &str),
+    clock: &Clock,
+    tally: &Tally,
+    chance: &mut Chance,
+) -> Result<(), LoadError> {
+    add(&tally.decisions, 1);
+    add(&tally.decided_online, 1);
+    let now_ms = clock.now_ms();
+    let out: Vec<usize> = (0..site.fobs.len()).filter(|key| !site.model.physical.contains(&Some(*key))).collect();
+    let (key, kind, expected, what) = match chance.pick(&out).copied().filter(|_| chance.happens(0.5)) {
+        Some(key) => (key, Kind::DropOff, site.model.takes_back(key), What::DropOff { key, person: who }),
+        None => {
+            let key = chance.index(site.fobs.len());
+            (key, Kind::PickUp, site.model.gives(who, key, now_ms), What::PickUp { key, person: who })
+        }
+    };
+    let mut road = Road { kept: &mut site.link, target, cut: chance.happens(0.15) };
+    let ended = site.vbox.exchange(&mut road, kind, Some(code), &site.fobs[key], now_ms).await;
+    let ended = ended.map_err(|error| LoadError::Unfit(format!("{}: {error:?}", site.vbox.id())))?;
+    let fits = |bin: usize| site.model.physical[bin] == (kind == Kind::PickUp).then_some(key);
+    // What has moved.
+    let moved = site
+        .bins
+        .iter()
+        .zip(&site.model.physical)
+        .position(|(label, before)| site.vbox.physically_in(label) != before.map(|key| &*site.fobs[key]));
+    let right = match (&ended, expected) {
+        (Online::Done { .. }, Some(bin)) => fits(bin) && moved == Some(bin),
+        // Somebody was wrong about what is in it.
+        (Online::Cancelled(_), Some(bin)) => !fits(bin) && moved.is_none(),
+        (Online::Refused(_), None) => moved.is_none(),
+        _ => false,
+    };
+    if !right {
+        tally.wrong(&tally.wrong_decisions, || {
+            format!("box {}: {what:?} at {now_ms}: {ended:?}, expected bin {expected:?}", site.vbox.id())
+        });
+    }
+    match (ended, moved) {
+        (Online::Done { told: true, .. }, Some(bin)) => site.model.exchanged(bin, what, now_ms),
+        (Online::Done { told: false, .. } | Online::Alone(_), Some(bin)) => site.model.did(bin, what, now_ms),
+        _ => {}
     }
     Ok(())
 }
@@ -234,6 +292,7 @@ pub async fn everyone_back(world: &mut World, clock: &Clock, tally: &Tally) -> R
 }
 
 async fn checked_contact(site: &mut Site, target: &Target, clock: &Clock, tally: &Tally) -> Result<(), LoadError> {
+    site.connected = true;
     let before = site.model.conflicts;
     let (became, expected) = contact(site, target, clock).await?;
     add(&tally.entries, became.len() as u64);

@@ -58,6 +58,7 @@ struct Tally {
     alerts: Cell<u64>,
     conflicts: Cell<u64>,
     offline_decisions: Cell<u64>,
+    decided_online: Cell<u64>,
     words: RefCell<Vec<String>>,
 }
 
@@ -133,6 +134,7 @@ pub async fn run(args: &FieldArgs, common: &Common, seed: u64) -> Result<Report,
         ("days", args.days),
         ("decisions", tally.decisions.get() as f64),
         ("decided_offline", tally.offline_decisions.get() as f64),
+        ("decided_online", tally.decided_online.get() as f64),
         ("alerts_raised", tally.alerts.get() as f64),
         ("looks_at_alerts", tally.looks.get() as f64),
         ("wall_s", began.elapsed().as_secs_f64().round()),

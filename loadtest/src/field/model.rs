@@ -143,6 +143,36 @@ impl Model {
         self.journal.push(Entry { bin, what, at_ms });
     }
 
+    /// Whether something happened here that the server has not heard of.
+    pub fn has_unsent(&self) -> bool {
+        !self.journal.is_empty()
+    }
+
+    /// The bin that the server names to a connected box for a pick-up: by what it knows itself.
+    pub fn gives(&self, person: usize, key: usize, at_ms: u64) -> Option<usize> {
+        let permitted = self.grants.iter().any(|grant| grant.covers(person, key) && grant.holds(at_ms));
+        permitted.then(|| self.bins.iter().position(|bin| bin.key == Some(key))).flatten()
+    }
+
+    /// The same for a drop-off: the first empty bin, one that nobody is sure of last.
+    pub fn takes_back(&self, key: usize) -> Option<usize> {
+        if self.bins.iter().any(|bin| bin.key == Some(key)) {
+            return None;
+        }
+        let empty = |bin: &&Bin| bin.key.is_none();
+        let sure = self.bins.iter().position(|bin| empty(&bin) && bin.doubtful_ms.is_none());
+        sure.or_else(|| self.bins.iter().position(|bin| empty(&bin)))
+    }
+
+    /// An exchange that the server has decided and heard the end of: the box's own stored state knows nothing of it.
+    pub fn exchanged(&mut self, bin: usize, what: What, at_ms: u64) {
+        self.physical[bin] = match what {
+            What::DropOff { key, .. } => Some(key),
+            What::PickUp { .. } | What::Opened => None,
+        };
+        self.judge(&Entry { bin, what, at_ms }, at_ms);
+    }
+
     fn missing(&mut self, at_ms: u64) {
         self.pending_ms.get_or_insert(at_ms);
     }

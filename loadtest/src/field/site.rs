@@ -43,6 +43,8 @@ pub struct Site {
     pub link: Option<Connection>,
     /// The road is open.
     pub online: bool,
+    /// It has synced since, and so decides with the server.
+    pub connected: bool,
     pub fobs: Vec<String>,
     pub keys: Vec<String>,
     /// Of its organisation, by the model's numbers.
@@ -159,7 +161,19 @@ async fn site(
     let identity = api.enrol(&code).await?;
     let content = bins.iter().cloned().enumerate().map(|(bin, label)| (label, fobs.get(bin).cloned()));
     let vbox = VirtualBox::new(identity, content.collect::<Vec<_>>(), Storage::Memory, chance)?;
-    Ok(Site { organisation: at, vbox, model, link: None, online: true, fobs, keys, staff, accesses, bins })
+    Ok(Site {
+        organisation: at,
+        vbox,
+        model,
+        link: None,
+        online: true,
+        connected: true,
+        fobs,
+        keys,
+        staff,
+        accesses,
+        bins,
+    })
 }
 
 /// Until the box has everything, its people's codes too, which come by messages.
