@@ -111,6 +111,8 @@ shapes! {
     Whole16, "A whole number of 16 bits", whole(0).maximum(Some(u16::MAX as usize));
     InstallationPath, "Organisation and installation, as the answer that made it says", pattern("^[0-7][0-9a-hjkmnp-tv-z]{25}[0-7][0-9a-hjkmnp-tv-z]{25}$")
         .examples(["0224jemc59p0vq7ycjye040jny0224jemc59p0vq7ycjye040jnz"]);
+    ReportToken, "What the address given to the gateway ends with", pattern("^[0-7][0-9a-hjkmnp-tv-z]{25}[0-7][0-9a-hjkmnp-tv-z]{51}[0-9a-f]{1,16}$")
+        .examples(["0224jemc59p0vq7ycjye040jny0224jemc59p0vq7ycjye040jnz0123456789abcdefghjkmnpqrs1"]);
     Whole32, "A whole number of 32 bits", whole(0).maximum(Some(u32::MAX as usize));
     Whole64, "A whole number of 64 bits", whole(0);
     FromOne64, "A whole number of 64 bits, from 1", whole(1);

@@ -104,6 +104,13 @@ impl Doc {
         self.answers::<T>()
     }
 
+    /// The same of settings that are shown as they are set: what may be left out may be left out of the answer too.
+    pub const fn shows_as_taken<T: ToSchema>(mut self) -> Self {
+        self.tagged = true;
+        self.answer = Some(Schemas::request::<T>);
+        self
+    }
+
     /// 200 with text in this media type.
     pub const fn text(mut self, media_type: &'static str) -> Self {
         self.text = Some(media_type);

@@ -14,7 +14,7 @@ use crate::{
     kernel::{
         AccessId, BoxId, DeviceId, ExchangeId, InstallationId, KeyId, MailId, OrgId, PersonId, ProductId, ShopperId,
         StoreId, TokenId, WebhookId,
-        schema::{InstallationPath, Whole16, Whole32, Whole64},
+        schema::{InstallationPath, ReportToken, Whole16, Whole32, Whole64},
     },
     operations::backup::BackupName,
 };
@@ -56,6 +56,7 @@ const PARAMETERS: &[Named] = &[
     ("installation", Schemas::request::<InstallationId>, "The installation"),
     ("user", Schemas::request::<Whole16>, "The user's number in the installation"),
     ("path", Schemas::request::<InstallationPath>, "How terminals name their installation"),
+    ("report", Schemas::request::<ReportToken>, "What a text's gateway was given with it"),
     ("entry", Schemas::request::<Whole32>, "The entry's number"),
     ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
     ("name", Schemas::request::<BackupName>, "The backup"),
