@@ -77,7 +77,7 @@ fn bin_box(bin: &Bin, selected: bool) -> Paragraph<'_> {
     };
     let note = match (bin.closed, bin.confirmed) {
         (true, _) => "closed",
-        (false, false) => "unconfirmed",
+        (false, false) => "doubtful",
         (false, true) => "",
     };
     let border = if selected { BorderType::Double } else { BorderType::Rounded };
@@ -120,14 +120,15 @@ fn draw_side(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         };
         let missing = match (server.pending_s, server.due_in_s) {
             (Some(pending), Some(due)) if due >= 0 => {
-                format!("missing for {}, {} left", span_of(pending), span_of(due.unsigned_abs()))
+                format!("missing {}, {} left", span_of(pending), span_of(due.unsigned_abs()))
             }
-            (Some(pending), _) => format!("missing for {}: BROKEN", span_of(pending)),
+            (Some(pending), _) => format!("missing {}: BROKEN", span_of(pending)),
             (None, _) => "nothing missing".to_owned(),
         };
         lines.push(Line::default());
         lines.push(field("server says", standing.to_owned()));
-        lines.push(field("guarantee", format!("{}: {missing}", server.plan)));
+        lines.push(field("plan", server.plan.clone()));
+        lines.push(field("guarantee", missing));
         let alerts = if server.alerts.is_empty() { "none".to_owned() } else { server.alerts.join(", ") };
         lines.push(field("alerts", alerts));
     }

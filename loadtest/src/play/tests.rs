@@ -78,12 +78,12 @@ fn what_is_wrong_can_be_seen() {
         ..ServerSide::default()
     });
     let screen = shown(&model);
-    let wrong = ["unplugged", "on battery", "guarantee broken", "empty!", "unconfirmed", "closed", "offline", "BROKEN"];
+    let wrong = ["unplugged", "on battery", "guarantee broken", "empty!", "doubtful", "closed", "offline", "BROKEN"];
     for expected in wrong {
         assert!(screen.contains(expected), "{expected}:\n{screen}");
     }
     model.server.as_mut().unwrap().due_in_s = Some(100);
-    assert!(shown(&model).contains("missing for 16 min, 100 s left"));
+    assert!(shown(&model).contains("missing 16 min, 100 s left"));
 }
 
 #[test]
