@@ -149,3 +149,11 @@ fn owners_get_back_in_and_nobody_else_while_the_server_is_killed() {
     assert!(details["rounds_of_twenty"]["rounds"].as_u64() >= Some(12), "{report}");
     assert!(details["most_judged_of_one_validation_mail"].as_u64() <= Some(5), "{report}");
 }
+
+#[test]
+fn a_burst_of_logins_goes_on_beside_syncs() {
+    let small = ["--boxes", "20", "--connections", "5", "--rate", "50", "--logins", "40", "--seconds", "2"];
+    let report = run("logins", &[&small[..], &["--rounds", "1", "--no-targets", "--seed", "7"]].concat());
+    assert_eq!(report["errors"], 0, "{report}");
+    assert!(report["details"]["logins"]["judged"].as_u64() > Some(0), "{report}");
+}

@@ -78,6 +78,8 @@ pub mod guess;
 
 pub mod recovery;
 
+pub mod logins;
+
 pub mod term;
 
 pub use api::{Api, ApiError};

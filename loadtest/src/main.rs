@@ -3,7 +3,7 @@
 use castellan_load::{
     census, clock, crash, demo, field, guess, herd,
     html::{self, Circumstances},
-    links, phones, play, ramp, recovery, replay,
+    links, logins, phones, play, ramp, recovery, replay,
     report::{LoadError, Report},
     restore,
     site::Common,
@@ -46,6 +46,8 @@ Examples:
       10,000 boxes hold a link each; boxes are changed at random, and each change must be heard within a second.
   castellan-load recovery --installations 200 --kill 3 --json q.json
       Owners get back in by mail and text while attackers guess passwords, codes and links, and the server is killed.
+  castellan-load logins --boxes 500 --rate 300 --logins 200 --json i.json
+      A burst of 200 logins a second beside box syncs, by turns with quiet; needs a quiet machine and a release build.
   castellan-load demo --seconds 60
       Three organisations and 500 boxes through an outage, then a server to look at.
   castellan-load storm --boxes 500 --url http://127.0.0.1:8080 --token cas_… --observability-url http://127.0.0.1:9090
@@ -96,6 +98,8 @@ enum Scenario {
     Field(field::FieldArgs),
     /// Thousands of boxes hold a link each: who hears of a change, how soon, and what an idle link costs.
     Link(links::LinkArgs),
+    /// A burst of logins beside box syncs, by turns with quiet: the syncs' p99 must hardly move.
+    Logins(logins::LoginsArgs),
     /// Owners recover their installations while others guess passwords, codes and links; against a model.
     Recovery(recovery::RecoveryArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
@@ -154,6 +158,7 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Term(args) => term::run(args, &cli.common, seed).await,
         Scenario::Field(args) => field::run(args, &cli.common, seed).await,
         Scenario::Link(args) => links::run(args, &cli.common, seed).await,
+        Scenario::Logins(args) => logins::run(args, &cli.common, seed).await,
         Scenario::Recovery(args) => recovery::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
         Scenario::Box(args) => play::run(args, &cli.common, seed).await,

@@ -19,7 +19,7 @@ use crate::{
     site::{Common, Site},
 };
 use attack::{Attacker, Loot, one_is_right, together};
-use call::Caller;
+pub(crate) use call::Caller;
 use model::{JUDGED_MAX, Ledger, Seen};
 use owner::{Done, Owned, Owner};
 use serde_json::json;

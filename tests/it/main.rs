@@ -46,6 +46,7 @@ mod prometheus;
 mod receiver;
 mod recovery;
 mod recovery_faults;
+mod recovery_timing;
 mod rig;
 mod rotation;
 mod shop;

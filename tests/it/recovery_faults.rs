@@ -3,6 +3,7 @@
 
 use crate::{
     catcher::header,
+    devices_time::killed_until,
     directory::{ACCOUNT, Directory},
     receiver::Reaction,
     recovery::{NAME, NEW, TELEPHONE, World, credentials, location, log_in, name, put_contact, set_contact},
@@ -279,4 +280,29 @@ fn break_glass_is_stopped_with_one_click_by_whoever_was_told() {
     operator.delete(&path).is(200);
     operator.delete(&path).problem(404, "object.not_found");
     assert_eq!(world.count("recovery.break_glass_ended"), 3);
+}
+
+/// [18] For an hour: it comes once. For longer than its link lives: not at all, and the dead letter says why.
+#[test]
+fn case_18_a_mail_server_that_was_down_gets_the_mail_once_or_not_at_all() {
+    const HOUR: u32 = 3600;
+    let mut world = World::new();
+    world.validated(None);
+    world.catcher.kill();
+    world.forgotten(NAME);
+    killed_until(&mut world.rig, HOUR);
+    world.catcher.start_again();
+    let link = world.link(1);
+    assert_eq!(name(&world.page(&link)), "start_reset");
+    world.catcher.kill();
+    world.forgotten("Nessuno");
+    killed_until(&mut world.rig, 26 * HOUR);
+    let dead = || world.org.client.all("/mails/dead", 200);
+    eventually("a dead letter", || dead().len() == 1);
+    assert!(["unreachable", "too_late"].contains(&dead()[0]["reason"].as_str().unwrap()), "{:?}", dead());
+    assert_eq!(world.show()["contact_trouble"], dead()[0]["reason"]);
+    world.catcher.start_again();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(world.catcher.mails().len(), 1, "what leads nowhere is not sent");
+    assert_eq!(name(&world.page(&link)), "expired");
 }
