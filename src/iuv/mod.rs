@@ -20,5 +20,6 @@ mod words;
 pub use door::{COOKIE, Door};
 pub use messages::ShopperMessage;
 pub use words::{
-    Attributes, Group, Side, VerificationKind, VerificationState, guid, normal, shopper_of, store_of_guid,
+    Attributes, EMAIL_MAX, Group, NAME_MAX, Side, USER_NAME_MAX, VerificationKind, VerificationState, guid, normal,
+    shopper_of, store_of_guid,
 };

@@ -100,6 +100,11 @@ pub struct Group {
     pub code: Box<str>,
 }
 
+/// In characters of the NFC.
+pub const USER_NAME_MAX: usize = 100;
+pub const EMAIL_MAX: usize = 100;
+pub const NAME_MAX: usize = 50;
+
 /// What is known of a shopper who is let in. Personal: stands in vault rows alone (`VaultField::IuvAttributes`), and
 /// travels to the shopper as a message's secret. What a customer registers replaces what was there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]

@@ -3,25 +3,14 @@
 use super::{Scene, frame::Frame};
 use crate::{
     http::{Ask, Code, Problem},
-    iuv::{
-        Attributes,
-        shoppers::{self, Known, Shopper},
-    },
-    kernel::{Address, Codec, VaultField},
-    store::StoreError,
+    iuv::shoppers::{self, Known, Shopper, api::attributes_of},
+    kernel::Address,
 };
 use std::time::Duration;
 
 /// How often, and how far apart, somebody is looked for whose sign-in is still on its way to his account.
 const LOOKS: u32 = 60;
 const LOOKS_APART: Duration = Duration::from_millis(50);
-
-/// What is sealed of a shopper.
-pub(super) async fn attributes_of(ask: &Ask, shopper: Address) -> Result<Option<Attributes>, Problem> {
-    let plain = ask.engine.open_vault(shopper, VaultField::ShopperProfile).await?;
-    let read = plain.map(|plain| Attributes::decode_from(&plain)).transpose();
-    Ok(read.map_err(|why| StoreError::Corrupt { what: "shopper's names", why })?)
-}
 
 pub(super) async fn known(ask: &Ask, shopper: Address) -> Result<Option<Known>, Problem> {
     Ok(ask.engine.read(shopper, |state: &Shopper, _| state.known().cloned()).await?)

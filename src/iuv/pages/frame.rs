@@ -80,18 +80,9 @@ impl Frame {
     }
 }
 
-macro_rules! pages {
-    ($($name:ident = $path:literal { $($field:ident: $type:ty),* $(,)? })*) => {$(
-        #[derive(Template)]
-        #[template(path = $path)]
-        pub(super) struct $name<'a> {
-            pub f: &'a Frame,
-            $(pub $field: $type,)*
-        }
-    )*};
-}
-
 pages! {
+    { f: Frame }
+    HomePage = "store_home.html" {}
     CataloguePage = "store_catalogue.html" { items: &'a [Item] }
     CartPage = "store_cart.html" { items: &'a [Item] }
     OrdersPage = "store_orders.html" { orders: &'a [Listed] }
@@ -108,12 +99,6 @@ pages! {
         shopper: &'a str,
         key: &'a str,
     }
-}
-
-#[derive(Template)]
-#[template(path = "store_home.html")]
-pub(super) struct HomePage<'a> {
-    pub f: &'a Frame,
 }
 
 /// A product in the catalogue or the cart.

@@ -2,14 +2,13 @@
 
 use super::{
     Reply, Scene,
-    account::attributes_of,
     frame::{Frame, LinkPage, rendered},
 };
 use crate::{
     http::Problem,
     iuv::{
         VerificationKind,
-        shoppers::{Command, Shopper, Verifier, link_mark},
+        shoppers::{Command, Shopper, Verifier, api::attributes_of, link_mark},
     },
     kernel::{Address, Codec, ShopperId},
     orgs::Mark,
@@ -86,8 +85,7 @@ impl Scene<'_> {
         if ask.engine.read(shopper, holds).await?.is_none() || !self.is_of_this_store(shopper).await? {
             return self.invalid();
         }
-        let mut salt = [0; 16];
-        salt.copy_from_slice(&ask.engine.chance().bytes()[..16]);
+        let salt = ask.engine.chance().id().to_be_bytes();
         let hash = ask.passwords().hash(Zeroizing::new(fields.password.as_bytes().to_vec()), salt).await?;
         let verifier = Verifier(Zeroizing::new(hash.to_bytes()));
         match ask.try_tell::<Shopper>(shopper, Command::SetPassword { mark, verifier }).await? {

@@ -21,6 +21,22 @@ macro_rules! texts {
     };
 }
 
+/// The pages of a room as their templates see them: what stands around each, and what it has of its own.
+macro_rules! pages {
+    ({ $($around:ident: $kind:ty),* } $($name:ident = $path:literal { $($field:ident: $type:ty),* $(,)? })*) => {
+        pages!(@each { $($around: $kind),* } $([$name, $path, { $($field: $type),* }])*);
+    };
+    (@each $around:tt $($page:tt)*) => { $(pages!(@one $around $page);)* };
+    (@one { $($around:ident: $kind:ty),* } [$name:ident, $path:literal, { $($field:ident: $type:ty),* }]) => {
+        #[derive(Template)]
+        #[template(path = $path)]
+        pub(super) struct $name<'a> {
+            $(pub $around: &'a $kind,)*
+            $(pub $field: $type,)*
+        }
+    };
+}
+
 mod account;
 mod admin;
 mod frame;

@@ -3,16 +3,16 @@
 
 use super::{
     Reply, Scene,
-    account::{attributes_of, known},
+    account::known,
     frame::{Frame, SignInPage, rendered},
 };
 use crate::{
     http::{Ask, Problem},
     iuv::{
-        Attributes, Group, VerificationKind, normal,
+        Attributes, EMAIL_MAX, Group, NAME_MAX, USER_NAME_MAX, VerificationKind, normal,
         sessions::{self, Pass},
         shopper_of,
-        shoppers::{Command, FreshLink, LinkToken, Purpose, Shopper, SignIn, Told, link_mark},
+        shoppers::{Command, FreshLink, LinkToken, Purpose, Shopper, SignIn, Told, api::attributes_of, link_mark},
         stores::{SignAction, Verification, state::ACADEMIC_STATUSES},
     },
     kernel::{Address, Codec, ShopperId, VaultField},
@@ -23,9 +23,6 @@ use crate::{
 use askama::Template;
 use zeroize::Zeroizing;
 
-const USER_NAME_MAX: usize = 100;
-const EMAIL_MAX: usize = 100;
-const NAME_MAX: usize = 50;
 const PASSWORD_BYTES_MAX: usize = 800;
 
 /// Whether this is the account's password. A guess is charged before anybody looks; an account that is not there costs
@@ -50,8 +47,7 @@ pub(super) async fn is_right(ask: &Ask, shopper: Option<Address>, password: &str
 
 /// A link that is to be mailed; `start` stands before its token.
 pub(super) fn fresh_link(ask: &Ask, shopper: ShopperId, start: Option<String>) -> (FreshLink, LinkToken) {
-    let mut salt = [0; 16];
-    salt.copy_from_slice(&ask.engine.chance().bytes()[..16]);
+    let salt = ask.engine.chance().id().to_be_bytes();
     let token = LinkToken::of(ask.engine.keys(), shopper, &salt);
     let mark = link_mark(ask.engine.keys(), shopper, token.as_str());
     (FreshLink { mark, salt, mail: start.map(Into::into) }, token)

@@ -2,14 +2,14 @@
 
 use super::{
     Browser, Reply,
-    account::{attributes_of, known},
+    account::known,
     frame::{Frame, MessagePage, TransferPage, rendered},
     texts::texts,
 };
 use crate::{
     http::Problem,
     iuv::{
-        shoppers::{Command, Shopper, StoreRole, transfer_mark},
+        shoppers::{Command, Shopper, StoreRole, api::attributes_of, transfer_mark},
         store_of_guid,
     },
     kernel::{Address, ShopperId},

@@ -9,7 +9,7 @@ use crate::{
     iuv::{
         sessions::state::Accepted,
         stores::{StoreView, Verification, state::ACADEMIC_STATUSES},
-        words::{Attributes, Group, Side, VerificationKind, normal},
+        words::{Attributes, EMAIL_MAX, Group, NAME_MAX, Side, USER_NAME_MAX, VerificationKind, normal},
     },
     kernel::{KeyedHash, OrgId, UnixMillis},
     orgs::Mark,
@@ -62,10 +62,6 @@ pub struct Wrong {
     /// Of the store, once the key has shown which it is.
     pub store: Option<Arc<StoreView>>,
 }
-
-pub const USER_NAME_MAX: usize = 100;
-const EMAIL_MAX: usize = 100;
-const NAME_MAX: usize = 50;
 
 /// A customer's key as it is compared.
 pub fn key_mark(keys: &dyn KeyedHash, org: OrgId, key: &str) -> Mark {

@@ -165,8 +165,18 @@ impl<'a> Desk<'a> {
     pub async fn frames(&self, page: &'static str, title: &str, said: &Said) -> Result<(Frame, DeskFrame), Problem> {
         let mut frame = self.scene.framed(page, title, Some(&self.known)).await?;
         (frame.test, frame.said) = (false, said.text);
-        let shop = self.known.has_role(StoreRole::StoreAdmin);
-        Ok((frame, DeskFrame { w: self.w, root: self.root.clone(), shop, wrong: said.wrong.clone() }))
+        let desk = DeskFrame {
+            w: self.w,
+            root: self.root.clone(),
+            store: frame.brand.clone(),
+            shop: self.known.has_role(StoreRole::StoreAdmin),
+            wrong: said.wrong.clone(),
+        };
+        if self.root == super::ROOT {
+            // Whoever came by the neutral page is not signed in to the store.
+            frame.brand.clear();
+        }
+        Ok((frame, desk))
     }
 
     pub fn render(&self, status: u16, html: Result<String, askama::Error>) -> Done {

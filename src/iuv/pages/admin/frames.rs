@@ -20,24 +20,15 @@ pub(super) struct DeskFrame {
     pub w: &'static Words,
     /// Where the desk's pages begin, without a slash at the end.
     pub root: String,
+    /// The store's name.
+    pub store: String,
     /// Products, groups, members and roles are for this administrator too.
     pub shop: bool,
     pub wrong: Vec<&'static str>,
 }
 
-macro_rules! pages {
-    ($($name:ident = $path:literal { $($field:ident: $type:ty),* $(,)? })*) => {$(
-        #[derive(Template)]
-        #[template(path = $path)]
-        pub(super) struct $name<'a> {
-            pub f: &'a Frame,
-            pub d: &'a DeskFrame,
-            $(pub $field: $type,)*
-        }
-    )*};
-}
-
 pages! {
+    { f: Frame, d: DeskFrame }
     OverviewPage = "admin_store.html" {
         account: String,
         system_name: &'a str,

@@ -11,7 +11,7 @@ mod words;
 
 use super::{
     Browser, Reply, Scene,
-    account::{attributes_of, known},
+    account::known,
     frame::{AdminSignInPage, Frame, Support, rendered},
     signin::is_right,
     texts::{Texts, texts},
@@ -23,7 +23,7 @@ use crate::{
         Side, guid, normal,
         sessions::{self, Pass},
         shopper_of,
-        shoppers::Known,
+        shoppers::{Known, api::attributes_of},
         stores,
     },
     kernel::{Codec, OrgId, PersonId, RowSpace, ShopperId, StoreId, VaultField},

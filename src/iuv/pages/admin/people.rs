@@ -9,9 +9,12 @@ use crate::{
     http::Problem,
     iuv::{
         normal,
-        pages::account::{attributes_of, known},
+        pages::account::known,
         shopper_of,
-        shoppers::{Known, ShopperRow, StoreRole, api},
+        shoppers::{
+            Known, ShopperRow, StoreRole,
+            api::{self, attributes_of},
+        },
     },
     kernel::{Address, Codec, OrgId, RowSpace, ShopperId, StoreId},
     store::{Db, StoreError},

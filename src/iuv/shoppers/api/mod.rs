@@ -14,7 +14,7 @@ use super::{
 use crate::{
     http::{Ask, Bulk, Cell, Changed, Code, Doc, List, Problem, Reply},
     iuv::{
-        Attributes, Side, VerificationKind, normal,
+        Attributes, EMAIL_MAX, NAME_MAX, Side, USER_NAME_MAX, VerificationKind, normal,
         products::api::{GroupNamed, check_groups, store_named},
         shopper_of,
         stores::state::ACADEMIC_STATUSES,
@@ -29,9 +29,6 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-const USER_NAME_MAX: usize = 100;
-const EMAIL_MAX: usize = 100;
-const NAME_MAX: usize = 50;
 const MEMBER_MAX: usize = 50;
 const GROUP_MAX: usize = 101;
 type UserName = Text<USER_NAME_MAX>;
@@ -231,17 +228,18 @@ impl Listed {
     }
 }
 
-async fn attributes_of(ask: &Ask, shopper: Address) -> Result<Attributes, Problem> {
+/// What is sealed of a shopper.
+pub(in crate::iuv) async fn attributes_of(ask: &Ask, shopper: Address) -> Result<Option<Attributes>, Problem> {
     let plain = ask.engine.open_vault(shopper, VaultField::ShopperProfile).await?;
     let read = plain.map(|plain| Attributes::decode_from(&plain)).transpose();
-    Ok(read.map_err(|why| StoreError::Corrupt { what: "shopper's names", why })?.unwrap_or_default())
+    Ok(read.map_err(|why| StoreError::Corrupt { what: "shopper's names", why })?)
 }
 
 pub(crate) const SHOW: Doc = Doc::new("Show a shopper").shows::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (_, address, known) = named(&ask).await?;
-    let attributes = attributes_of(&ask, address).await?;
+    let attributes = attributes_of(&ask, address).await?.unwrap_or_default();
     let transfer = known.transfer_at(ask.now()).map(|transfer| PendingTransfer {
         to: transfer.to,
         role: transfer.role,
@@ -359,7 +357,6 @@ pub(crate) async fn invite(ask: Ask) -> Result<Reply, Problem> {
 
 /// A salt for this request, and the token that is made of it; a repeated request draws the same ones.
 fn drawn(ask: &Ask, shopper: ShopperId) -> ([u8; 16], LinkToken) {
-    let mut salt = [0; 16];
-    salt.copy_from_slice(&ask.mint_secret("link", 0)[..16]);
+    let salt = ask.mint_id("link", 0).to_be_bytes();
     (salt, LinkToken::of(ask.engine.keys(), shopper, &salt))
 }
