@@ -14,7 +14,8 @@ use crate::{
     report::{Bound, Figure, LoadError, Report, median},
     screen::bar,
     site::{Common, Site},
-    timetable::{Driver, Timetable, open_all},
+    timetable::Timetable,
+    versus::{drive::open_all, request::Driver},
 };
 use serde_json::json;
 use std::{cell::Cell, rc::Rc, time::Duration};

@@ -56,7 +56,7 @@ pub struct Step {
 }
 
 impl Step {
-    fn p99_ms(&self) -> f64 {
+    pub fn p99_ms(&self) -> f64 {
         self.paced.latencies.quantile_ms(0.99)
     }
 
