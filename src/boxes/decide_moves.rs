@@ -24,11 +24,19 @@ impl SmartBox {
                 }
             }
             BoxMessage::FobSeen(sighting) => self.answer_sighting(sighting, events),
-            BoxMessage::KeyMoved { key, accesses, sighting } => {
+            BoxMessage::KeyMoved { key, accesses, sighting, code, booked } => {
                 if let (BoxOrOther::Box(from), None) = (from, self.key(key.id)) {
-                    events.push(Event::KeyArrived(Box::new(self.arrival(key, accesses, from, sighting))));
+                    let arrival = Arrival { code: *code, booked: *booked, ..self.arrival(key, accesses, from, sighting) };
+                    events.push(Event::KeyArrived(Box::new(arrival)));
                 }
             }
+            BoxMessage::KeyCodeWanted { key, to, generation } => {
+                events.push(Event::KeyCodeTold { key: *key, to: *to, generation: *generation });
+            }
+            BoxMessage::PassUsed { pass, used } => self.decide_pass_used(*pass, *used, events),
+            // Nothing is sealed any more.
+            BoxMessage::KeyCodeGiven { .. } => {}
+            BoxMessage::OfflineSettings(settings) => self.decide_settings(settings, events),
             BoxMessage::FobMovedOn { sighting, key } => {
                 if let Some(visitor) = self.asked_visitor(&sighting.fob) {
                     events.push(match visitor.place {
@@ -113,7 +121,10 @@ impl SmartBox {
                     Place::Bin(bin) => Some(self.bins[usize::from(bin)].label),
                     Place::Out(_) | Place::Unknown => None,
                 };
-                let departure = Departure { key: key.record(), accesses: own.collect(), sighting, bin };
+                let accesses: Box<[AccessRecord]> = own.collect();
+                let code = self.key_code(key.id).and_then(|known| known.code);
+                let booked = accesses.iter().any(|access| self.booking(access.id).is_some());
+                let departure = Departure { key: key.record(), accesses, sighting, bin, code, booked: booked.then_some(true) };
                 events.push(Event::KeyDeparted(Box::new(departure)));
                 return;
             }
@@ -152,6 +163,8 @@ impl SmartBox {
             flagged: !key.roaming && !sighting.corrected,
             bin,
             person,
+            code: None,
+            booked: None,
         }
     }
 

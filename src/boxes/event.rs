@@ -3,10 +3,11 @@
 
 use super::{
     brief,
+    codes::{KeyCodeRecord, OfflineSettings, Pass, PassUse},
     command::{Accept, AccessRecord, Act, KeyRecord},
     messages::Sighting,
     rows::ServerVersion,
-    words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Verifier},
 };
 use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
@@ -256,6 +257,83 @@ pub enum Event {
         #[n(3)]
         badges: Box<[Verifier]>,
     },
+    /// Set, or taken away.
+    #[n(50)]
+    KeyCodeSet {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        code: Option<KeyCodeRecord>,
+        #[n(2)]
+        verifier: Option<Verifier>,
+    },
+    /// The verifier of this enrolment has come.
+    #[n(51)]
+    KeyCodeVerified {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        verifier: Verifier,
+    },
+    /// All booking codes of a person at this box.
+    #[n(52)]
+    BookingsSet {
+        #[n(0)]
+        person: PersonId,
+        #[n(1)]
+        bookings: Box<[(AccessId, Verifier)]>,
+    },
+    /// The access that it belonged to has ended: its person gives the code back.
+    #[n(54)]
+    BookingEnded {
+        #[n(0)]
+        access: AccessId,
+        #[n(1)]
+        person: PersonId,
+    },
+    /// The box where a key is at home now was told its code.
+    #[n(55)]
+    KeyCodeTold {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        to: BoxId,
+        #[n(2)]
+        generation: u32,
+    },
+    #[n(56)]
+    SheetRenewed {
+        #[n(0)]
+        number: u32,
+    },
+    /// Somebody has the codes of this sheet in hand.
+    #[n(57)]
+    SheetShown {
+        #[n(0)]
+        number: u32,
+        #[n(1)]
+        codes: u32,
+    },
+    /// Signed, or signed for longer. `dropped`: passes that are over and are forgotten.
+    #[n(58)]
+    PassSigned {
+        #[n(0)]
+        pass: Pass,
+        #[n(1)]
+        dropped: Box<[PassId]>,
+    },
+    /// Another box's journal tells of it. `before`: it had been used already.
+    #[n(59)]
+    PassUsed {
+        #[n(0)]
+        pass: PassId,
+        #[n(1)]
+        used: PassUse,
+        #[n(2)]
+        before: Option<PassUse>,
+    },
+    #[n(53)]
+    SettingsTaken(#[n(0)] OfflineSettings),
     /// The server was restored from a backup since this box was heard last: whatever it holds came from elsewhere.
     #[n(40)]
     Restored {
@@ -348,6 +426,9 @@ pub struct Judged {
     /// What cannot be read.
     #[n(13)]
     pub text: Option<Box<str>>,
+    /// By what somebody was let in.
+    #[n(20)]
+    pub by: Option<By>,
 }
 
 /// The end of a sync: contact, and what it says of the box itself.
@@ -389,6 +470,11 @@ pub struct Departure {
     /// The bin that was believed to hold it.
     #[n(3)]
     pub bin: Option<Label>,
+    #[n(4)]
+    pub code: Option<KeyCodeRecord>,
+    /// One of the accesses has a booking code.
+    #[n(5)]
+    pub booked: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -409,6 +495,10 @@ pub struct Arrival {
     /// Who took it out meanwhile.
     #[n(6)]
     pub person: Option<PersonId>,
+    #[n(7)]
+    pub code: Option<KeyCodeRecord>,
+    #[n(8)]
+    pub booked: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

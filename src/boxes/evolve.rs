@@ -78,6 +78,7 @@ impl SmartBox {
                     person.badges = Box::default();
                     person.revision = stamp.revision;
                 }
+                self.forget_verifiers(stamp);
             }
             Event::Suspended { number, .. } => {
                 self.suspended = true;
@@ -159,6 +160,7 @@ impl SmartBox {
             }
             Event::KeyRemoved { key, fob } => {
                 self.keys.retain(|known| known.id != *key);
+                self.forget_key_code(*key);
                 self.remove(RemovedItem::Key(*key), stamp);
                 if let Some(index) = self.bin_of(fob) {
                     self.hold_unknown(*fob, index, stamp.at);
@@ -194,6 +196,7 @@ impl SmartBox {
                     self.empty(index, expected, stamp);
                 }
                 self.keys.retain(|known| known.id != key.id);
+                self.forget_key_code(key.id);
                 self.remove(RemovedItem::Key(key.id), stamp);
                 if self.departed.len() == MAX_DEPARTED {
                     self.departed.remove(0);
@@ -207,8 +210,29 @@ impl SmartBox {
                 for access in &arrival.accesses {
                     self.grant(*access, stamp);
                 }
+                if let Some(code) = arrival.code {
+                    self.set_key_code(arrival.key.id, Some(code), None, stamp);
+                }
             }
-            Event::SightingAnswered { .. } | Event::CredentialsAsked { .. } => {}
+            Event::SightingAnswered { .. }
+            | Event::CredentialsAsked { .. }
+            | Event::BookingEnded { .. }
+            | Event::KeyCodeTold { .. } => {}
+            Event::KeyCodeSet { key, code, verifier } => {
+                self.set_key_code(*key, *code, *verifier, stamp);
+                self.codes_mut().sealed = stamp.revision;
+            }
+            Event::KeyCodeVerified { key, verifier } => self.verify_key_code(*key, *verifier, stamp),
+            Event::BookingsSet { person, bookings } => self.set_bookings(*person, bookings, stamp),
+            Event::SheetRenewed { number } => self.renew_sheet(*number, stamp),
+            Event::SheetShown { .. } => self.codes_mut().sheet.shown = Some(stamp.at),
+            Event::PassSigned { pass, dropped } => {
+                let passes = &mut self.codes_mut().passes;
+                passes.retain(|known| known.id != pass.id && !dropped.contains(&known.id));
+                passes.push(*pass);
+            }
+            Event::PassUsed { pass, used, .. } => self.use_pass(*pass, *used),
+            Event::SettingsTaken(settings) => self.take_settings(settings, stamp),
             Event::FobReleased { fob } => self.leaving.retain(|leaving| leaving != fob),
             Event::VisitorUnknown { fob, .. } => {
                 if let Some(visitor) = self.visitors.iter_mut().find(|visitor| visitor.fob == *fob) {
@@ -301,7 +325,7 @@ impl SmartBox {
     }
 
     /// As `miss`, for what only boxes with offline exchange are told.
-    fn miss_permission(&mut self, stamp: Stamp) {
+    pub(super) fn miss_permission(&mut self, stamp: Stamp) {
         if self.model.exchanges_offline() {
             self.miss(stamp);
         }
@@ -397,6 +421,7 @@ impl SmartBox {
         let Some(at) = self.accesses.iter().position(|known| known.id == access) else { return };
         let mut access = self.accesses.remove(at);
         let person = access.person;
+        self.forget_access_codes(access.id);
         self.remove(RemovedItem::Access(access.id), stamp);
         self.forget_person(person, stamp);
         self.miss_permission(stamp);

@@ -2,10 +2,11 @@
 
 use super::{
     access::Access,
+    codes::Codes,
     command::{AccessRecord, Act, Scope},
     event::Event,
     state::{Place, SmartBox},
-    words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, Plan},
 };
 use crate::kernel::{BoxId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
 
@@ -42,6 +43,8 @@ pub struct Overview {
     pub visitors_unresolved: u32,
     pub late_pick_ups: u32,
     pub open_conflicts: u32,
+    /// Nobody has its offline codes in hand.
+    pub unprepared: bool,
     /// The oldest ones; see `MAX_OPEN_CONFLICTS`.
     pub conflicts: Vec<u64>,
 }
@@ -121,6 +124,7 @@ pub struct HistoryItem {
     pub outcome: Outcome,
     pub box_time: Option<UnixMillis>,
     pub estimated: bool,
+    pub by: Option<By>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +132,7 @@ pub enum HistoryKind {
     PickUp,
     DropOff,
     Opened,
+    OpenedAll,
     Corrected,
     MovedIn,
     MovedOut,
@@ -144,6 +149,7 @@ impl HistoryKind {
             Self::PickUp => "pick_up",
             Self::DropOff => "drop_off",
             Self::Opened => "opened",
+            Self::OpenedAll => "opened_all",
             Self::Corrected => "corrected",
             Self::MovedIn => "moved_in",
             Self::MovedOut => "moved_out",
@@ -183,6 +189,7 @@ impl SmartBox {
             visitors_unresolved: self.visitors.iter().map(|visitor| u32::from(visitor.asked.is_some())).sum(),
             late_pick_ups: u32::try_from(self.late.len()).unwrap_or(u32::MAX),
             open_conflicts: self.open_conflicts(),
+            unprepared: self.codes.as_deref().is_none_or(|codes| codes.sheet.shown.is_none()),
             conflicts: self.conflicts.open.to_vec(),
         }
     }
@@ -244,8 +251,9 @@ impl SmartBox {
             + self.sync.missing.heap_bytes()
             + self.conflicts.open.heap_bytes();
         let enrolment = self.enrolment.as_deref().map_or(0, size_of_val);
+        let codes = self.codes.as_deref().map_or(0, Codes::size_in_memory);
         let contents = self.journal.contents.capacity() * size_of::<u32>();
-        size_of::<Self>() + texts + keys + badges + accesses + items + rare + enrolment + contents
+        size_of::<Self>() + texts + keys + badges + accesses + items + rare + enrolment + codes + contents
     }
 
     /// Whether an access of this scope may be granted here.
@@ -273,6 +281,7 @@ pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
         outcome: Outcome::Applied,
         box_time: None,
         estimated: false,
+        by: None,
     };
     Some(match event {
         Event::EntryJudged(judged) => HistoryItem {
@@ -281,6 +290,7 @@ pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
                 Some(Act::PickUp(_)) => HistoryKind::PickUp,
                 Some(Act::DropOff(_)) => HistoryKind::DropOff,
                 Some(Act::Opened) => HistoryKind::Opened,
+                Some(Act::OpenedAll) => HistoryKind::OpenedAll,
                 None => HistoryKind::Unreadable,
             },
             seq: Some(judged.seq),
@@ -292,6 +302,7 @@ pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
             outcome: judged.outcome,
             box_time: judged.box_time,
             estimated: judged.estimated,
+            by: judged.by,
             ..blank
         },
         Event::BinCorrected { bin, fob, key } => HistoryItem { bin: Some(*bin), fob: *fob, key: *key, ..blank },

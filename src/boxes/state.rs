@@ -2,11 +2,12 @@
 
 use super::{
     access::Access,
+    codes::{Codes, Pass},
     command::{KeyRecord, RemovedItem},
     rare::Rare,
-    words::{BinState, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
 };
-use crate::kernel::{Address, BoxId, GroupId, KeyId, OrgId, PersonId, UnixMillis};
+use crate::kernel::{Address, BoxId, GroupId, KeyId, OrgId, PassId, PersonId, UnixMillis};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::{collections::VecDeque, time::Duration};
 
@@ -100,6 +101,8 @@ pub struct SmartBox {
     /// Of the last change of name, location or zone.
     #[cbor(n(26), default)]
     pub(super) described: u64,
+    #[n(27)]
+    pub(super) codes: Option<Box<Codes>>,
 }
 
 /// Its address, without the kind that all boxes have.
@@ -389,6 +392,7 @@ impl SmartBox {
             conflicts: Conflicts::default(),
             leaving: Rare::default(),
             described: 0,
+            codes: None,
         }
     }
 
@@ -413,6 +417,24 @@ impl SmartBox {
 
     pub fn id(&self) -> BoxId {
         self.home.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A pass that this box keeps in mind.
+    pub fn pass(&self, id: PassId) -> Option<Pass> {
+        self.signed_pass(id).copied()
+    }
+
+    pub fn roams(&self, key: KeyId) -> bool {
+        self.key(key).is_some_and(|key| key.roaming)
+    }
+
+    /// Of its enrolment; 0: never enrolled.
+    pub fn generation(&self) -> u32 {
+        self.generation
     }
 
     pub fn revision(&self) -> u64 {
@@ -455,6 +477,21 @@ impl SmartBox {
     /// access to the whole box covers it.
     pub(super) fn permits(&self, person: PersonId, key: Option<(KeyId, &[GroupId])>, at: UnixMillis) -> bool {
         self.accesses.iter().chain(&self.withdrawn).any(|access| access.permits(person, key, at))
+    }
+
+    /// The same for whoever was let in by something: a key's code names nobody and opens for that key alone.
+    pub(super) fn admits(
+        &self,
+        by: Option<By>,
+        person: Option<PersonId>,
+        key: Option<(KeyId, &[GroupId])>,
+        at: UnixMillis,
+    ) -> bool {
+        match (by, person) {
+            (Some(By::KeyCode), _) => key.is_some_and(|(key, _)| self.key_code(key).is_some()),
+            (_, Some(person)) => self.permits(person, key, at),
+            (_, None) => false,
+        }
     }
 
     /// Since when the box has been missing a change that it did not make itself.

@@ -36,7 +36,7 @@ impl SmartBox {
             Command::SetBinState { bin, .. } | Command::CorrectBin { bin, .. } | Command::ConfirmBin { bin } => {
                 self.bin_index(bin).map(|index| self.bins[index].revision)
             }
-            Command::ChangeKey { key, .. } | Command::RemoveKey { key } => self.key_tag(*key),
+            Command::ChangeKey { key, .. } | Command::RemoveKey { key } | Command::SetKeyCode { key, .. } => self.key_tag(*key),
             Command::AddKey { key, .. } => self.key_tag(key.id).or(Some(self.described)),
             Command::Revoke { access } => self.access_tag(*access),
             Command::Grant { accesses } => match &**accesses {
@@ -48,7 +48,9 @@ impl SmartBox {
                 let open = conflict.resolved.is_none() && (listed || self.conflicts.unlisted > 0);
                 Some(if open { OPEN_CONFLICT } else { RESOLVED_CONFLICT })
             }
-            Command::Create(_) | Command::Describe { .. } | Command::MakeEnrolmentCode { .. } => Some(self.described),
+            Command::Create(_) | Command::Describe { .. } | Command::MakeEnrolmentCode { .. }
+            | Command::ShowSheet { .. }
+            | Command::SignPass { .. } => Some(self.described),
             // Nobody names a condition for these.
             Command::Enrol { .. }
             | Command::Sync { .. }
@@ -56,7 +58,9 @@ impl SmartBox {
             | Command::Tick
             | Command::Heard { .. }
             | Command::Unclaimed { .. }
-            | Command::Credentials { .. } => Some(self.revision),
+            | Command::Credentials { .. }
+            | Command::KeyCodeGiven { .. }
+            | Command::TakeSettings(_) => Some(self.revision),
         }
     }
 }

@@ -104,7 +104,8 @@ pub enum ClaimSpace {
     Fob = 1,
     /// A person's e-mail, lower case.
     Email = 2,
-    /// A person's access code at keypads.
+    /// Digits that are typed at keypads, of whatever kind: a person's access code or booking codes, a key's code, the
+    /// offline codes on a box's sheet.
     AccessCode = 3,
     /// A person's badge id.
     Badge = 4,
@@ -120,11 +121,13 @@ pub enum ClaimSpace {
     IuvKey = 9,
     /// A product code: taken for ever.
     Code = 12,
+    /// A signed pass: held by the box that keeps it in mind.
+    Pass = 18,
 }
 
 impl ClaimSpace {
     /// Those that have durable rows.
-    pub const STORED: [Self; 9] = [
+    pub const STORED: [Self; 10] = [
         Self::Fob,
         Self::Email,
         Self::AccessCode,
@@ -134,6 +137,7 @@ impl ClaimSpace {
         Self::StoreName,
         Self::IuvKey,
         Self::Code,
+        Self::Pass,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -222,10 +226,12 @@ pub enum VaultField {
     RecoveryContact = 15,
     /// Who could before.
     FormerContacts = 16,
+    /// The codes of keys that were set while they were at home in a box.
+    KeyCodes = 19,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Profile,
         Self::Credentials,
         Self::WebhookSecret,
@@ -239,6 +245,7 @@ impl VaultField {
         Self::InstallationUsers,
         Self::RecoveryContact,
         Self::FormerContacts,
+        Self::KeyCodes,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {

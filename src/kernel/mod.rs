@@ -22,7 +22,7 @@ pub use effects::{
 };
 pub use feed::{EventOutcome, EventView, FeedCursor};
 pub use ids::{
-    AccessId, Address, BoxId, DeviceId, EntityId, EntityKind, GroupId, InstallationId, KeyId, MailId, OrgId, PersonId,
+    AccessId, Address, BoxId, DeviceId, EntityId, EntityKind, GroupId, InstallationId, KeyId, MailId, OrgId, PassId, PersonId,
     ProductId, SessionId, ShopperId, StoreId, TokenId, WebhookId,
 };
 pub use machine::{Codec, Context, Incoming, KeyedHash, Machine, Principal, Progress, Stamp};

@@ -2,14 +2,14 @@
 
 use super::{
     events, look, named,
-    schema::{HistoryKind, OutcomeName, ReasonName},
+    schema::{ByName, HistoryKind, OutcomeName, ReasonName},
     time,
 };
 use crate::{
-    boxes::{Fob, HistoryItem, Label, Outcome, history_item},
+    boxes::{By, Fob, HistoryItem, Label, Outcome, history_item},
     http::{Ask, Doc, Each, List, Look, Problem, Reply, RowKey},
     kernel::{
-        KeyId, OrgId, PersonId, RowSpace,
+        KeyId, OrgId, PassId, PersonId, RowSpace,
         schema::{Time, Whole64},
     },
     store::{Db, StoreError, StoredRecord, keys},
@@ -58,6 +58,12 @@ pub(super) struct Shown {
     #[schema(value_type = Option<Time>)]
     box_time: Option<String>,
     estimated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ByName>, nullable = false)]
+    by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pass: Option<PassId>,
 }
 
 impl From<HistoryItem> for Shown {
@@ -77,11 +83,13 @@ impl From<HistoryItem> for Shown {
             reason: item.outcome.reason(),
             box_time: time(item.box_time),
             estimated: item.estimated,
+            by: item.by.map(By::name),
+            pass: item.by.and_then(By::pass),
         }
     }
 }
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 16] = [
     "revision",
     "at",
     "kind",
@@ -96,6 +104,8 @@ const COLUMNS: [&str; 14] = [
     "box_time",
     "estimated",
     "person_erased",
+    "by",
+    "pass",
 ];
 
 pub(crate) const LIST: Doc =

@@ -36,6 +36,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         late: true,
         found: Some(Box::new(found)),
         text: Some("?".into()),
+        by: None,
     };
     let taken = Judged {
         // Not written: computed anew when read.
@@ -70,7 +71,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         settled: true,
     };
     let (accesses, fob): (Box<[_]>, _) = ([access].into(), fob("04A2F1"));
-    let departure = Departure { key: record.clone(), accesses: accesses.clone(), sighting, bin: Some(bin) };
+    let departure = Departure { key: record.clone(), accesses: accesses.clone(), sighting, bin: Some(bin), code: None, booked: None };
     let arrival = Arrival {
         key: record.clone(),
         accesses,
@@ -79,6 +80,8 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         flagged: true,
         bin: Some(bin),
         person: Some(person),
+        code: None,
+        booked: None,
     };
     let number = SERVER_CONFLICT | 1;
     let why = Suspicion::SequenceReused { seq: 56 };

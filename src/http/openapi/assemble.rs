@@ -30,6 +30,7 @@ const TAGS: &[(&str, &str)] = &[
     ("bins", "The bins of a box"),
     ("keys", "Keys on their fobs"),
     ("accesses", "Who may pick up what, and when"),
+    ("passes", "Permissions and identities to carry, and what holds for boxes that decide alone"),
     ("conflicts", "Journal entries that did not fit"),
     ("devices", "Desk phones: set-up, authentication, state"),
     ("phones", "What holds for all phones of an organisation"),

@@ -1,5 +1,6 @@
 //! What happens to organisations, people and tokens. Pure.
 
+pub mod offline;
 pub mod organisation;
 pub mod person;
 pub mod phones;

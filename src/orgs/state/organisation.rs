@@ -9,6 +9,7 @@ use crate::{
     orgs::{
         effects,
         mails::{DeadLetter, DeadMail, OrganisationMessage},
+        state::offline::{Offline, OfflineCommand, OfflineEvent, OfflineRefusal},
         state::phones::{Phones, PhonesCommand, PhonesEvent, PhonesRefusal},
         words::{Language, MailChoice},
     },
@@ -71,6 +72,8 @@ pub struct Details {
     pub changed: u64,
     #[cbor(n(40), default)]
     pub phones: Phones,
+    #[cbor(n(65), default)]
+    pub offline: Offline,
 }
 
 /// How long history may be kept.
@@ -114,6 +117,7 @@ pub enum Command {
         days: Option<u32>,
     },
     Phones(PhonesCommand),
+    Offline(OfflineCommand),
     /// To the system organisation: this one goes, with all that is its own.
     Erase {
         organisation: OrgId,
@@ -204,6 +208,8 @@ pub enum Event {
     },
     #[n(40)]
     Phones(#[n(0)] PhonesEvent),
+    #[n(65)]
+    Offline(#[n(0)] OfflineEvent),
     #[n(30)]
     HistoryDaysSet {
         #[n(0)]
@@ -241,6 +247,7 @@ impl Event {
             | Self::MailGivenUp { .. }
             | Self::Operated(_)
             | Self::Phones(_)
+            | Self::Offline(_)
             | Self::ErasureBegun { .. }
             | Self::ErasureDone { .. }
             | Self::AccountReserved(_) => false,
@@ -256,6 +263,9 @@ pub enum Refusal {
     MailNotFound,
     WhitelistEntryNotFound,
     WhitelistFull,
+    /// There is a newer pass key than the caller knew.
+    PassKeyMade,
+    TooManyPassKeys,
     /// Another organisation has this account number, or this one has another.
     AccountTaken,
 }
@@ -265,6 +275,15 @@ impl From<PhonesRefusal> for Refusal {
         match refusal {
             PhonesRefusal::NoEntry => Self::WhitelistEntryNotFound,
             PhonesRefusal::Full => Self::WhitelistFull,
+        }
+    }
+}
+
+impl From<OfflineRefusal> for Refusal {
+    fn from(refusal: OfflineRefusal) -> Self {
+        match refusal {
+            OfflineRefusal::ChangedMeanwhile => Self::PassKeyMade,
+            OfflineRefusal::Full => Self::TooManyPassKeys,
         }
     }
 }
@@ -303,11 +322,15 @@ impl Machine for Organisation {
                 | Command::ChooseMails { .. }
                 | Command::MailDied(_)
                 | Command::Phones(_)
+                | Command::Offline(_)
                 | Command::KeepHistory { .. },
                 None,
             ) => return Err(Refusal::NotFound),
             (Command::Phones(command), Some(known)) => {
                 known.phones.decide(command, cx.now, |event| events.push(Event::Phones(event)))?;
+            }
+            (Command::Offline(command), Some(known)) => {
+                known.offline.decide(command, cx.now, |event| events.push(Event::Offline(event)))?;
             }
             (Command::ChooseMails { conflicts, guarantee }, Some(known)) => {
                 let choice = MailChoice {
@@ -387,9 +410,11 @@ impl Machine for Organisation {
                     history_days: None,
                     changed: stamp.revision,
                     phones: Phones::default(),
+                    offline: Offline::default(),
                 });
             }
             (Event::Phones(event), Some(known)) => known.phones.apply(event, stamp),
+            (Event::Offline(event), Some(known)) => known.offline.apply(event, stamp),
             (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
             (Event::MailResent { id } | Event::MailGivenUp { id }, _) => self.dead_mails.retain(|dead| dead != id),
             (Event::MailsChosen { choice }, Some(known)) => known.mails = *choice,
@@ -412,6 +437,7 @@ impl Machine for Organisation {
                 | Event::ZoneChanged { .. }
                 | Event::MailsChosen { .. }
                 | Event::Phones(_)
+                | Event::Offline(_)
                 | Event::HistoryDaysSet { .. },
                 None,
             ) => {}
