@@ -178,6 +178,24 @@ pub struct KeyCodePlain {
 }
 
 impl SmartBox {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A pass that this box keeps in mind.
+    pub fn pass(&self, id: PassId) -> Option<Pass> {
+        self.signed_pass(id).copied()
+    }
+
+    pub fn roams(&self, key: KeyId) -> bool {
+        self.key(key).is_some_and(|key| key.roaming)
+    }
+
+    /// Of its enrolment; 0: never enrolled.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
     pub(super) fn codes_mut(&mut self) -> &mut Codes {
         self.codes.get_or_insert_default()
     }

@@ -18,6 +18,7 @@ mod decide_sync;
 mod delta;
 mod effects;
 mod event;
+mod event_moves;
 mod evolve;
 mod evolve_bins;
 mod hotp;

@@ -2,12 +2,12 @@
 
 use super::{
     access::Access,
-    codes::{Codes, Pass},
+    codes::Codes,
     command::{KeyRecord, RemovedItem},
     rare::Rare,
     words::{BinState, By, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
 };
-use crate::kernel::{Address, BoxId, GroupId, KeyId, OrgId, PassId, PersonId, UnixMillis};
+use crate::kernel::{Address, BoxId, GroupId, KeyId, OrgId, PersonId, UnixMillis};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::{collections::VecDeque, time::Duration};
 
@@ -417,24 +417,6 @@ impl SmartBox {
 
     pub fn id(&self) -> BoxId {
         self.home.id
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// A pass that this box keeps in mind.
-    pub fn pass(&self, id: PassId) -> Option<Pass> {
-        self.signed_pass(id).copied()
-    }
-
-    pub fn roams(&self, key: KeyId) -> bool {
-        self.key(key).is_some_and(|key| key.roaming)
-    }
-
-    /// Of its enrolment; 0: never enrolled.
-    pub fn generation(&self) -> u32 {
-        self.generation
     }
 
     pub fn revision(&self) -> u64 {

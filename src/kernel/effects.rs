@@ -104,8 +104,7 @@ pub enum ClaimSpace {
     Fob = 1,
     /// A person's e-mail, lower case.
     Email = 2,
-    /// Digits that are typed at keypads, of whatever kind: a person's access code or booking codes, a key's code, the
-    /// offline codes on a box's sheet.
+    /// Digits that are typed at keypads, of whatever kind: of people, bookings, keys, or on a box's sheet.
     AccessCode = 3,
     /// A person's badge id.
     Badge = 4,
@@ -121,7 +120,6 @@ pub enum ClaimSpace {
     IuvKey = 9,
     /// A product code: taken for ever.
     Code = 12,
-    /// A signed pass: held by the box that keeps it in mind.
     Pass = 18,
 }
 
@@ -226,7 +224,6 @@ pub enum VaultField {
     RecoveryContact = 15,
     /// Who could before.
     FormerContacts = 16,
-    /// The codes of keys that were set while they were at home in a box.
     KeyCodes = 19,
 }
 

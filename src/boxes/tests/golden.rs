@@ -83,6 +83,28 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         code: None,
         booked: None,
     };
+    let by = |by| {
+        let Judged { seq, cursor, person, .. } = judged;
+        let (at, act, by) = (UnixMillis(60_000), Act::Opened, Some(by));
+        let content = judge::content_of_read(&JournalEntry { seq, at, cursor, act, bin: Some(bin), person, by });
+        let (act, outcome) = (Some(act), Outcome::Applied);
+        Judged { text: None, found: None, act, outcome, content, by, ..judged.clone() }
+    };
+    let (by_pass, by_offline_code) = (by(By::Pass(PassId(8))), by(By::OfflineCode { sheet: 1, counter: 300 }));
+    let code = KeyCodeRecord { mark: crate::orgs::Mark([4; 16]), at: BoxId(6) };
+    let pass_key = PassKey { number: 2, public: [3; 32], from: at, until: Some(at) };
+    let settings = OfflineSettings { revision: 9, key_codes: true, pass_keys: vec![pass_key] };
+    let used = PassUse { at: BoxId(6), seq: 56 };
+    let pass = Pass {
+        id: PassId(8),
+        access: AccessId(5),
+        person,
+        from: at,
+        until: at,
+        signed: at,
+        key: 2,
+        used: None,
+    };
     let number = SERVER_CONFLICT | 1;
     let why = Suspicion::SequenceReused { seq: 56 };
     vec![
@@ -139,6 +161,21 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ),
         ("restored", Event::Restored { epoch: 54_310_400 }),
         ("journal_gap", Event::JournalGap { number, first: 57, last: 60 }),
+        ("entry_by_pass", Event::EntryJudged(by_pass)),
+        ("entry_by_offline_code", Event::EntryJudged(by_offline_code)),
+        (
+            "key_code_set",
+            Event::KeyCodeSet { key, code: Some(code), verifier: Some(Verifier([7; 16])) },
+        ),
+        ("key_code_verified", Event::KeyCodeVerified { key, verifier: Verifier([7; 16]) }),
+        ("bookings_set", Event::BookingsSet { person, bookings: [(AccessId(5), Verifier([7; 16]))].into() }),
+        ("settings_taken", Event::SettingsTaken(settings)),
+        ("booking_ended", Event::BookingEnded { access: AccessId(5), person }),
+        ("key_code_told", Event::KeyCodeTold { key, to: BoxId(6), generation: 3 }),
+        ("sheet_renewed", Event::SheetRenewed { number: 2 }),
+        ("sheet_shown", Event::SheetShown { number: 2, codes: 310 }),
+        ("pass_signed", Event::PassSigned { pass, dropped: [PassId(9)].into() }),
+        ("pass_used", Event::PassUsed { pass: PassId(8), used, before: Some(used) }),
     ]
 }
 

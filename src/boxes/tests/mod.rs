@@ -2,6 +2,7 @@
 //! commands, holds claims, carries messages, keeps rows, and checks the invariants after every change.
 
 mod brief;
+mod codes;
 mod demanding;
 mod events;
 mod golden;
@@ -13,4 +14,4 @@ mod restored;
 mod rules;
 mod table;
 mod walk;
-mod world;
+pub(super) mod world;

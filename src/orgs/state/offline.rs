@@ -6,6 +6,7 @@ use crate::{
     boxes::{OfflineSettings, PassKey},
     kernel::{Stamp, UnixMillis},
 };
+use super::organisation;
 use minicbor::{Decode, Encode};
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -67,6 +68,15 @@ pub enum OfflineRefusal {
     /// There is a newer key than the caller knew.
     ChangedMeanwhile,
     Full,
+}
+
+impl From<OfflineRefusal> for organisation::Refusal {
+    fn from(refusal: OfflineRefusal) -> Self {
+        match refusal {
+            OfflineRefusal::ChangedMeanwhile => Self::PassKeyMade,
+            OfflineRefusal::Full => Self::TooManyPassKeys,
+        }
+    }
 }
 
 impl Offline {

@@ -9,7 +9,7 @@ use crate::{
     orgs::{
         effects,
         mails::{DeadLetter, DeadMail, OrganisationMessage},
-        state::offline::{Offline, OfflineCommand, OfflineEvent, OfflineRefusal},
+        state::offline::{Offline, OfflineCommand, OfflineEvent},
         state::phones::{Phones, PhonesCommand, PhonesEvent, PhonesRefusal},
         words::{Language, MailChoice},
     },
@@ -275,15 +275,6 @@ impl From<PhonesRefusal> for Refusal {
         match refusal {
             PhonesRefusal::NoEntry => Self::WhitelistEntryNotFound,
             PhonesRefusal::Full => Self::WhitelistFull,
-        }
-    }
-}
-
-impl From<OfflineRefusal> for Refusal {
-    fn from(refusal: OfflineRefusal) -> Self {
-        match refusal {
-            OfflineRefusal::ChangedMeanwhile => Self::PassKeyMade,
-            OfflineRefusal::Full => Self::TooManyPassKeys,
         }
     }
 }
