@@ -7,16 +7,18 @@ export CARGO_TERM_COLOR ?= auto
 # How long the demo's server goes on serving; empty: until Ctrl-C.
 export DEMO_SECONDS ?=
 
-.PHONY: help setup build test test-parts check fmt clippy deny demo bench fuzz
+.PHONY: help setup build test test-parts check fmt clippy deny demo box bench fuzz
 
 help:
 	@printf '%s\n' \
 	  'Castellan: one server for everything that must be let in exactly once.' '' \
 	  '  make demo     see it: a server on loopback, 500 virtual SmartBoxes, an outage, and what became of them' \
 	  '                (DEMO_SECONDS=60 make demo ends by itself)' \
+	  '  make box      one virtual SmartBox in the terminal, with a server of its own: type a code, pull the plug' \
 	  '  make test     all tests: stories, HTTP on a real RocksDB, a seeded world with faults, kill -9, tidiness' \
 	  '  make test-parts  what needs programs beside it: schemathesis asks whatever the document allows; clients in PHP, C#,' \
-	  '                   Java, Python and Node sign their users in; a browser shops' \
+	  '                   Java, Python and Node sign their users in; a browser shops; a proxy signs in with Shibboleth;' \
+	  '                   administrators recover by mail, Kannel and slapd' \
 	  '  make check    what a change must pass: format, clippy, licences, and the tests' \
 	  '  make build    the release binaries: target/release/castellan and castellan-load' \
 	  '  make bench    the criterion benchmarks (benches/README.md says how to compare)' \
@@ -39,12 +41,15 @@ test: setup
 # browser: some minutes.
 test-parts: setup
 	.ci/clients
+	.ci/parts
 	cargo build --locked
 	"$$(.ci/python)" tests/parts/schemathesis/run
 	"$$(.ci/python)" tests/parts/spreadsheet/run
 	"$$(.ci/python)" tests/parts/passes/run
 	"$$(.ci/python)" tests/iuv_clients/run
 	"$$(.ci/python)" tests/iuv_clients/browse
+	"$$(.ci/python)" tests/parts/recovery/run
+	"$$(.ci/python)" tests/iuv_clients/shibboleth
 
 check: fmt-check clippy deny test
 
@@ -64,6 +69,9 @@ deny:
 
 demo: build
 	target/release/castellan-load demo
+
+box: build
+	@target/release/castellan-load box
 
 bench: setup
 	cargo bench --locked

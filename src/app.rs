@@ -97,6 +97,9 @@ pub async fn init(config: &Config, chance: Chance) -> Result<String, StartError>
     engine.attach_worker();
     let token = first_token(&engine).await;
     engine.stop().await;
+    let db = engine.db().clone();
+    drop(engine);
+    close(db).await;
     token
 }
 

@@ -25,11 +25,13 @@ macro_rules! section {
     };
 }
 
+mod directory;
 mod mail;
 mod passwords;
 mod phones;
 mod recovery;
 mod sms;
+pub use directory::{Directory, DirectoryDriver};
 pub use mail::{Mail, MailDriver, SmtpSecurity};
 pub use passwords::Passwords;
 pub use phones::{Devices, Provisioning};
@@ -59,6 +61,8 @@ section! {
         iuv: Iuv = Iuv::default(),
         passwords: Passwords = Passwords::default(),
         recovery: Recovery = Recovery::default(),
+        directory: Directory = Directory::default(),
+        links: Links = Links::default(),
         secrets: Secrets = Secrets::default(),
         mail: Mail = Mail::default(),
         sms: Sms = Sms::default(),
@@ -87,6 +91,14 @@ section! {
         tls: bool = false,
         tls_handshakes_max: usize = 256,
         trusted_proxies: Vec<IpNet> = Vec::new(),
+    }
+}
+
+section! {
+    Links {
+        max: usize = 20_000,
+        ping_s: u64 = 30,
+        silence_s: u64 = 90,
     }
 }
 
@@ -395,6 +407,7 @@ impl Config {
         phones::check(&self.devices, &self.provisioning, self.http.tls)?;
         stores::check(&self.iuv)?;
         recovery::check(&self.passwords, &self.recovery, &self.sms)?;
+        directory::check(&self.directory)?;
         if self.http.workers > 256 {
             return Err(ConfigError::Value { key: "http.workers", reason: "must be at most 256".to_owned() });
         }

@@ -1,7 +1,10 @@
 //! Every metric of the server: name, unit, labels, and a sentence. Handles are looked up once for each worker.
 
 use crate::{
-    boxes::{Outcome, Plan, SyncAnswer, census::Census},
+    boxes::{
+        AlertKind, Outcome, Plan, SyncAnswer,
+        census::{AlertCensus, Census},
+    },
     delivery::webhooks::ErrorClass,
     engine::Engine,
     kernel::MailTrouble,
@@ -99,6 +102,12 @@ table! {
         "Records written with one fsync.";
     COMMIT_SECONDS = Histogram "castellan_commit_append_seconds", Seconds, [],
         "How long writing and syncing one batch took.";
+    BOX_LINKS = Gauge "castellan_box_links", Count, [],
+        "Links of boxes (WebSockets) that are open now.";
+    BOX_LINK_ENDS = Counter "castellan_box_link_ends_total", Count, ["why"],
+        "Links of boxes that ended, by why: the box was gone, silent or too slow, its token no longer holds, another link replaced it, the server stops.";
+    BOX_LINK_NOTICES = Counter "castellan_box_link_notices_total", Count, ["what"],
+        "What boxes were told on their links: that something changed (sync), or what they are ordered (orders).";
     FEED_STREAMS = Gauge "castellan_feed_streams", Count, [],
         "Event streams and exports that are open now.";
     FEED_STREAM_ENDS = Counter "castellan_feed_stream_ends_total", Count, ["why"],
@@ -127,6 +136,8 @@ table! {
         "How soon the plan guarantees a change to reach a box.";
     CONFLICTS_OPEN = Gauge "castellan_conflicts_open", Count, ["plan"],
         "Conflicts that nobody has resolved yet.";
+    ALERTS = Gauge "castellan_alerts_in_force", Count, ["kind", "acknowledged"],
+        "What is wrong with boxes and keys and administrators were alerted of, by kind and by whether somebody knows. Counted once a minute.";
     TLS_RELOADS = Counter "castellan_tls_reloads_total", Count, ["outcome"],
         "Times that a changed certificate was read anew: renewed, or failed with the old one still in use.";
     TRIMMED = Counter "castellan_retention_records_trimmed_total", Count, [],
@@ -163,6 +174,10 @@ table! {
         "Passwords that were not hashed because too many waited; whoever sent them got a 503.";
     PASSWORD_SECONDS = Histogram "castellan_password_seconds", Seconds, [],
         "How long hashing one password took, without waiting.";
+    DIRECTORY_QUESTIONS = Counter "castellan_directory_questions_total", Count, ["outcome"],
+        "Accounts of installations that the directory was asked about, by what it said: accepted, refused, unavailable.";
+    DIRECTORY_SECONDS = Histogram "castellan_directory_seconds", Seconds, [],
+        "How long the directory took to judge an account.";
     INVARIANT_VIOLATIONS = Counter "castellan_invariant_violations_total", Count, ["id"],
         "Invariants found broken in production. Must stay 0.";
 }
@@ -245,6 +260,16 @@ pub fn boxes(census: &Census) {
         ::metrics::gauge!(SYNC_AGE, "plan" => plan.name()).set(tally.oldest_pending_ms as f64 / 1000.0);
         ::metrics::gauge!(GUARANTEE, "plan" => plan.name()).set(plan.guarantee().as_secs_f64());
         ::metrics::gauge!(CONFLICTS_OPEN, "plan" => plan.name()).set(tally.open_conflicts as f64);
+    }
+}
+
+/// Alerts in force, as they were counted.
+pub fn alerts(census: &AlertCensus) {
+    for (kind, counts) in AlertKind::ALL.into_iter().zip(census).filter(|(kind, _)| *kind != AlertKind::Exchange) {
+        for (acknowledged, count) in ["no", "yes"].into_iter().zip(counts) {
+            let gauge = ::metrics::gauge!(ALERTS, "kind" => kind.name(), "acknowledged" => acknowledged);
+            gauge.set(*count as f64);
+        }
     }
 }
 

@@ -52,6 +52,16 @@ fn lost_and_restored_from_a_backup_it_gets_again_what_the_boxes_still_have() {
     assert!(report["details"]["entries_asked_for_again"].as_u64() > Some(0), "{report}");
 }
 
+#[test]
+fn what_boxes_decide_and_what_is_alerted_is_what_a_model_says() {
+    let report = run("field", &["--boxes", "9", "--days", "0.3", "--seed", "7"]);
+    for count in ["wrong_decisions", "missing_alerts", "false_alerts", "wrong_states"] {
+        assert_eq!(report[count], 0, "{report}");
+    }
+    assert!(report["details"]["alerts_raised"].as_f64() >= Some(5.0), "{report}");
+    assert!(report["details"]["decided_offline"].as_f64() >= Some(1.0), "{report}");
+}
+
 /// The scenario with its page, which must show that everything holds.
 fn shown(scenario: &str, arguments: &[&str]) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
@@ -126,4 +136,16 @@ fn a_term_lets_everybody_in_once_and_gives_every_code_once() {
     );
     assert_eq!((report["double_redemptions"].as_u64(), report["codes_given_twice"].as_u64()), (Some(0), Some(0)));
     assert!(details["codes_given"].as_u64() >= Some(150), "{report}");
+}
+
+#[test]
+fn owners_get_back_in_and_nobody_else_while_the_server_is_killed() {
+    let small = ["--installations", "16", "--rounds", "24", "--attackers", "6", "--seconds", "4", "--kill", "4"];
+    let report = run("recovery", &[&small[..], &["--seed", "7"]].concat());
+    let counts = ["unauthorised_resets", "judged_over_limit", "honest_failures"].map(|name| report[name].as_u64());
+    assert_eq!(counts, [Some(0); 3], "{report}");
+    let details = &report["details"];
+    assert!(details["resets"].as_u64() >= Some(10), "{report}");
+    assert!(details["rounds_of_twenty"]["rounds"].as_u64() >= Some(12), "{report}");
+    assert!(details["most_judged_of_one_validation_mail"].as_u64() <= Some(5), "{report}");
 }

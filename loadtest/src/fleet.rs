@@ -297,7 +297,11 @@ pub async fn until_codes_arrive(target: &Target, boxes: &mut [FleetBox]) -> Resu
     }
 }
 
-async fn first_sync(link: &mut Option<Connection>, target: &Target, vbox: &mut VirtualBox) -> Result<(), LoadError> {
+pub async fn first_sync(
+    link: &mut Option<Connection>,
+    target: &Target,
+    vbox: &mut VirtualBox,
+) -> Result<(), LoadError> {
     loop {
         let connection = Connection::kept(link, target).await?;
         match sync_once(connection, target, vbox).await? {

@@ -16,6 +16,10 @@ pub mod api;
 
 pub mod link;
 
+pub mod socket;
+
+pub mod links;
+
 pub mod cpu;
 
 pub mod kernel;
@@ -64,9 +68,15 @@ pub mod soak;
 
 pub mod demo;
 
+pub mod play;
+
+pub mod field;
+
 pub mod phones;
 
 pub mod guess;
+
+pub mod recovery;
 
 pub mod term;
 

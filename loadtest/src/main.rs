@@ -1,9 +1,9 @@
 //! `castellan-load`: scenarios that drive a server as thousands of boxes do, and verify what became of it.
 
 use castellan_load::{
-    census, clock, crash, demo, guess, herd,
+    census, clock, crash, demo, field, guess, herd,
     html::{self, Circumstances},
-    phones, ramp, replay,
+    links, phones, play, ramp, recovery, replay,
     report::{LoadError, Report},
     restore,
     site::Common,
@@ -38,6 +38,14 @@ Examples:
       Attackers try PAPs from 50 addresses while honest phones go on: at most three judged a device and round.
   castellan-load term --stores 20 --shoppers 20000 --json t.json
       A university's start of term: shoppers registered, let in, ordering, signing out; each code once, each token once.
+  castellan-load field --boxes 200 --days 3 --json f.json
+      Codes and badges at boxes that go on and off the network for three days; every decision and alert against a model.
+  castellan-load box
+      One virtual box in the terminal: type a code, pull the plug, put it back.
+  castellan-load link --boxes 10000 --json l.json
+      10,000 boxes hold a link each; boxes are changed at random, and each change must be heard within a second.
+  castellan-load recovery --installations 200 --kill 3 --json q.json
+      Owners get back in by mail and text while attackers guess passwords, codes and links, and the server is killed.
   castellan-load demo --seconds 60
       Three organisations and 500 boxes through an outage, then a server to look at.
   castellan-load storm --boxes 500 --url http://127.0.0.1:8080 --token cas_… --observability-url http://127.0.0.1:9090
@@ -84,8 +92,16 @@ enum Scenario {
     Guess(guess::GuessArgs),
     /// Customers' servers register shoppers with many web stores, browsers redeem, shoppers order and sign out.
     Term(term::TermArgs),
+    /// People use boxes that come and go for days, in moved time; every decision and every alert against a model.
+    Field(field::FieldArgs),
+    /// Thousands of boxes hold a link each: who hears of a change, how soon, and what an idle link costs.
+    Link(links::LinkArgs),
+    /// Owners recover their installations while others guess passwords, codes and links; against a model.
+    Recovery(recovery::RecoveryArgs),
     /// Three organisations, some hundred boxes, an outage; then a server to look at.
     Demo(demo::DemoArgs),
+    /// One virtual box in the terminal: type a code, pull the plug, put it back, see what becomes of it.
+    Box(play::BoxArgs),
 }
 
 fn main() -> ExitCode {
@@ -103,7 +119,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     // The demo has shown its table before it went on serving.
-    if !matches!(cli.scenario, Scenario::Demo(_)) {
+    if !matches!(cli.scenario, Scenario::Demo(_) | Scenario::Box(_)) {
         println!("{report}");
     }
     if let Some(path) = &cli.common.json {
@@ -136,7 +152,11 @@ async fn scenario(cli: &Cli, seed: u64) -> Result<Report, LoadError> {
         Scenario::Phones(args) => phones::run(args, &cli.common, seed).await,
         Scenario::Guess(args) => guess::run(args, &cli.common, seed).await,
         Scenario::Term(args) => term::run(args, &cli.common, seed).await,
+        Scenario::Field(args) => field::run(args, &cli.common, seed).await,
+        Scenario::Link(args) => links::run(args, &cli.common, seed).await,
+        Scenario::Recovery(args) => recovery::run(args, &cli.common, seed).await,
         Scenario::Demo(args) => demo::run(args, &cli.common, seed).await,
+        Scenario::Box(args) => play::run(args, &cli.common, seed).await,
     }
 }
 

@@ -196,8 +196,21 @@ pub struct Report {
     pub max_judged_per_round: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub double_redemptions: Option<u64>,
+    /// What a box, or the server about an entry, decided otherwise than a model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrong_decisions: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_alerts: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_alerts: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codes_given_twice: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unauthorised_resets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged_over_limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub honest_failures: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flagged: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -295,6 +308,12 @@ impl Report {
             ("most PAPs judged in one round", self.max_judged_per_round),
             ("double redemptions", self.double_redemptions),
             ("codes given twice", self.codes_given_twice),
+            ("wrong decisions", self.wrong_decisions),
+            ("missing alerts", self.missing_alerts),
+            ("false alerts", self.false_alerts),
+            ("unauthorised resets", self.unauthorised_resets),
+            ("judged over the limit", self.judged_over_limit),
+            ("honest failures", self.honest_failures),
             ("flagged", self.flagged),
             ("boxes past their guarantee", self.past_guarantee),
             ("server memory, KiB", self.server_rss_kib),

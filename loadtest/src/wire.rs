@@ -49,6 +49,9 @@ pub struct Entry {
     pub sheet: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub counter: Option<u32>,
+    /// The server had decided it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exchange: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

@@ -99,7 +99,11 @@ fn brief(judged: &Judged) -> Option<Writer> {
         _ => return None,
     };
     let (act, bin, box_time) = (judged.act?, judged.bin?, judged.box_time?);
-    let ordinary = judged.found.is_none() && judged.text.is_none() && judged.at.0 < TIME_MAX && box_time.0 < TIME_MAX;
+    let ordinary = judged.found.is_none()
+        && judged.text.is_none()
+        && judged.exchange.is_none()
+        && judged.at.0 < TIME_MAX
+        && box_time.0 < TIME_MAX;
     if !ordinary {
         return None;
     }
@@ -222,7 +226,7 @@ impl<'b> Reader<'b> {
             Some(6) => Some(By::PersonalQr),
             Some(_) => return None,
         };
-        let entry = JournalEntry { seq, at: box_time, cursor, act, bin: Some(bin), person, by };
+        let entry = JournalEntry { seq, at: box_time, cursor, act, bin: Some(bin), person, by, exchange: None };
         self.0.is_empty().then(|| Judged {
             seq,
             content: content_of_read(&entry),
@@ -239,6 +243,7 @@ impl<'b> Reader<'b> {
             found: None,
             text: None,
             by,
+            exchange: None,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! How the boxes of all organisations stand, for the operator's metrics: counted from their list rows once a minute,
 //! in pages and on reader threads, so that no box is woken and nobody waits.
 
-use super::{BoxRow, Plan};
+use super::{AlertKind, AlertRow, BoxRow, Plan};
 use crate::{
     engine::Engine,
     kernel::{Codec, RowSpace, UnixMillis},
@@ -57,7 +57,30 @@ pub async fn run(engine: Engine) {
             Ok(census) => metrics::boxes(&census),
             Err(error) => tracing::error!(%error, "the boxes cannot be counted"),
         }
+        match count_alerts(&engine).await {
+            Ok(census) => metrics::alerts(&census),
+            Err(error) => tracing::error!(%error, "the alerts cannot be counted"),
+        }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Alerts in force by kind, in the order of `AlertKind::ALL`: those that nobody has acknowledged, and the others.
+pub type AlertCensus = [[u64; 2]; AlertKind::ALL.len()];
+
+async fn count_alerts(engine: &Engine) -> Result<AlertCensus, StoreError> {
+    let (mut census, mut after) = (AlertCensus::default(), None);
+    loop {
+        let rows = engine.rows_of_all(RowSpace::Alerts, after, PAGE).await?;
+        for (_, row) in &rows {
+            let row = AlertRow::decode_from(row).map_err(|why| StoreError::Corrupt { what: "alert's row", why })?;
+            census[row.condition.what.kind() as usize][usize::from(row.acknowledged.is_some())] += 1;
+        }
+        match rows.into_iter().last() {
+            Some((last, _)) => after = Some(last),
+            None => return Ok(census),
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

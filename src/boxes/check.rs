@@ -1,8 +1,9 @@
 //! The invariants that one box's state can show by itself.
 
+use super::alerts::AlertWhat;
 use super::state::{MAX_MISSING, MAX_RECEIPTS, MAX_REMOVALS, Place, SmartBox};
 use crate::kernel::invariants::{
-    DELTA_COMPLETE, Invariant, KEY_ONE_PLACE, PENDING_HONEST, RECEIPTS_DENSE, REMOVALS_BOUNDED,
+    ALERT_ONCE, DELTA_COMPLETE, Invariant, KEY_ONE_PLACE, PENDING_HONEST, RECEIPTS_DENSE, REMOVALS_BOUNDED,
 };
 
 /// Those that do not hold; none, as it should be.
@@ -13,10 +14,28 @@ pub fn check_invariants(state: &SmartBox) -> Vec<Invariant> {
         (delta_complete(state), DELTA_COMPLETE),
         (removals_bounded(state), REMOVALS_BOUNDED),
         (pending_honest(state), PENDING_HONEST),
+        (alert_once(state), ALERT_ONCE),
     ]
     .into_iter()
     .filter_map(|(holds, invariant)| (!holds).then_some(invariant))
     .collect()
+}
+
+fn alert_once(state: &SmartBox) -> bool {
+    let in_force = state.alerts.as_deref().map_or(&[][..], |alerts| &alerts.in_force);
+    in_force.iter().enumerate().all(|(at, alert)| {
+        let condition = alert.condition;
+        let goes_on = match condition.what {
+            AlertWhat::Late(_, key) => state
+                .key(key)
+                .is_some_and(|key| matches!(key.place, Place::Out(_)) && Some(key.since) == condition.since),
+            AlertWhat::Offline { .. } => state.sync.offline,
+            AlertWhat::Guarantee => state.sync.breached,
+            AlertWhat::Conflict => state.open_conflicts() > 0,
+            AlertWhat::Unconfirmed(bin) => state.bin_index(&bin).is_some_and(|bin| !state.bins[bin].confirmed),
+        };
+        goes_on && !in_force[..at].iter().any(|other| other.condition.is(&condition))
+    })
 }
 
 fn receipts_dense(state: &SmartBox) -> bool {

@@ -251,9 +251,8 @@ impl SmartBox {
         let codes = self.codes_mut();
         let before = codes.bookings.len();
         codes.bookings.retain(|known| {
-            known.person != person || bookings.iter().any(|(access, verifier)| {
-                *access == known.access && *verifier == known.verifier
-            })
+            known.person != person
+                || bookings.iter().any(|(access, verifier)| *access == known.access && *verifier == known.verifier)
         });
         let taken_away = codes.bookings.len() < before;
         for (access, verifier) in bookings {

@@ -2,12 +2,14 @@
 //! at the door.
 
 use super::{
+    alerts::{AlertSettings, KeyAlerts},
     codes::{OfflineSettings, PassKey},
     messages::{BoxMessage, Sighting},
+    online::{OnlineAnswer, OnlineCommand, OnlineRefusal},
     rows::{Conflict, KeyTexts},
-    words::{BinState, By, Cursor, PassId, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Verifier},
 };
-use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
+use crate::kernel::{AccessId, BoxId, ExchangeId, GroupId, KeyId, PersonId, UnixMillis};
 use crate::orgs::Mark;
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
@@ -82,6 +84,20 @@ pub enum Command {
         conflict: Box<Conflict>,
         accept: Accept,
     },
+    /// What the organisation wants to be told, for a new box.
+    SetAlerts {
+        settings: Box<AlertSettings>,
+    },
+    /// All of it, whichever changes.
+    SetKeyAlerts {
+        key: KeyId,
+        alerts: KeyAlerts,
+    },
+    AcknowledgeAlert {
+        number: u64,
+    },
+    /// What happens while the box is connected.
+    Online(OnlineCommand),
     /// A deadline has come.
     Tick,
     /// A message that carries no secret.
@@ -266,6 +282,8 @@ pub struct JournalEntry {
     pub person: Option<PersonId>,
     /// `None`: the box is of a make that does not say.
     pub by: Option<By>,
+    /// The server had decided it.
+    pub exchange: Option<ExchangeId>,
 }
 
 /// What happened at a bin.
@@ -304,6 +322,7 @@ pub enum Answer {
         revision: u64,
     },
     Synced(Box<SyncAnswer>),
+    Online(OnlineAnswer),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -403,6 +422,8 @@ pub enum Refusal {
     AccessNotFound,
     /// Unknown, or resolved before.
     ConflictNotFound,
+    /// No such alert is in force.
+    AlertNotFound,
     /// There is no version of the box's that could be taken over: resolve it by hand.
     CannotAccept,
     /// Another key at home here has this fob. (Of another box's keys the claim says `taken`.)
@@ -424,4 +445,5 @@ pub enum Refusal {
     PassUsed,
     /// More passes than a box keeps in mind.
     TooManyPasses,
+    Online(OnlineRefusal),
 }

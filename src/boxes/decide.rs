@@ -1,10 +1,10 @@
 //! The machine: which command is decided where, and what a box takes from messages.
 
 use super::{
-    command::{Answer, BoxOrOther, Command, Refusal},
-    event::Event,
     codes::KeyCodesPlain,
+    command::{Answer, BoxOrOther, Command, Refusal},
     decide_codes::Wanted,
+    event::Event,
     messages::{BookingPlain, BoxMessage, CredentialsPlain},
     state::SmartBox,
     words::Verifier,
@@ -48,6 +48,11 @@ impl Machine for SmartBox {
             }
             .map(|()| Progress::Done);
         }
+        // A sync begins and ends alerts before it closes, any other command when it has changed what it changes.
+        if step > 0 && !matches!(command, Command::Sync { .. }) {
+            self.alert(self.standing(), cx.now, events);
+            return Ok(Progress::Done);
+        }
         match command {
             Command::Create(creation) => self.decide_create(creation, events)?,
             Command::Describe { name, location, zone } => {
@@ -71,6 +76,10 @@ impl Machine for SmartBox {
             Command::Grant { accesses } => self.decide_grant(accesses, events)?,
             Command::Revoke { access } => self.decide_revoke(*access, events)?,
             Command::ResolveConflict { conflict, accept } => self.decide_resolve(conflict, *accept, events)?,
+            Command::SetAlerts { settings } => self.decide_alert_settings(settings, events),
+            Command::SetKeyAlerts { key, alerts } => self.decide_key_alerts(*key, *alerts, events)?,
+            Command::AcknowledgeAlert { number } => self.decide_acknowledge(*number, events)?,
+            Command::Online(command) => self.decide_online(command, cx, events)?,
             Command::Tick => self.decide_tick(cx, events),
             Command::Heard { from, message } => self.decide_heard(*from, message, events),
             Command::Unclaimed { sighting } => self.decide_unclaimed(sighting, events),
@@ -93,7 +102,7 @@ impl Machine for SmartBox {
             }
             Command::TakeSettings(settings) => self.decide_settings(settings, events),
         }
-        Ok(Progress::Done)
+        Ok(if self.concerns_alerts(events) { Progress::More } else { Progress::Done })
     }
 
     fn evolve(&mut self, event: &Event, stamp: Stamp) {
@@ -105,8 +114,8 @@ impl Machine for SmartBox {
         self.code_claims(command, events, claims);
     }
 
-    fn answer(&self, command: &Command, events: &[Event], revision: u64, _cx: &Context) -> Answer {
-        self.answer_to(command, events, revision)
+    fn answer(&self, command: &Command, events: &[Event], revision: u64, cx: &Context) -> Answer {
+        self.answer_to(command, events, revision, cx)
     }
 
     fn tag(&self, command: &Command, _revision: u64) -> Option<u64> {

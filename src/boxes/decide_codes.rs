@@ -56,9 +56,11 @@ impl SmartBox {
         if base != self.key_codes_sealed() {
             return Err(Refusal::ChangedMeanwhile);
         }
-        let theirs = |other: &Mark| self.codes.as_deref().is_some_and(|codes| {
-            codes.keys.iter().any(|known| known.code.is_some_and(|code| code.mark == *other))
-        });
+        let theirs = |other: &Mark| {
+            self.codes
+                .as_deref()
+                .is_some_and(|codes| codes.keys.iter().any(|known| known.code.is_some_and(|code| code.mark == *other)))
+        };
         if mark.as_ref().is_some_and(theirs) {
             return Err(Refusal::CodeTaken);
         }
@@ -80,9 +82,9 @@ impl SmartBox {
         generation: u32,
         events: &mut Vec<Event>,
     ) {
-        let waits = self.key_code(key).is_some_and(|known| {
-            known.verifier.is_none() && known.code.is_some_and(|code| code.mark == mark)
-        });
+        let waits = self
+            .key_code(key)
+            .is_some_and(|known| known.verifier.is_none() && known.code.is_some_and(|code| code.mark == mark));
         if waits && generation == self.generation {
             events.push(Event::KeyCodeVerified { key, verifier });
         }
@@ -236,8 +238,7 @@ impl SmartBox {
         let Some(codes) = self.codes.as_deref().filter(|_| self.generation > 0) else { return };
         for known in codes.keys.iter().filter(|known| known.verifier.is_none()) {
             if let Some(code) = known.code {
-                let wanted =
-                    BoxMessage::KeyCodeWanted { key: known.key, to: self.id(), generation: self.generation };
+                let wanted = BoxMessage::KeyCodeWanted { key: known.key, to: self.id(), generation: self.generation };
                 self.tell(code.at, &wanted, effects);
             }
         }

@@ -3,6 +3,7 @@
 
 use super::{
     access::Access,
+    alerts::KeyAlerts,
     command::{AccessRecord, BoxOrOther, KeyRecord, Scope},
     event::{Arrival, Departure, Event, SightingAnswer},
     evolve::heard_as,
@@ -23,10 +24,12 @@ impl SmartBox {
                     events.push(Event::PlanSet { plan: *plan });
                 }
             }
+            BoxMessage::AlertsChanged(settings) => self.decide_alert_settings(settings, events),
             BoxMessage::FobSeen(sighting) => self.answer_sighting(sighting, events),
-            BoxMessage::KeyMoved { key, accesses, sighting, code, booked } => {
+            BoxMessage::KeyMoved { key, accesses, sighting, code, booked, alerts } => {
                 if let (BoxOrOther::Box(from), None) = (from, self.key(key.id)) {
-                    let arrival = Arrival { code: *code, booked: *booked, ..self.arrival(key, accesses, from, sighting) };
+                    let (code, booked, alerts) = (*code, *booked, alerts.clone());
+                    let arrival = Arrival { code, booked, alerts, ..self.arrival(key, accesses, from, sighting) };
                     events.push(Event::KeyArrived(Box::new(arrival)));
                 }
             }
@@ -123,8 +126,10 @@ impl SmartBox {
                 };
                 let accesses: Box<[AccessRecord]> = own.collect();
                 let code = self.key_code(key.id).and_then(|known| known.code);
-                let booked = accesses.iter().any(|access| self.booking(access.id).is_some());
-                let departure = Departure { key: key.record(), accesses, sighting, bin, code, booked: booked.then_some(true) };
+                let booked = accesses.iter().any(|access| self.booking(access.id).is_some()).then_some(true);
+                let alerts = self.key_alerts(key.id);
+                let alerts = (alerts != KeyAlerts::default()).then(|| Box::new(alerts));
+                let departure = Departure { key: key.record(), accesses, sighting, bin, code, booked, alerts };
                 events.push(Event::KeyDeparted(Box::new(departure)));
                 return;
             }
@@ -165,6 +170,7 @@ impl SmartBox {
             person,
             code: None,
             booked: None,
+            alerts: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     command::{Refusal, SyncRequest},
+    decide_alerts::Standing,
     event::{Event, Suspicion, Synced},
     judge::content_of,
     rows::SERVER_CONFLICT,
@@ -57,7 +58,10 @@ impl SmartBox {
         match request.entries.get(index) {
             Some(entry) if entry.seq() <= self.journal.next => {
                 if entry.seq() == self.journal.next {
-                    events.push(Event::EntryJudged(self.judge(entry, request, cx.now)));
+                    let judged = self.judge(entry, request, cx.now);
+                    let told = self.told_of(&judged);
+                    events.push(Event::EntryJudged(judged));
+                    events.extend(told);
                 }
                 Ok(Progress::More)
             }
@@ -103,6 +107,8 @@ impl SmartBox {
         });
         let number = entry.as_ref().map(|_| self.server_conflict(0));
         events.push(Event::Suspended { why, entry, number });
+        let standing = self.standing();
+        self.alert(Standing { conflicts: standing.conflicts || number.is_some(), ..standing }, cx.now, events);
         Progress::Done
     }
 
@@ -159,9 +165,12 @@ impl SmartBox {
         }
         let shown = request.cursor.filter(|cursor| self.gave(*cursor)).map_or(0, |cursor| cursor.revision);
         let lost = shown < self.sync.confirmed;
+        let mut standing = Standing { offline: false, drained, ..self.standing() };
+        standing.conflicts |= drained && !self.late.is_empty();
         if !lost {
-            self.judge_guarantee(shown, cx.now, events);
+            standing.breached = self.judge_guarantee(shown, cx.now, events);
         }
+        self.alert(standing, cx.now, events);
         let health = overlaid(&self.sync.health, &request.health);
         let judged = events.iter().filter(|event| matches!(event, Event::EntryJudged(_))).count();
         let entries = u32::try_from(judged).unwrap_or(u32::MAX);
@@ -202,17 +211,21 @@ impl SmartBox {
         Ok(())
     }
 
-    /// The guarantee, when the box turns out to have stored `revision`. A breach that no tick noticed is told too.
-    fn judge_guarantee(&self, revision: u64, now: UnixMillis, events: &mut Vec<Event>) {
+    /// The guarantee, when the box turns out to have stored `revision`: whether it is broken then. A breach that no
+    /// tick noticed is told too.
+    fn judge_guarantee(&self, revision: u64, now: UnixMillis, events: &mut Vec<Event>) -> bool {
         let due = |since: UnixMillis| since.plus(self.plan.guarantee());
         let overdue = self.pending_since().filter(|since| due(*since) < now);
         if let (Some(pending_since), false) = (overdue, self.sync.breached) {
             events.push(Event::GuaranteeBroken { pending_since });
         }
         let left = self.sync.missing.iter().find(|missing| missing.revision > revision);
-        if (overdue.is_some() || self.sync.breached) && left.is_none_or(|missing| due(missing.since) >= now) {
+        let broken = overdue.is_some() || self.sync.breached;
+        let kept_again = broken && left.is_none_or(|missing| due(missing.since) >= now);
+        if kept_again {
             events.push(Event::GuaranteeKeptAgain);
         }
+        broken && !kept_again
     }
 
     /// Sooner when many exchanges happen, never later than a third of the guarantee, spread by up to a fifth.
@@ -264,6 +277,7 @@ impl SmartBox {
         {
             events.push(Event::GuaranteeBroken { pending_since });
         }
+        self.tick_online(now, events);
         for visitor in &self.visitors {
             if visitor.asked.is_some_and(|asked| asked.plus(ASK_AGAIN_AFTER) <= now) {
                 events.push(Event::VisitorAskedAgain { fob: visitor.fob });
@@ -275,7 +289,9 @@ impl SmartBox {
         let code = self.enrolment.as_ref().map(|code| code.expires);
         let ask = self.visitors.iter().filter_map(|visitor| visitor.asked).min();
         let ask = ask.map(|asked| asked.plus(ASK_AGAIN_AFTER));
-        [code, self.contact_deadline(), self.breach_deadline(), ask].into_iter().flatten().min()
+        let alert = self.alert_deadline();
+        let online = self.online.as_ref().and_then(|online| online.next_deadline());
+        [code, self.contact_deadline(), self.breach_deadline(), ask, alert, online].into_iter().flatten().min()
     }
 
     fn contact_deadline(&self) -> Option<UnixMillis> {

@@ -6,12 +6,14 @@ use super::{
     event::{Event, Judged, SightingAnswer, Suspicion},
     mails::MailNews,
     messages::{BoxMessage, PersonMessage, Sighting},
+    online::OnlineEvent,
     rows::{BoxRow, BoxVersion, Conflict, KeyRow, Resolution, ServerVersion, conflict_key, person_box_key},
     state::SmartBox,
     words::{By, Clash, Fault, Fob, Label, Outcome},
 };
 use crate::kernel::{
-    BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PersonId, RowSpace, UnixMillis, VaultField,
+    BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PersonId, RowSpace, UnixMillis,
+    VaultField,
 };
 
 /// What says which box answers for a fob.
@@ -54,9 +56,10 @@ impl SmartBox {
         }
     }
 
-    pub(super) fn answer_to(&self, command: &Command, events: &[Event], revision: u64) -> Answer {
+    pub(super) fn answer_to(&self, command: &Command, events: &[Event], revision: u64, cx: &Context) -> Answer {
         match command {
             Command::Sync { request, .. } => Answer::Synced(Box::new(self.sync_answer(request, events))),
+            Command::Online(command) => Answer::Online(self.online_answer(command, revision, cx)),
             Command::Enrol { .. } => Answer::Enrolled { model: self.model, generation: self.generation, revision },
             _ => Answer::Done { revision },
         }
@@ -172,9 +175,13 @@ impl SmartBox {
                     }
                     self.ask_key_codes(effects);
                 }
-                Event::EntryJudged(Judged { by: Some(By::Pass(pass)), act: Some(Act::PickUp(_)), seq, outcome, .. })
-                    if outcome.took_place() && self.signed_pass(*pass).is_none() =>
-                {
+                Event::EntryJudged(Judged {
+                    by: Some(By::Pass(pass)),
+                    act: Some(Act::PickUp(_)),
+                    seq,
+                    outcome,
+                    ..
+                }) if outcome.took_place() && self.signed_pass(*pass).is_none() => {
                     let (space, value) = (ClaimSpace::Pass, pass.to_bytes().to_vec());
                     let used = PassUse { at: self.id(), seq: *seq };
                     let told = BoxMessage::PassUsed { pass: *pass, used };
@@ -193,15 +200,20 @@ impl SmartBox {
                 Event::KeyDeparted(departure) => {
                     let (key, accesses) = (departure.key.clone(), departure.accesses.clone());
                     let (sighting, code, booked) = (departure.sighting, departure.code, departure.booked);
-                    let moved = BoxMessage::KeyMoved { key, accesses, sighting, code, booked };
+                    let alerts = departure.alerts.clone();
+                    let moved = BoxMessage::KeyMoved { key, accesses, sighting, code, booked, alerts };
                     self.tell(sighting.by, &moved, effects);
                     departure.accesses.iter().for_each(|access| self.unwant(access.person, cx, effects));
                 }
                 Event::SightingAnswered { sighting, answer } => self.pass_on(*sighting, *answer, effects),
                 Event::VisitorAskedAgain { fob } => self.ask_home(fob, effects),
+                Event::AlertRaised(_) | Event::AlertAcknowledged { .. } | Event::AlertEnded { .. } => {
+                    self.alert_row(event, effects);
+                }
                 _ => rewrite |= self.keep(event, command, cx, &mut news, effects),
             }
         }
+        effects.rings = self.concerns_its_link(command);
         self.mail(news, cx.now, effects);
         self.ask_homes(events, cx.now, effects);
         self.let_go(events, effects);
@@ -226,6 +238,15 @@ impl SmartBox {
     /// Conflicts, whole. Whether there was one.
     fn keep(&self, event: &Event, command: &Command, cx: &Context, news: &mut MailNews, effects: &mut Effects) -> bool {
         let conflict = match event {
+            Event::Online(event) => match &**event {
+                OnlineEvent::ExchangeCompleted { judged, number: Some(number) } => {
+                    self.entry_row(*number, judged, cx.now)
+                }
+                event => {
+                    self.put_order(event, command, cx, effects);
+                    return false;
+                }
+            },
             Event::EntryJudged(judged) if !judged.outcome.took_place() => {
                 self.entry_row(self.entry_conflict(judged.seq), judged, cx.now)
             }
@@ -315,6 +336,24 @@ impl SmartBox {
         for person in &self.people {
             effects.put(RowSpace::PersonBoxes, org, &person_box_key(person.id, self.id()), Vec::new());
         }
+        for alert in self.alerts.iter().flat_map(|alerts| &alerts.in_force) {
+            effects.put(RowSpace::Alerts, org, &conflict_key(self.id(), alert.number), alert.to_bytes());
+        }
+    }
+
+    fn alert_row(&self, event: &Event, effects: &mut Effects) {
+        let org = self.home.org;
+        let alert = match event {
+            Event::AlertEnded { number, .. } => {
+                return effects.delete(RowSpace::Alerts, org, &conflict_key(self.id(), *number));
+            }
+            Event::AlertAcknowledged { number } => self.alert_in_force(*number),
+            Event::AlertRaised(condition) => self.alert_told(condition),
+            _ => None,
+        };
+        if let Some(alert) = alert {
+            effects.put(RowSpace::Alerts, org, &conflict_key(self.id(), alert.number), alert.to_bytes());
+        }
     }
 
     fn row(&self) -> BoxRow {
@@ -399,13 +438,13 @@ impl SmartBox {
     fn let_go(&self, events: &[Event], effects: &mut Effects) {
         for event in events {
             let left = match event {
-                Event::EntryJudged(Judged { outcome, act: Some(Act::PickUp(fob)), late: false, .. })
-                    if outcome.took_place() =>
-                {
-                    fob
-                }
                 Event::ConflictResolved { taken: Some(fob), .. } => fob,
-                _ => continue,
+                event => match event.judged() {
+                    Some(judged @ Judged { act: Some(Act::PickUp(fob)), late: false, .. }) if judged.took_place() => {
+                        fob
+                    }
+                    _ => continue,
+                },
             };
             if self.leaving.contains(left) {
                 self.tell(self.id(), &BoxMessage::FobLeft { fob: *left }, effects);
@@ -422,8 +461,10 @@ fn release(fob: &Fob) -> ClaimOp {
 /// The fob that this event put into a bin.
 fn dropped_off(event: &Event) -> Option<Fob> {
     match event {
-        Event::EntryJudged(Judged { outcome, act: Some(Act::DropOff(fob)), .. }) if outcome.took_place() => Some(*fob),
         Event::BinCorrected { fob, .. } => *fob,
-        _ => None,
+        event => match event.judged() {
+            Some(judged @ Judged { act: Some(Act::DropOff(fob)), .. }) if judged.took_place() => Some(*fob),
+            _ => None,
+        },
     }
 }

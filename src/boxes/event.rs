@@ -1,15 +1,17 @@
 //! What has happened to a SmartBox. Stored for ever: numbers are append-only, golden bytes in the tests. People stand
 //! here by id alone; long texts stand in rows.
 
+pub use super::event_moves::{Arrival, Departure, SightingAnswer};
 use super::{
+    alerts::{AlertSettings, ExchangeTold, KeyAlerts, Trouble},
     brief,
     codes::{KeyCodeRecord, OfflineSettings, Pass, PassUse},
     command::{Accept, AccessRecord, Act, KeyRecord},
     messages::Sighting,
+    online::{OfExchange, OnlineEvent},
     rows::ServerVersion,
     words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Verifier},
 };
-pub use super::event_moves::{Arrival, Departure, SightingAnswer};
 use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
 
@@ -335,6 +337,9 @@ pub enum Event {
     },
     #[n(53)]
     SettingsTaken(#[n(0)] OfflineSettings),
+    /// An exchange, an order or a setting of a connected box.
+    #[n(60)]
+    Online(#[n(0)] Box<OnlineEvent>),
     /// The server was restored from a backup since this box was heard last: whatever it holds came from elsewhere.
     #[n(40)]
     Restored {
@@ -351,6 +356,33 @@ pub enum Event {
         #[n(2)]
         last: u64,
     },
+    /// What the organisation wants to be told.
+    #[n(70)]
+    AlertsSet(#[n(0)] Box<AlertSettings>),
+    #[n(71)]
+    KeyAlertsSet {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        alerts: KeyAlerts,
+    },
+    /// Its number is this event's revision.
+    #[n(72)]
+    AlertRaised(#[n(0)] Trouble),
+    #[n(73)]
+    AlertEnded {
+        #[n(0)]
+        number: u64,
+        #[n(1)]
+        condition: Trouble,
+    },
+    #[n(74)]
+    AlertAcknowledged {
+        #[n(0)]
+        number: u64,
+    },
+    #[n(75)]
+    ExchangeTold(#[n(0)] ExchangeTold),
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -430,6 +462,30 @@ pub struct Judged {
     /// By what somebody was let in.
     #[n(20)]
     pub by: Option<By>,
+    /// The server had decided it.
+    #[n(14)]
+    pub exchange: Option<OfExchange>,
+}
+
+impl Judged {
+    /// Whether it changed bins and keys as it says.
+    pub fn took_place(&self) -> bool {
+        self.outcome.took_place() && !self.exchange.is_some_and(|of| of.known)
+    }
+}
+
+impl Event {
+    /// What happened at a bin, told by the journal or at once.
+    pub fn judged(&self) -> Option<&Judged> {
+        match self {
+            Self::EntryJudged(judged) => Some(judged),
+            Self::Online(event) => match &**event {
+                OnlineEvent::ExchangeCompleted { judged, .. } => Some(judged),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// The end of a sync: contact, and what it says of the box itself.

@@ -1,6 +1,7 @@
 //! What events say of keys that move between boxes. Stored for ever, as they are.
 
 use super::{
+    alerts::KeyAlerts,
     codes::KeyCodeRecord,
     command::{AccessRecord, KeyRecord},
     messages::Sighting,
@@ -25,6 +26,9 @@ pub struct Departure {
     /// One of the accesses has a booking code.
     #[n(5)]
     pub booked: Option<bool>,
+    /// What is different about its alerts.
+    #[n(10)]
+    pub alerts: Option<Box<KeyAlerts>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -49,6 +53,9 @@ pub struct Arrival {
     pub code: Option<KeyCodeRecord>,
     #[n(8)]
     pub booked: Option<bool>,
+    /// What is different about its alerts.
+    #[n(10)]
+    pub alerts: Option<Box<KeyAlerts>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

@@ -30,6 +30,11 @@ pub(super) fn push_tight<T>(items: &mut Vec<T>, item: T) {
 impl SmartBox {
     pub(super) fn apply(&mut self, event: &Event, stamp: Stamp) {
         self.revision = stamp.revision;
+        self.apply_one(event, stamp);
+        self.note_doubts(stamp);
+    }
+
+    fn apply_one(&mut self, event: &Event, stamp: Stamp) {
         match event {
             Event::Created(created) => {
                 self.name = created.name.clone();
@@ -161,6 +166,7 @@ impl SmartBox {
             Event::KeyRemoved { key, fob } => {
                 self.keys.retain(|known| known.id != *key);
                 self.forget_key_code(*key);
+                self.forget_key_alerts(*key);
                 self.remove(RemovedItem::Key(*key), stamp);
                 if let Some(index) = self.bin_of(fob) {
                     self.hold_unknown(*fob, index, stamp.at);
@@ -197,6 +203,7 @@ impl SmartBox {
                 }
                 self.keys.retain(|known| known.id != key.id);
                 self.forget_key_code(key.id);
+                self.forget_key_alerts(key.id);
                 self.remove(RemovedItem::Key(key.id), stamp);
                 if self.departed.len() == MAX_DEPARTED {
                     self.departed.remove(0);
@@ -213,10 +220,14 @@ impl SmartBox {
                 if let Some(code) = arrival.code {
                     self.set_key_code(arrival.key.id, Some(code), None, stamp);
                 }
+                if let Some(own) = arrival.alerts.as_deref() {
+                    self.alerts.get_or_insert_default().set_key(arrival.key.id, *own, stamp.revision);
+                }
             }
             Event::SightingAnswered { .. }
             | Event::CredentialsAsked { .. }
             | Event::BookingEnded { .. }
+            | Event::ExchangeTold(_)
             | Event::KeyCodeTold { .. } => {}
             Event::KeyCodeSet { key, code, verifier } => {
                 self.set_key_code(*key, *code, *verifier, stamp);
@@ -233,6 +244,12 @@ impl SmartBox {
             }
             Event::PassUsed { pass, used, .. } => self.use_pass(*pass, *used),
             Event::SettingsTaken(settings) => self.take_settings(settings, stamp),
+            Event::Online(event) => self.apply_online(event, stamp),
+            Event::AlertsSet(_)
+            | Event::KeyAlertsSet { .. }
+            | Event::AlertRaised(_)
+            | Event::AlertEnded { .. }
+            | Event::AlertAcknowledged { .. } => self.apply_alert(event, stamp),
             Event::FobReleased { fob } => self.leaving.retain(|leaving| leaving != fob),
             Event::VisitorUnknown { fob, .. } => {
                 if let Some(visitor) = self.visitors.iter_mut().find(|visitor| visitor.fob == *fob) {
@@ -301,7 +318,12 @@ impl SmartBox {
         if synced.drained {
             self.journal.adopting = false;
             // Whatever happened before these ended has been told by now.
-            self.withdrawn.retain(|access| access.ended_within(WITHDRAWN_AT_LEAST, stamp.at));
+            let holders = self.holders_watched();
+            self.withdrawn.retain(|access| {
+                access.ended_within(WITHDRAWN_AT_LEAST, stamp.at)
+                    || (holders.contains(&access.person) && access.record().until.is_some())
+            });
+            self.forget_exchanges(stamp);
         }
     }
 

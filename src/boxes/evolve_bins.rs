@@ -15,6 +15,14 @@ impl SmartBox {
         }
         self.journal.contents.push_back(judged.content);
         self.journal.next = judged.seq + 1;
+        if !judged.exchange.is_some_and(|of| of.known) {
+            self.apply_act(judged, Some(self.entry_conflict(judged.seq)), stamp);
+            self.close_exchange(judged);
+        }
+    }
+
+    /// What happened at a bin. `conflict`: the number to keep it under if it does not fit.
+    pub(super) fn apply_act(&mut self, judged: &Judged, conflict: Option<u64>, stamp: Stamp) {
         let bin = judged.bin.as_ref().and_then(|label| self.bin_index(label));
         if judged.by.is_some() && judged.outcome.took_place() {
             self.spend(judged, bin);
@@ -42,7 +50,7 @@ impl SmartBox {
                 }
             }
             (Outcome::Ignored(_), act, bin) => {
-                self.keep_conflict(Some(self.entry_conflict(judged.seq)));
+                self.keep_conflict(conflict);
                 let other = act.and_then(Act::fob).and_then(|fob| self.bin_of(&fob));
                 for bin in [bin, other].into_iter().flatten() {
                     self.doubt_bin(bin, stamp);
@@ -50,7 +58,7 @@ impl SmartBox {
             }
             _ => {
                 // Nobody can say what this box believes now: it is told everything.
-                self.keep_conflict(Some(self.entry_conflict(judged.seq)));
+                self.keep_conflict(conflict);
                 self.delta_from = stamp.revision;
                 self.miss(stamp);
             }

@@ -4,6 +4,7 @@
 use super::{
     command::{Act, Entry, JournalEntry, SyncRequest},
     event::Judged,
+    online::OfExchange,
     rows::ServerVersion,
     state::{Bin, Place, SmartBox},
     words::{BinState, By, Clash, Fault, Flag, Fob, Label, Outcome},
@@ -33,7 +34,7 @@ pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
         Act::OpenedAll => (4, None),
     };
     // In one piece: byte by byte it was a fortieth of a sync.
-    let (mut bytes, mut len) = ([0; 1 + 8 + 2 * 32 + 16 + 12 + 17], 0);
+    let (mut bytes, mut len) = ([0; 1 + 8 + 2 * 32 + 16 + 12 + 17 + 16], 0);
     let mut take = |part: &[u8]| {
         bytes[len..len + part.len()].copy_from_slice(part);
         len += part.len();
@@ -65,6 +66,9 @@ pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
             take(&counter.to_be_bytes());
         }
         Some(By::PersonalQr) => take(&[6]),
+    }
+    if let Some(exchange) = read.exchange {
+        take(&exchange.to_bytes());
     }
     xxh3_64_with_seed(&bytes[..len], 1) as u32
 }
@@ -103,6 +107,7 @@ impl SmartBox {
                     found: None,
                     text: Some(text.clone()),
                     by: None,
+                    exchange: None,
                 };
             }
         };
@@ -123,7 +128,15 @@ impl SmartBox {
             found: None,
             text: None,
             by: read.by,
+            exchange: read.exchange.map(|id| OfExchange { id, known: false }),
         };
+        let exchange = self.exchange_of(read);
+        if let Some(exchange) = exchange.filter(|exchange| exchange.is_completed()) {
+            // The answer to its completion was lost: this is the same once more.
+            judged.person = exchange.person;
+            judged.exchange = Some(OfExchange { id: exchange.id, known: true });
+            return judged;
+        }
         let index = read.bin.as_ref().and_then(|label| self.bin_index(label));
         match (index, read.act) {
             (_, Act::OpenedAll) => judged.outcome = self.judge_opened(read, None),
@@ -136,8 +149,14 @@ impl SmartBox {
                     judged.key = Some(late.key);
                     judged.outcome = self.permitted(read, Some((late.key, &late.groups)), at);
                 }
-                None => judged.outcome = self.judge_pick_up(read, &self.bins[index], &fob, at),
+                None => match exchange {
+                    Some(exchange) => self.judge_decided(exchange, read, index, &mut judged),
+                    None => judged.outcome = self.judge_pick_up(read, &self.bins[index], &fob, at),
+                },
             },
+            (Some(index), Act::DropOff(_)) if exchange.is_some() => {
+                exchange.iter().for_each(|exchange| self.judge_decided(exchange, read, index, &mut judged));
+            }
             (Some(index), Act::DropOff(fob)) => judged.outcome = self.judge_drop_off(read, &self.bins[index], &fob),
         }
         if !judged.outcome.took_place() {
@@ -156,7 +175,7 @@ impl SmartBox {
         }
     }
 
-    fn judge_pick_up(&self, read: &JournalEntry, bin: &Bin, fob: &Fob, at: UnixMillis) -> Outcome {
+    pub(super) fn judge_pick_up(&self, read: &JournalEntry, bin: &Bin, fob: &Fob, at: UnixMillis) -> Outcome {
         if bin.fob.as_ref() != Some(fob) {
             return Outcome::Ignored(Clash::KeyNotInBin);
         }
@@ -179,7 +198,7 @@ impl SmartBox {
     }
 
     /// No end of an access stops a drop-off. A fob that is not at home here is taken too: its home is asked.
-    fn judge_drop_off(&self, read: &JournalEntry, bin: &Bin, fob: &Fob) -> Outcome {
+    pub(super) fn judge_drop_off(&self, read: &JournalEntry, bin: &Bin, fob: &Fob) -> Outcome {
         match &bin.fob {
             // The state says already what the entry says (an administrator was first): there is nothing to disagree on.
             Some(there) if there == fob => return Outcome::Applied,

@@ -2,6 +2,7 @@
 //! when it is kept again, one when the box seems to be cloned. They go to the organisation's owner. Pure.
 
 use super::{
+    alerts::{AlertKind, AlertMails, Alerts, ExchangeTold, Trouble},
     event::{Event, Suspicion},
     state::SmartBox,
     words::Plan,
@@ -62,10 +63,45 @@ pub enum BoxMail {
         #[n(3)]
         reused: bool,
     },
+    /// Alerts that began or ended together, and exchanges to be told of.
+    #[n(10)]
+    Alerts {
+        #[n(0)]
+        smart_box: BoxId,
+        #[n(1)]
+        at: UnixMillis,
+        /// The first `ALERTS_MAX` of them.
+        #[n(2)]
+        items: Vec<AlertItem>,
+        #[n(3)]
+        total: u32,
+    },
+}
+
+/// One line of a mail about alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Encode, Decode)]
+pub enum AlertItem {
+    #[n(0)]
+    Began(#[n(0)] Trouble),
+    #[n(1)]
+    Ended(#[n(0)] Trouble),
+    #[n(2)]
+    Exchange(#[n(0)] ExchangeTold),
+}
+
+impl AlertItem {
+    pub fn kind(&self) -> AlertKind {
+        match self {
+            Self::Began(condition) | Self::Ended(condition) => condition.what.kind(),
+            Self::Exchange(_) => AlertKind::Exchange,
+        }
+    }
 }
 
 /// Conflicts that one mail describes; further ones are counted.
 pub const CONFLICTS_MAX: usize = 50;
+/// Alerts that one mail describes; further ones are counted.
+pub const ALERTS_MAX: usize = 50;
 /// A conflict should be put right while it can be seen in the bins, a cloned box as soon as anybody reads it.
 const CONFLICTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 3600);
 /// That a guarantee was broken yesterday is history, and stands there.
@@ -78,6 +114,7 @@ impl BoxMail {
             Self::GuaranteeBroken { .. } => "box_guarantee_broken",
             Self::GuaranteeKept { .. } => "box_guarantee_kept",
             Self::Suspended { .. } => "box_suspended",
+            Self::Alerts { .. } => "box_alerts",
         }
     }
 
@@ -86,7 +123,8 @@ impl BoxMail {
             Self::Conflicts { smart_box, .. }
             | Self::GuaranteeBroken { smart_box, .. }
             | Self::GuaranteeKept { smart_box, .. }
-            | Self::Suspended { smart_box, .. } => *smart_box,
+            | Self::Suspended { smart_box, .. }
+            | Self::Alerts { smart_box, .. } => *smart_box,
         }
     }
 }
@@ -98,6 +136,7 @@ pub(super) struct MailNews {
     broken_since: Option<UnixMillis>,
     kept_again: bool,
     suspicion: Option<Suspicion>,
+    alerts: Vec<AlertItem>,
 }
 
 impl MailNews {
@@ -106,6 +145,9 @@ impl MailNews {
             Event::GuaranteeBroken { pending_since } => self.broken_since = Some(*pending_since),
             Event::GuaranteeKeptAgain => self.kept_again = true,
             Event::Suspended { why, .. } => self.suspicion = Some(*why),
+            Event::AlertRaised(condition) => self.alerts.push(AlertItem::Began(*condition)),
+            Event::AlertEnded { condition, .. } => self.alerts.push(AlertItem::Ended(*condition)),
+            Event::ExchangeTold(told) => self.alerts.push(AlertItem::Exchange(*told)),
             _ => {}
         }
     }
@@ -117,7 +159,7 @@ impl SmartBox {
         let mut send = |mail: BoxMail, within| {
             effects.mail(mail.template(), Recipient::Owner, &mail, now.plus(within));
         };
-        let MailNews { conflicts: mut numbers, broken_since, kept_again, suspicion } = news;
+        let MailNews { conflicts: mut numbers, broken_since, kept_again, suspicion, alerts } = news;
         match suspicion {
             // Its conflict is what gave it away: one mail tells both.
             Some(Suspicion::SequenceReused { seq }) => {
@@ -152,6 +194,26 @@ impl SmartBox {
                 send(mail, GUARANTEE_WITHIN);
             }
             (None, false) => {}
+        }
+        if !alerts.is_empty() {
+            self.mail_alerts(&alerts, now, effects);
+        }
+    }
+
+    /// One mail for each who wants to hear of any of them.
+    fn mail_alerts(&self, alerts: &[AlertItem], now: UnixMillis, effects: &mut Effects) {
+        for AlertMails { person, kinds } in &Alerts::of(self.alerts.as_deref()).mails {
+            // Of these the owner has mails of their own, which he chooses elsewhere.
+            let told_anyway = |kind| person.is_none() && matches!(kind, AlertKind::Guarantee | AlertKind::Conflict);
+            let wanted = |item: &&AlertItem| kinds.has(item.kind()) && !told_anyway(item.kind());
+            let mut items: Vec<AlertItem> = alerts.iter().filter(wanted).copied().collect();
+            let total = u32::try_from(items.len()).unwrap_or(u32::MAX);
+            items.truncate(ALERTS_MAX);
+            if total > 0 {
+                let mail = BoxMail::Alerts { smart_box: self.id(), at: now, items, total };
+                let to = person.map_or(Recipient::Owner, Recipient::Person);
+                effects.mail(mail.template(), to, &mail, now.plus(GUARANTEE_WITHIN));
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What boxes say to each other and hear from organisations and people. Stored in the outbox: numbers are append-only.
 
 use super::{
+    alerts::{AlertSettings, KeyAlerts},
     codes::{KeyCodeRecord, OfflineSettings, PassUse},
     command::{AccessRecord, KeyRecord},
     words::{Fob, Plan},
 };
-use crate::kernel::{AccessId, BoxId, PassId, KeyId, PersonId, UnixMillis};
+use crate::kernel::{AccessId, BoxId, KeyId, PassId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
 
 /// What a SmartBox receives.
@@ -35,6 +36,8 @@ pub enum BoxMessage {
         /// One of the accesses has a booking code.
         #[n(4)]
         booked: Option<bool>,
+        #[n(10)]
+        alerts: Option<Box<KeyAlerts>>,
     },
     /// From the key's home: it has been elsewhere since.
     #[n(3)]
@@ -117,6 +120,9 @@ pub enum BoxMessage {
         #[n(0)]
         person: PersonId,
     },
+    /// From the organisation.
+    #[n(30)]
+    AlertsChanged(#[n(0)] Box<AlertSettings>),
 }
 
 /// What a person receives from a SmartBox.

@@ -4,6 +4,7 @@
 //! One actor per box, and the unit of sync. Holds BOX-1 to BOX-6 (`kernel/invariants.rs`).
 
 mod access;
+mod alerts;
 pub mod api;
 mod brief;
 pub mod census;
@@ -12,6 +13,7 @@ mod codes;
 mod command;
 mod decide;
 mod decide_admin;
+mod decide_alerts;
 mod decide_codes;
 mod decide_moves;
 mod decide_sync;
@@ -25,6 +27,7 @@ mod hotp;
 mod judge;
 mod mails;
 mod messages;
+mod online;
 mod pass;
 mod qr;
 mod rare;
@@ -36,17 +39,21 @@ mod tag;
 mod tests;
 mod words;
 
+pub use alerts::*;
 pub use check::check_invariants;
-pub use codes::{KeyCodePlain, KeyCodeRecord, KeyCodesPlain, OfflineSettings, Pass, PassKey, PassUse, MAX_PASSES, WHOLE_BOX};
+pub use codes::{
+    KeyCodePlain, KeyCodeRecord, KeyCodesPlain, MAX_PASSES, OfflineSettings, Pass, PassKey, PassUse, WHOLE_BOX,
+};
 pub use command::*;
-pub use hotp::{digits, hotp, list_secret, offline_key};
-pub use pass::{Claims, Permission, public_key, sign};
-pub use qr::{png, svg};
 pub use decide::{TYPED, verifier, verifier_key};
 pub use effects::fob_claim;
 pub use event::*;
-pub use mails::BoxMail;
+pub use hotp::{digits, hotp, list_secret, offline_key};
+pub use mails::{AlertItem, BoxMail};
 pub use messages::*;
+pub use online::*;
+pub use pass::{Claims, Permission, public_key, sign};
+pub use qr::{png, svg};
 pub use read::*;
 pub use rows::*;
 pub use state::{MAX_ACCESSES, MAX_BINS, MAX_KEYS, MAX_OPEN_CONFLICTS, MAX_RECEIPTS, SmartBox};

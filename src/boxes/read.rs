@@ -2,13 +2,15 @@
 
 use super::{
     access::Access,
+    alerts::Alerts,
     codes::Codes,
     command::{AccessRecord, Act, Scope},
-    event::Event,
+    event::{Event, Judged},
+    online::{OnlineEvent, Opening, Order},
     state::{Place, SmartBox},
     words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, Plan},
 };
-use crate::kernel::{BoxId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
+use crate::kernel::{BoxId, ExchangeId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
 
 /// One box, with what time has changed since its last event.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +127,8 @@ pub struct HistoryItem {
     pub box_time: Option<UnixMillis>,
     pub estimated: bool,
     pub by: Option<By>,
+    /// The server had decided it.
+    pub exchange: Option<ExchangeId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,11 +253,14 @@ impl SmartBox {
             + self.removals.heap_bytes()
             + self.leaving.heap_bytes()
             + self.sync.missing.heap_bytes()
-            + self.conflicts.open.heap_bytes();
+            + self.conflicts.open.heap_bytes()
+            + self.online.as_ref().map_or(0, |online| size_of_val(&**online) + online.heap_bytes());
         let enrolment = self.enrolment.as_deref().map_or(0, size_of_val);
         let codes = self.codes.as_deref().map_or(0, Codes::size_in_memory);
         let contents = self.journal.contents.capacity() * size_of::<u32>();
-        size_of::<Self>() + texts + keys + badges + accesses + items + rare + enrolment + codes + contents
+        let alerts = self.alerts.as_deref().map_or(0, Alerts::heap_bytes);
+        let own = size_of::<Self>() + texts + keys + badges + accesses + items;
+        own + rare + enrolment + contents + codes + alerts
     }
 
     /// Whether an access of this scope may be granted here.
@@ -282,28 +289,18 @@ pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
         box_time: None,
         estimated: false,
         by: None,
+        exchange: None,
     };
     Some(match event {
-        Event::EntryJudged(judged) => HistoryItem {
-            at: judged.at,
-            kind: match judged.act {
-                Some(Act::PickUp(_)) => HistoryKind::PickUp,
-                Some(Act::DropOff(_)) => HistoryKind::DropOff,
-                Some(Act::Opened) => HistoryKind::Opened,
-                Some(Act::OpenedAll) => HistoryKind::OpenedAll,
-                None => HistoryKind::Unreadable,
-            },
-            seq: Some(judged.seq),
-            bin: judged.bin,
-            fob: judged.act.and_then(Act::fob),
-            key: judged.key,
-            person: judged.person,
-            offline: true,
-            outcome: judged.outcome,
-            box_time: judged.box_time,
-            estimated: judged.estimated,
-            by: judged.by,
-            ..blank
+        Event::EntryJudged(judged) => told(judged, blank)?,
+        Event::Online(event) => match &**event {
+            OnlineEvent::ExchangeCompleted { judged, .. } => told(judged, blank)?,
+            OnlineEvent::OrderCompleted { order, results, .. } => {
+                results.iter().find(|result| result.outcome == Opening::Opened)?;
+                let bin = if let Order::Open(bin) = order { Some(*bin) } else { None };
+                HistoryItem { kind: HistoryKind::Opened, bin, ..blank }
+            }
+            _ => return None,
         },
         Event::BinCorrected { bin, fob, key } => HistoryItem { bin: Some(*bin), fob: *fob, key: *key, ..blank },
         Event::KeyArrived(arrival) => HistoryItem {
@@ -336,5 +333,31 @@ pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
             ..blank
         },
         _ => return None,
+    })
+}
+
+/// What the journal, or the box at once, says that happened; `None` if it was known before.
+fn told(judged: &Judged, blank: HistoryItem) -> Option<HistoryItem> {
+    (!judged.exchange.is_some_and(|of| of.known)).then(|| HistoryItem {
+        at: judged.at,
+        kind: match judged.act {
+            Some(Act::PickUp(_)) => HistoryKind::PickUp,
+            Some(Act::DropOff(_)) => HistoryKind::DropOff,
+            Some(Act::Opened) => HistoryKind::Opened,
+            Some(Act::OpenedAll) => HistoryKind::OpenedAll,
+            None => HistoryKind::Unreadable,
+        },
+        seq: (judged.seq > 0).then_some(judged.seq),
+        bin: judged.bin,
+        fob: judged.act.and_then(Act::fob),
+        key: judged.key,
+        person: judged.person,
+        offline: judged.exchange.is_none(),
+        outcome: judged.outcome,
+        box_time: judged.box_time,
+        estimated: judged.estimated,
+        exchange: judged.exchange.map(|of| of.id),
+        by: judged.by,
+        ..blank
     })
 }

@@ -2,8 +2,10 @@
 
 use super::{
     access::Access,
+    alerts::Alerts,
     codes::Codes,
     command::{KeyRecord, RemovedItem},
+    online::Online,
     rare::Rare,
     words::{BinState, By, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
 };
@@ -103,6 +105,11 @@ pub struct SmartBox {
     pub(super) described: u64,
     #[n(27)]
     pub(super) codes: Option<Box<Codes>>,
+    /// Of a box of which somebody wants to hear more than by default, or with which something is wrong.
+    #[n(29)]
+    pub(super) alerts: Option<Box<Alerts>>,
+    #[n(28)]
+    pub(super) online: Option<Box<Online>>,
 }
 
 /// Its address, without the kind that all boxes have.
@@ -393,6 +400,8 @@ impl SmartBox {
             leaving: Rare::default(),
             described: 0,
             codes: None,
+            alerts: None,
+            online: None,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     http::{echo, openapi, phone_certificates::PhoneAuthorities, tls::Certificate},
     kernel::{Chance, Clock},
     metrics,
+    recovery::Directory,
 };
 use clap::{Args, Parser, Subcommand};
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -184,6 +185,7 @@ fn check_config(file: &std::path::Path) -> Result<(), String> {
     }
     Mailer::new(&config, Clock::system()).map_err(|error| error.to_string())?;
     Texter::new(&config, Clock::system()).map_err(|error| error.to_string())?;
+    Directory::new(&config.directory).map_err(|error| error.to_string())?;
     Templates::load(&config.provisioning.templates_dir).map_err(|error| error.to_string())?;
     println!("{} is right. With the environment's overrides it says:\n", file.display());
     print!("{}", toml::to_string(&config.shown()).map_err(|error| error.to_string())?);

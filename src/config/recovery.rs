@@ -25,6 +25,7 @@ section! {
         reset_mail_pause_s: u64 = 600,
         offer: Offer = Offer::SameForAll,
         code_before_reset: bool = true,
+        break_glass_wait_s: u64 = 259_200,
         password_characters_min: usize = 12,
         requests_per_minute_per_source: u32 = 120,
     }
@@ -41,6 +42,7 @@ impl Recovery {
             reset_mail_pause: Duration::from_secs(self.reset_mail_pause_s),
             offer_as_documented: self.offer == Offer::AsDocumented,
             code_before_reset: self.code_before_reset,
+            break_glass_wait: Duration::from_secs(self.break_glass_wait_s),
         }
     }
 }
@@ -54,6 +56,7 @@ pub(super) fn check(passwords: &Passwords, recovery: &Recovery, sms: &Sms) -> Re
         ("recovery.code_lives_s", recovery.code_lives_s),
         ("recovery.reset_lives_s", recovery.reset_lives_s),
         ("recovery.reset_mails_a_day", recovery.reset_mails_a_day as u64),
+        ("recovery.break_glass_wait_s", recovery.break_glass_wait_s),
         ("recovery.requests_per_minute_per_source", recovery.requests_per_minute_per_source.into()),
     ] {
         at_least(key, value, 1)?;

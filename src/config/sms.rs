@@ -28,6 +28,8 @@ section! {
         authorization_file: PathBuf = PathBuf::new(),
         accepted: String = String::new(),
         timeout_ms: u64 = 10_000,
+        reports: bool = true,
+        reports_url: String = String::new(),
         countries: Vec<String> = Vec::new(),
         per_number_in_10_minutes: usize = 3,
         per_number_a_day: usize = 10,
@@ -57,6 +59,10 @@ pub(super) fn check(sms: &Sms) -> Result<(), ConfigError> {
     let over_http = matches!(sms.driver, SmsDriver::Kannel | SmsDriver::Http);
     if over_http && !sms.url.starts_with("http://") && !sms.url.starts_with("https://") {
         return wrong("sms.url", "must begin with http:// or https://");
+    }
+    let reports = &sms.reports_url;
+    if !reports.is_empty() && !reports.starts_with("http://") && !reports.starts_with("https://") {
+        return wrong("sms.reports_url", "must begin with http:// or https://");
     }
     if !sms.countries.iter().all(|prefix| is_prefix(prefix)) {
         return wrong("sms.countries", "must be prefixes of numbers, such as \"+39\"");

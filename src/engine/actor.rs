@@ -189,7 +189,11 @@ impl<M: Machine> EntityActor<M> {
         let events = judged.map_or(0, |judged| judged.events.len() as u64);
         let (of, generation) = (self.address, self.generation);
         let record = Some(Record { of, generation, expected: self.revision - events, events });
-        let publish = if events > 0 { self.publication() } else { None };
+        let publish = match judged {
+            Some(judged) if judged.effects.rings => self.rings(),
+            _ if events > 0 => self.publication(),
+            _ => None,
+        };
         let sends_messages = judged.is_some_and(|judged| !judged.effects.messages.is_empty());
         let sends_mails = judged.is_some_and(|judged| !judged.effects.mails.is_empty());
         let seals = judged.is_some_and(|judged| !judged.effects.vault.is_empty());
@@ -211,6 +215,17 @@ impl<M: Machine> EntityActor<M> {
         let view = Arc::new(self.state.view()?);
         let (directory, address) = (Directory::<M>::of(&self.shared), self.address);
         Some(Box::new(move || directory.publish(address, view)))
+    }
+
+    /// The same, and tells whoever holds a line to this entity.
+    fn rings(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        let (bells, address, publish) = (Arc::clone(&self.shared.bells), self.address, self.publication());
+        Some(Box::new(move || {
+            if let Some(publish) = publish {
+                publish();
+            }
+            bells.ring(address);
+        }))
     }
 
     /// A panic, or a change that cannot be written: nobody may build on this state. 503 until the next start.

@@ -109,20 +109,30 @@ pub(super) fn is_over(shared: &Shared) -> bool {
 /// How often due timers are looked for, and how many are under way at once.
 const TICK_PACE: Duration = Duration::from_millis(100);
 const TICKS_AT_ONCE: usize = 256;
+/// Timers that are over leave marks in the store until it merges, and a look from the beginning walks over all of them:
+/// so most looks begin a little before where the last one ended, and every twentieth finds what was armed further back.
+const LOOKS_BACK_MS: u64 = 5_000;
+const LOOKS_FROM_THE_BEGINNING: u32 = 20;
 
 async fn ticks(shared: Arc<Shared>, partition: u8) {
     let waiting = metrics::gauge!("castellan_timers_due", "partition" => partition.to_string());
     let late = metrics::gauge!("castellan_timers_late_seconds", "partition" => partition.to_string());
+    let (mut beats, mut looked_to) = (0u32, UnixMillis(0));
     while !is_over(&shared) {
         tokio::time::sleep(TICK_PACE).await;
-        let prefix = keys::prefix(partition, KeyKind::Timer);
-        let rows = shared.db.scan(&prefix, None, TICKS_AT_ONCE).unwrap_or_else(|error| {
+        let now = shared.clock.now();
+        let is_whole = beats.is_multiple_of(LOOKS_FROM_THE_BEGINNING) || now < looked_to;
+        let from = if is_whole { UnixMillis(0) } else { UnixMillis(looked_to.0.saturating_sub(LOOKS_BACK_MS)) };
+        let [from, end] = [from, UnixMillis(now.0 + 1)].map(|due| keys::timers_from(partition, due));
+        let rows = shared.db.scan_between(&from, &end, TICKS_AT_ONCE).unwrap_or_else(|error| {
             tracing::error!(%error, "timers cannot be read");
             Vec::new()
         });
-        let now = shared.clock.now();
-        let due = rows.iter().filter_map(|(key, _)| keys::parse_timer(key)).take_while(|(due, _)| *due <= now);
-        let due: Vec<_> = due.collect();
+        let due: Vec<_> = rows.iter().filter_map(|(key, _)| keys::parse_timer(key)).collect();
+        // Whoever looked from further back than all that is due has seen the rest.
+        if due.len() < TICKS_AT_ONCE {
+            (beats, looked_to) = (beats + 1, now);
+        }
         late.set(due.first().map_or(0.0, |(due, _)| now.since(*due).as_secs_f64()));
         waiting.set(due.len() as f64);
         let under_way: Vec<_> = due

@@ -91,9 +91,8 @@ impl Engine {
         values: Vec<Vec<u8>>,
     ) -> Result<Vec<Option<Address>>, StoreError> {
         let shared = std::sync::Arc::clone(&self.shared);
-        let holder = move |db: &Db, value: Vec<u8>| {
-            db.claim_holder(space, org, &shared.claim_digest(space, org, &value))
-        };
+        let holder =
+            move |db: &Db, value: Vec<u8>| db.claim_holder(space, org, &shared.claim_digest(space, org, &value));
         self.with_db(move |db, _| values.into_iter().map(|value| holder(db, value)).collect()).await
     }
 }

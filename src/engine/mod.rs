@@ -6,6 +6,7 @@ mod actor;
 mod answers;
 mod background;
 mod backlog;
+mod bells;
 mod call;
 mod claims;
 mod committer;
@@ -32,6 +33,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use bells::{Bell, Bells};
 pub use call::{Call, Committed, Failure};
 pub use guarded::Guarded;
 pub use permit::{Permit, Room};
@@ -118,6 +120,7 @@ struct Shared {
     outbox_news: Box<[Notify]>,
     feed_news: Box<[watch::Sender<FeedCursor>]>,
     post_news: Notify,
+    bells: Arc<Bells>,
     claims: claims::Claims,
     subject_keys: subject_keys::SubjectKeys,
     closed_orgs: erasure::ClosedOrgs,
@@ -245,6 +248,7 @@ impl Engine {
             outbox_news: (0..partitions).map(|_| Notify::new()).collect(),
             feed_news: (0..partitions).map(|_| watch::Sender::default()).collect(),
             post_news: Notify::new(),
+            bells: Arc::default(),
             claims: claims::Claims::default(),
             subject_keys: subject_keys::SubjectKeys::default(),
             closed_orgs: erasure::ClosedOrgs::stored(&db)?,
@@ -452,16 +456,6 @@ impl Engine {
         field: VaultField,
     ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, StoreError> {
         self.with_db(move |db, keys| keys.read(db, subject, field)).await
-    }
-
-    /// How many entities of each kind are awake.
-    pub fn awake(&self) -> Vec<(EntityKind, usize)> {
-        self.shared.kinds.iter().map(|(kind, directory)| (*kind, directory.awake())).collect()
-    }
-
-    /// Records that wait for their fsync, by partition.
-    pub fn commit_queues(&self) -> impl Iterator<Item = usize> {
-        self.shared.queues.iter().map(CommitQueue::waiting)
     }
 
     /// Ends ticks, messages and post while the workers still live: what is under way ends on them.

@@ -1,5 +1,8 @@
 //! What the shell counts.
 
+use super::{CommitQueue, Engine};
+use crate::kernel::EntityKind;
+
 /// Metric handles, looked up once.
 pub(super) struct Stats {
     pub batch_records: metrics::Histogram,
@@ -20,5 +23,17 @@ impl Stats {
             messages_refused: metrics::counter!("castellan_messages_refused_total"),
             mailbox_full: metrics::counter!("castellan_mailbox_full_total"),
         }
+    }
+}
+
+impl Engine {
+    /// How many entities of each kind are awake.
+    pub fn awake(&self) -> Vec<(EntityKind, usize)> {
+        self.shared.kinds.iter().map(|(kind, directory)| (*kind, directory.awake())).collect()
+    }
+
+    /// Records that wait for their fsync, by partition.
+    pub fn commit_queues(&self) -> impl Iterator<Item = usize> {
+        self.shared.queues.iter().map(CommitQueue::waiting)
     }
 }

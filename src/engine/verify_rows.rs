@@ -12,7 +12,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// Spaces whose rows are all told by `Machine::standing_rows`.
-const STANDING: [RowSpace; 10] = [
+const STANDING: [RowSpace; 11] = [
     RowSpace::Organisations,
     RowSpace::People,
     RowSpace::Tokens,
@@ -23,6 +23,7 @@ const STANDING: [RowSpace; 10] = [
     RowSpace::Devices,
     RowSpace::DeviceMacs,
     RowSpace::Installations,
+    RowSpace::Alerts,
 ];
 
 /// How many rows of each space the states of a partition stand for.

@@ -52,7 +52,7 @@ impl<M: Machine> EntityActor<M> {
         self.write_messages(&judged.effects, ops);
         self.write_mails(&judged.effects, cx.now, ops);
         if !judged.effects.vault.is_empty() {
-            self.write_vault(&judged.effects.vault, ops)?;
+            self.write_vault(&judged.effects.vault, count > 0 && self.revision == count, ops)?;
         }
         self.write_timer(cx.now, ops);
         self.write_snapshot(ops);
@@ -97,7 +97,7 @@ impl<M: Machine> EntityActor<M> {
         }
     }
 
-    fn write_vault(&self, vault: &[VaultOp], ops: &mut Ops) -> Result<(), StoreError> {
+    fn write_vault(&self, vault: &[VaultOp], is_first: bool, ops: &mut Ops) -> Result<(), StoreError> {
         let (partition, ring) = (self.partition(), &self.shared.keys);
         let key_row = keys::subject_key(partition, self.address);
         let mut wrapped = match self.shared.subject_keys.under_way(self.address) {
@@ -106,6 +106,8 @@ impl<M: Machine> EntityActor<M> {
                 wrapped.iter().for_each(|wrapped| ops.put(&key_row, wrapped));
                 wrapped
             }
+            // Whoever never wrote anything has no key yet.
+            None if is_first => None,
             None => self.shared.db.get(&key_row)?,
         };
         for op in vault {

@@ -6,6 +6,7 @@ use super::{
     auth::{self, Caller},
     body,
     codes::Code,
+    dry_run::DryRun,
     etag::{Conditions, Shows},
     idempotency::Idempotency,
     problem::Problem,
@@ -45,6 +46,10 @@ pub struct Ask {
     pub(super) class: Class,
     pub(super) request: HttpRequest,
     pub(super) body: Bytes,
+    /// Objects that are named by a page instead of the path.
+    pub(super) names: Vec<(&'static str, String)>,
+    /// Nothing is to be changed.
+    pub(super) dry_run: Option<DryRun>,
 }
 
 /// What is told on success.
@@ -62,6 +67,18 @@ pub struct Reply {
     pub varies: bool,
     /// Where to go on.
     pub link: Option<String>,
+    /// What will go says since when, until when, and what comes after it.
+    pub old: Option<&'static Old>,
+}
+
+/// Of a route that will go.
+#[derive(Debug)]
+pub struct Old {
+    /// Seconds since 1970, as RFC 9745 writes them.
+    pub deprecated_since_s: u64,
+    /// As HTTP writes dates (RFC 8594).
+    pub sunset: &'static str,
+    pub successor: &'static str,
 }
 
 /// An answer that is sent piece by piece, until whoever makes it lets go of the other end.
@@ -79,7 +96,7 @@ impl Reply {
 
     pub fn bytes(status: u16, json: Vec<u8>) -> Self {
         let content_type = Format::Json.content_type();
-        Self { status, json, stream: None, shows: None, content_type, varies: false, link: None }
+        Self { status, json, stream: None, shows: None, content_type, varies: false, link: None, old: None }
     }
 
     /// 200 in one of several forms.
@@ -217,7 +234,17 @@ impl Ask {
             class,
             request,
             body,
+            names: Vec::new(),
+            dry_run: None,
         }
+    }
+
+    /// What a page asks of the API's own handlers for an administrator who is signed in: the objects that a path would
+    /// name, and a body.
+    pub fn of_administrator(&self, shopper: Address, names: Vec<(&'static str, String)>, body: Vec<u8>) -> Self {
+        let (worker, request) = (Rc::clone(&self.worker), self.request.clone());
+        let ask = Self::of_nobody(worker, self.from, self.class, request, body.into());
+        Self { caller: Caller::Shopper(shopper), names, ..ask }
     }
 
     pub fn now(&self) -> UnixMillis {
@@ -230,6 +257,7 @@ impl Ask {
             Caller::Nobody => OrgId::SYSTEM,
             Caller::Token { org, .. } => org,
             Caller::Box(token) => token.org,
+            Caller::Shopper(shopper) => shopper.org,
         }
     }
 
@@ -276,6 +304,9 @@ impl Ask {
 
     /// A part of the path that names an object. What cannot be read names nothing.
     pub fn path<T: FromStr>(&self, name: &str) -> Result<T, Problem> {
+        if let Some((_, text)) = self.names.iter().find(|(known, _)| *known == name) {
+            return text.parse().map_err(|_| Code::NotFound.into());
+        }
         let text = self.request.match_info().get(name).unwrap_or_default();
         unescaped(text).and_then(|text| text.parse().ok()).ok_or_else(|| Code::NotFound.into())
     }
@@ -376,6 +407,9 @@ impl Ask {
         command: M::Command,
         refused: fn(M::Refusal) -> Problem,
     ) -> Result<u64, Problem> {
+        if let Some(dry_run) = &self.dry_run {
+            return dry_run.judge::<M>(self, to, command, refused).await;
+        }
         if let Some(revision) = self.done_before(to.org).await? {
             return Ok(revision);
         }

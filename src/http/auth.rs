@@ -34,6 +34,8 @@ pub enum Caller {
     },
     /// Read, not checked: the box's own machine compares the hash.
     Box(BoxToken),
+    /// An account of a web store that administers it through its pages.
+    Shopper(Address),
 }
 
 impl Caller {
@@ -42,6 +44,7 @@ impl Caller {
             Self::Nobody => Principal::Anonymous,
             Self::Token { token, org, .. } => Principal::Token(token.at(*org)),
             Self::Box(token) => Principal::Entity(token.address()),
+            Self::Shopper(shopper) => Principal::Entity(*shopper),
         }
     }
 }

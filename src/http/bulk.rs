@@ -9,6 +9,7 @@ use super::{
     ask::{Ask, Reply},
     body,
     codes::Code,
+    dry_run::{BulkQuery, DryRun},
     idempotency::Idempotency,
     problem::Problem,
     table::{Format, Rows, uncell},
@@ -35,6 +36,12 @@ pub enum Cell {
     Flag,
     /// Texts with `|` between them.
     List,
+    /// Words with `|` or blanks between them, as our own exports have them.
+    Words,
+    /// The text of a field of another name.
+    Of(&'static str),
+    /// The server's own: passed over, so that what was exported can be imported.
+    Own,
 }
 
 /// One kind of bulk request.
@@ -72,6 +79,17 @@ impl Ask {
         Ok(Reply::stream(format.content_type(), taken))
     }
 
+    /// The same, or with `?dry_run=true` only what each row would come to. For routes whose rows are one command each.
+    pub async fn bulk_or_try<F: Future<Output = Result<Reply, Problem>> + 'static>(
+        mut self,
+        bulk: &'static Bulk,
+        one: fn(Self) -> F,
+    ) -> Result<Reply, Problem> {
+        let BulkQuery { dry_run } = self.query()?;
+        self.dry_run = dry_run.then(DryRun::default);
+        self.bulk(bulk, one).await
+    }
+
     /// One row as a request of its own.
     fn of_row(&self, number: usize, base: &[u8; 32], body: Bytes) -> Self {
         Self {
@@ -85,6 +103,8 @@ impl Ask {
             class: Class::Background,
             request: self.request.clone(),
             body,
+            names: Vec::new(),
+            dry_run: self.dry_run.clone(),
         }
     }
 }
@@ -150,6 +170,8 @@ async fn serve<F: Future<Output = Result<Reply, Problem>>>(
         Ok(body) => patiently(ask, number, base, body, one).await,
     };
     let (mut line, json) = match result {
+        // Nothing was made that could be named.
+        Ok(_) if ask.dry_run.is_some() => (format!("{{\"row\":{number},\"status\":200").into_bytes(), Vec::new()),
         Ok(reply) => (format!("{{\"row\":{number},\"status\":{}", reply.status).into_bytes(), reply.json),
         Err(problem) => (format!("{{\"row\":{number}").into_bytes(), problem.to_json("")),
     };
@@ -258,8 +280,12 @@ fn csv_row(record: &csv::ByteRecord, columns: &[(&str, Cell)]) -> Row {
             Cell::Flag if text.eq_ignore_ascii_case("false") => Value::Bool(false),
             Cell::Flag => return Err(Problem::malformed(at(), "expected `true` or `false`".to_owned())),
             Cell::List => uncell(text).split('|').collect(),
+            Cell::Words => uncell(text).split(['|', ' ']).filter(|word| !word.is_empty()).collect(),
+            Cell::Own => continue,
+            Cell::Of(_) => Value::from(uncell(text)),
         };
-        object.insert((*name).to_owned(), value);
+        let field = if let Cell::Of(field) = cell { field } else { name };
+        object.insert((*field).to_owned(), value);
     }
     Ok(Value::Object(object).to_string().into())
 }

@@ -1,8 +1,11 @@
 //! Request targets as old clients write them: raw UTF-8, quotes, angle brackets. The reader of HTTP refuses those, so
-//! they are escaped before it sees them, in the first line of a connection, where nothing but a request line can stand.
+//! they are escaped before it sees them, in the first line of each request. Where that line stands on a kept connection
+//! is known from the frames of the requests before (`framing.rs`); behind one whose frame is not plain, lines are read
+//! strictly until the connection ends.
 //! And whoever speaks HTTP/1.0 is answered with `HTTP/1.1 200 OK`, as RFC 9110 (2.5) has it: old clients compare that
 //! line to the letter.
 
+use super::framing::{Framing, Part};
 use std::{
     io,
     pin::Pin,
@@ -10,11 +13,10 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A connection whose first line is made readable.
+/// A connection whose request lines are made readable.
 pub(super) struct Lenient<T> {
     io: T,
-    /// The first line is over.
-    begun: bool,
+    framing: Framing,
     /// What was escaped and not taken yet.
     rest: Vec<u8>,
     taken: usize,
@@ -24,7 +26,7 @@ pub(super) struct Lenient<T> {
 
 impl<T> Lenient<T> {
     pub fn new(io: T) -> Self {
-        Self { io, begun: false, rest: Vec::new(), taken: 0, is_old: false }
+        Self { io, framing: Framing::default(), rest: Vec::new(), taken: 0, is_old: false }
     }
 
     pub fn get_ref(&self) -> &T {
@@ -39,6 +41,28 @@ impl<T> Lenient<T> {
             (self.rest, self.taken) = (Vec::new(), 0);
         }
     }
+
+    /// What was read with its request lines escaped; `None` if nothing need be.
+    fn escaped(&mut self, read: &[u8]) -> Option<Vec<u8>> {
+        let (mut escaped, mut at) = (None, 0);
+        while at < read.len() {
+            let (part, behind) = self.framing.next(&read[at..]);
+            let piece = &read[at..at + behind];
+            if part == Part::Line {
+                self.is_old = piece.ends_with(b"\n") && piece.trim_ascii_end().ends_with(OLD);
+                if piece.iter().any(|byte| must_be_escaped(*byte)) {
+                    escape(piece, escaped.get_or_insert_with(|| read[..at].to_vec()));
+                    at += behind;
+                    continue;
+                }
+            }
+            if let Some(escaped) = &mut escaped {
+                escaped.extend_from_slice(piece);
+            }
+            at += behind;
+        }
+        escaped
+    }
 }
 
 const OLD: &[u8] = b"HTTP/1.0";
@@ -48,40 +72,24 @@ fn must_be_escaped(byte: u8) -> bool {
     byte >= 0x80 || b"\"<>\\^`{|}".contains(&byte)
 }
 
-/// Escapes what stands before the end of the first line; `None` if nothing need be.
-fn escaped(line: &[u8], behind: &[u8]) -> Option<Vec<u8>> {
+fn escape(line: &[u8], into: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let count = line.iter().filter(|byte| must_be_escaped(**byte)).count();
-    if count == 0 {
-        return None;
-    }
-    let mut all = Vec::with_capacity(line.len() + 2 * count + behind.len());
     for byte in line {
         if must_be_escaped(*byte) {
-            all.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+            into.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         } else {
-            all.push(*byte);
+            into.push(*byte);
         }
     }
-    all.extend_from_slice(behind);
-    Some(all)
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Lenient<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.begun && this.rest.is_empty() {
-            return Pin::new(&mut this.io).poll_read(cx, to);
-        }
         if this.rest.is_empty() {
             let before = to.filled().len();
             ready!(Pin::new(&mut this.io).poll_read(cx, to))?;
-            let read = &to.filled()[before..];
-            let end = read.iter().position(|byte| *byte == b'\n');
-            let (line, behind) = read.split_at(end.unwrap_or(read.len()));
-            this.begun = end.is_some();
-            this.is_old = this.begun && line.trim_ascii_end().ends_with(OLD);
-            match escaped(line, behind) {
+            match this.escaped(&to.filled()[before..]) {
                 Some(rest) => this.rest = rest,
                 None => return Poll::Ready(Ok(())),
             }
@@ -161,13 +169,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_line_alone_is_escaped_however_it_comes() {
-        let sent = "GET /a?name=Zoë \"x\" HTTP/1.1\r\nX: Zoë \"y\"\r\n\r\nÜ".as_bytes();
-        let expected = "GET /a?name=Zo%C3%AB %22x%22 HTTP/1.1\r\nX: Zoë \"y\"\r\n\r\nÜ".as_bytes();
+    async fn request_lines_alone_are_escaped_however_they_come() {
+        let sent =
+            "GET /a?name=Zoë \"x\" HTTP/1.1\r\nX: Zoë \"y\"\r\n\r\nPOST /b HTTP/1.1\r\ncontent-LENGTH:  7 \r\n\r\n\
+                    GET /Ü\r\nGET /<Ö> HTTP/1.0\r\nTransfer-Encoding: x\r\n\r\nÜ"
+                .as_bytes();
+        let expected = "GET /a?name=Zo%C3%AB %22x%22 HTTP/1.1\r\nX: Zoë \"y\"\r\n\r\nPOST /b HTTP/1.1\r\n\
+                        content-LENGTH:  7 \r\n\r\nGET /Ü\r\nGET /%3C%C3%96%3E HTTP/1.0\r\nTransfer-Encoding: x\r\n\r\nÜ"
+            .as_bytes();
         for piece in 1..sent.len() + 1 {
             assert_eq!(read_in_pieces(sent, piece).await, expected, "{piece}");
         }
-        let plain = b"POST /box/v1/sync HTTP/1.1\r\n\r\n{\"a\":\"\xc3\"}";
+        let plain = b"POST /box/v1/sync HTTP/1.1\r\nContent-Length: 9\r\n\r\n{\"a\":\"\xc3\"}";
         assert_eq!(read_in_pieces(plain, 1000).await, plain);
     }
 

@@ -45,7 +45,20 @@ macro_rules! row_keys {
     };
 }
 
-row_keys!(BoxId, DeviceId, InstallationId, KeyId, MailId, OrgId, PersonId, ProductId, ShopperId, StoreId, TokenId);
+row_keys!(
+    AccessId,
+    BoxId,
+    DeviceId,
+    InstallationId,
+    KeyId,
+    MailId,
+    OrgId,
+    PersonId,
+    ProductId,
+    ShopperId,
+    StoreId,
+    TokenId
+);
 
 impl RowKey for u64 {
     fn to_key(&self) -> Vec<u8> {

@@ -9,11 +9,14 @@ mod bulk;
 mod client_address;
 mod codes;
 mod connections;
+mod dry_run;
 pub mod echo;
 mod etag;
 mod farewell;
+mod framing;
 mod idempotency;
 mod lenient;
+mod link;
 mod list;
 pub mod openapi;
 mod pages;
@@ -35,9 +38,10 @@ mod uses;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use ask::{Ask, Changed, Page, PageQuery, Reply, Stream, limit_of};
+pub use ask::{Ask, Changed, Old, Page, PageQuery, Reply, Stream, limit_of};
 pub use bulk::{Bulk, Cell};
 pub use codes::{Code, Retry};
+pub use dry_run::BulkQuery;
 pub use etag::Shows;
 pub use list::{Each, List, Look, RowKey};
 pub use openapi::Doc;

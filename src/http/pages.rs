@@ -28,8 +28,8 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 pub(super) fn register(app: &mut web::ServiceConfig) {
-    for path in ["/recovery/link/{token}", "/recovery/code/{token}", "/recovery/reset/{token}"] {
-        let page = web::resource(path)
+    for path in ["link", "code", "reset", "stop"].map(|page| format!("/recovery/{page}/{{token}}")) {
+        let page = web::resource(&*path)
             .route(web::get().to(serve))
             .route(web::head().to(serve))
             .route(web::post().to(serve))
@@ -88,15 +88,21 @@ async fn answer(visit: &Visit, payload: Payload) -> Result<HttpResponse, Problem
     let page = visit.request.path().split('/').nth(2).unwrap_or_default();
     let told = match page {
         "link" => reset::link(&ask, &token, posts).await,
+        "stop" => reset::stop(&ask, &token, posts).await,
         "code" => reset::code(&ask, &token, sent.as_ref()).await,
         _ => reset::reset(&ask, &token, sent.as_ref()).await,
     };
     match told {
         Ok(told) => shown(visit, told),
-        Err(problem) if problem.code() == Code::Busy => {
-            shown(visit, Shown { step: Step::Page(Page::Busy), language: None })
+        Err(problem) => {
+            let page = match problem.code() {
+                Code::Busy => Page::Busy,
+                Code::DirectoryRefused => Page::Directory { refused: true },
+                Code::DirectoryUnavailable => Page::Directory { refused: false },
+                _ => return Err(problem),
+            };
+            shown(visit, Shown { step: Step::Page(page), language: None })
         }
-        Err(problem) => Err(problem),
     }
 }
 

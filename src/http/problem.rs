@@ -149,6 +149,10 @@ impl Problem {
         self.0.allow.as_deref()
     }
 
+    pub fn errors(&self) -> &[FieldError] {
+        &self.0.errors
+    }
+
     pub fn detail(&self) -> Option<&str> {
         self.0.detail.as_deref()
     }

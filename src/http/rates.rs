@@ -103,7 +103,8 @@ impl Rates {
                 self.organisation.count(org, Code::TooManyRequests, now)
             }
             Caller::Nobody => from.map_or(Ok(()), |from| self.source.count(block(from), Code::TooManyRequests, now)),
-            Caller::Box(_) => Ok(()),
+            // A box is counted by its own machine; a page's request was counted by its source.
+            Caller::Box(_) | Caller::Shopper(_) => Ok(()),
         }
     }
 

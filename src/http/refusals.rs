@@ -54,7 +54,7 @@ impl Refusals {
             return;
         }
         let is_proven = match caller {
-            Caller::Token { .. } => true,
+            Caller::Token { .. } | Caller::Shopper(_) => true,
             Caller::Nobody => false,
             // A box shows who it is to its own actor, which judges that before all else.
             Caller::Box(_) => !matches!(problem.status(), 401 | 404 | 429),

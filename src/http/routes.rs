@@ -4,6 +4,7 @@ use super::{
     admission::Class,
     ask::{Ask, Reply},
     codes::Code,
+    link,
     openapi::{self, Doc},
     pages, phones,
     problem::Problem,
@@ -23,8 +24,8 @@ use crate::{
     privacy,
     recovery::api::{self as recovery, contact, installations, terminals},
 };
-use actix_web::{HttpRequest, HttpResponse, http::Method, web};
-use std::{pin::Pin, rc::Rc};
+use actix_web::{HttpRequest, HttpResponse, Resource, http::Method, web};
+use std::{cmp::Reverse, pin::Pin, rc::Rc};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +101,11 @@ routes! {
 
     POST "/box/v1/sync", Guard::Box, SyncDefault, "box.sync", boxes::wire::sync, boxes::wire::SYNC;
     POST "/box/v1/confirm", Guard::Box, SyncDefault, "box.confirm", boxes::wire::confirm, boxes::wire::CONFIRM;
+    POST "/box/v1/exchanges", Guard::Box, PersonAtBox, "box.exchange", boxes::online::exchanges::create, boxes::online::exchanges::CREATE;
+    POST "/box/v1/exchanges/{exchange}/completed", Guard::Box, PersonAtBox, "box.complete", boxes::online::exchanges::complete, boxes::online::exchanges::COMPLETE;
+    POST "/box/v1/exchanges/{exchange}/cancelled", Guard::Box, PersonAtBox, "box.cancel", boxes::online::exchanges::cancel, boxes::online::exchanges::CANCEL;
+    GET "/box/v1/orders", Guard::Box, PersonAtBox, "box.orders", boxes::online::orders::fetch, boxes::online::orders::FETCH;
+    POST "/box/v1/orders/{order}", Guard::Box, PersonAtBox, "box.report", boxes::online::orders::report, boxes::online::orders::REPORT;
     POST "/box/v1/enrol", Guard::Nobody, PersonAtBox, "box.enrol", boxes::wire::enrol, boxes::wire::ENROL;
 
     POST "/api/v1/organisations", OPERATOR, Admin, "organisations.create", organisations::create, organisations::CREATE;
@@ -135,6 +141,11 @@ routes! {
     PATCH "/api/v1/boxes/{box}", BOXES_WRITE, Admin, "boxes.change", boxes::change, boxes::CHANGE;
     GET "/api/v1/boxes/{box}/inventory", BOXES_READ, Admin, "boxes.inventory", boxes::inventory, boxes::INVENTORY;
     POST "/api/v1/boxes/{box}/enrolment", BOXES_WRITE, Admin, "boxes.enrolment", boxes::make_enrolment, boxes::MAKE_ENROLMENT;
+    GET "/api/v1/boxes/{box}/settings", BOXES_READ, Admin, "boxes.settings", boxes::online::settings::show, boxes::online::settings::SHOW;
+    PATCH "/api/v1/boxes/{box}/settings", BOXES_WRITE, Admin, "boxes.set", boxes::online::settings::change, boxes::online::settings::CHANGE;
+    POST "/api/v1/boxes/{box}/orders", BOXES_WRITE, Admin, "boxes.order", boxes::online::orders::give, boxes::online::orders::GIVE;
+    GET "/api/v1/boxes/{box}/orders", BOXES_READ, Admin, "boxes.orders", boxes::online::orders::list, boxes::online::orders::LIST;
+    GET "/api/v1/boxes/{box}/orders/{order}", BOXES_READ, Admin, "boxes.show_order", boxes::online::orders::show, boxes::online::orders::SHOW;
     GET "/api/v1/boxes/{box}/bins/{bin}", BOXES_READ, Admin, "bins.show", boxes::bins::show, boxes::bins::SHOW;
     PATCH "/api/v1/boxes/{box}/bins/{bin}", BOXES_WRITE, Admin, "bins.change", boxes::bins::change, boxes::bins::CHANGE;
     POST "/api/v1/boxes/{box}/bins/{bin}/correction", BOXES_WRITE, Admin, "bins.correct", boxes::bins::correct, boxes::bins::CORRECT;
@@ -148,6 +159,7 @@ routes! {
     POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant, boxes::accesses::GRANT;
     POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch, boxes::accesses::BATCH;
     POST "/api/v1/boxes/{box}/accesses/bulk", BOXES_WRITE, Background, "accesses.bulk", boxes::accesses::bulk, boxes::accesses::BULK;
+    GET "/api/v1/boxes/{box}/accesses", BOXES_READ, Admin, "accesses.list", boxes::accesses::list, boxes::accesses::LIST;
     GET "/api/v1/boxes/{box}/accesses/{access}", BOXES_READ, Admin, "accesses.show", boxes::accesses::show, boxes::accesses::SHOW;
     DELETE "/api/v1/boxes/{box}/accesses/{access}", BOXES_WRITE, Admin, "accesses.revoke", boxes::accesses::revoke, boxes::accesses::REVOKE;
     PUT "/api/v1/boxes/{box}/keys/{key}/code", BOXES_WRITE, Admin, "keys.set_code", boxes::codes::set_key_code, boxes::codes::SET_KEY_CODE;
@@ -163,6 +175,13 @@ routes! {
     PATCH "/api/v1/offline/settings", ORG_ADMIN, Admin, "passes.choose", boxes::passes::choose, boxes::passes::CHOOSE;
     POST "/api/v1/offline/public-keys", ORG_ADMIN, Admin, "passes.make_key", boxes::passes::make_key, boxes::passes::MAKE_KEY;
     GET "/api/v1/boxes/{box}/history", BOXES_READ, Admin, "boxes.history", boxes::history::list, boxes::history::LIST;
+    GET "/api/v1/alerts", BOXES_READ, Admin, "alerts.list", boxes::alerts::list, boxes::alerts::LIST;
+    GET "/api/v1/alerts/settings", BOXES_READ, Admin, "alerts.settings", boxes::alerts::settings, boxes::alerts::SETTINGS;
+    PUT "/api/v1/alerts/settings", ORG_ADMIN, Admin, "alerts.set", boxes::alerts::set, boxes::alerts::SET;
+    POST "/api/v1/boxes/{box}/alerts/{alert}/acknowledgement", BOXES_WRITE, Admin, "alerts.acknowledge", boxes::alerts::acknowledge, boxes::alerts::ACKNOWLEDGE;
+    GET "/api/v1/boxes/{box}/keys/{key}/alerts", BOXES_READ, Admin, "alerts.of_key", boxes::alerts::of_key, boxes::alerts::OF_KEY;
+    PUT "/api/v1/boxes/{box}/keys/{key}/alerts", BOXES_WRITE, Admin, "alerts.set_of_key", boxes::alerts::set_of_key, boxes::alerts::SET_OF_KEY;
+    GET "/api/v1/exchanges", BOXES_READ, Admin, "boxes.exchanges", boxes::online::old::list, boxes::online::old::LIST;
     GET "/api/v1/conflicts", BOXES_READ, Admin, "conflicts.list", boxes::conflicts::list, boxes::conflicts::LIST;
     GET "/api/v1/boxes/{box}/conflicts/{seq}", BOXES_READ, Admin, "conflicts.show", boxes::conflicts::show, boxes::conflicts::SHOW;
     POST "/api/v1/boxes/{box}/conflicts/{seq}/resolution", BOXES_WRITE, Admin, "conflicts.resolve", boxes::conflicts::resolve, boxes::conflicts::RESOLVE;
@@ -232,12 +251,18 @@ routes! {
     POST "/api/v1/installations/{installation}/users", RECOVERY_WRITE, Admin, "installations.add_user", recovery::users::add, recovery::users::ADD;
     PATCH "/api/v1/installations/{installation}/users/{user}", RECOVERY_WRITE, Admin, "installations.change_user", recovery::users::change, recovery::users::CHANGE;
     DELETE "/api/v1/installations/{installation}/users/{user}", RECOVERY_WRITE, Admin, "installations.remove_user", recovery::users::remove, recovery::users::REMOVE;
+    POST "/api/v1/organisations/{organisation}/installations/{installation}/break-glass", OPERATOR, Admin, "break_glass.start", recovery::glass::start, recovery::glass::START;
+    GET "/api/v1/organisations/{organisation}/installations/{installation}/break-glass", OPERATOR, Admin, "break_glass.show", recovery::glass::show, recovery::glass::SHOW;
+    DELETE "/api/v1/organisations/{organisation}/installations/{installation}/break-glass", OPERATOR, Admin, "break_glass.withdraw", recovery::glass::withdraw, recovery::glass::WITHDRAW;
+    POST "/api/v1/mails/bounces", ORG_ADMIN, Admin, "mails.bounce", recovery::reports::bounce, recovery::reports::BOUNCE;
+    GET "/recovery/v1/reports/{report}", Guard::Nobody, Background, "texts.report", recovery::reports::text, recovery::reports::TEXT;
     POST "/recovery/v1/{path}/terminals", Guard::Nobody, PersonAtBox, "terminals.open", terminals::open, terminals::OPEN;
     DELETE "/recovery/v1/terminal", Guard::Nobody, PersonAtBox, "terminals.close", terminals::close, terminals::CLOSE;
     POST "/recovery/v1/terminal/renewal", Guard::Nobody, PersonAtBox, "terminals.renew", terminals::renew, terminals::RENEW;
     POST "/recovery/v1/terminal/login", Guard::Nobody, PersonAtBox, "terminals.log_in", terminals::log_in, terminals::LOG_IN;
     POST "/recovery/v1/terminal/forgotten", Guard::Nobody, PersonAtBox, "terminals.forgotten", terminals::forgotten, terminals::FORGOTTEN;
     GET "/recovery/v1/terminal/contact", Guard::Nobody, PersonAtBox, "terminals.contact", contact::show, contact::SHOW;
+    DELETE "/recovery/v1/terminal/break-glass", Guard::Nobody, PersonAtBox, "terminals.stop_break_glass", recovery::glass::stop, recovery::glass::STOP;
     PUT "/recovery/v1/terminal/contact", Guard::Nobody, PersonAtBox, "terminals.set_contact", contact::change, contact::CHANGE;
     POST "/recovery/v1/terminal/contact/validation", Guard::Nobody, PersonAtBox, "terminals.validate", contact::validate, contact::VALIDATE;
 
@@ -266,34 +291,64 @@ routes! {
 }
 
 /// Registers the table, the pages of the problem codes, and problems for all else.
+///
+/// What is registered is tried in order, and a path with parameters costs a regular expression: so the table goes by
+/// families, of which only one is looked into.
 pub fn register(app: &mut web::ServiceConfig) {
-    let mut seen: Vec<&'static str> = Vec::new();
-    for first in ROUTES {
-        if seen.contains(&first.path) {
-            continue;
+    let mut families: Vec<&'static str> = Vec::new();
+    for family in ROUTES.iter().map(|route| family_of(route.path)) {
+        if !families.contains(&family) {
+            families.push(family);
         }
-        seen.push(first.path);
-        let methods: Rc<str> = methods_of(first.path).into();
-        let mut resource = web::resource(first.path);
-        for (number, route) in ROUTES.iter().enumerate().filter(|(_, route)| route.path == first.path) {
-            let handler =
-                move |request: HttpRequest, payload: web::Payload| service::serve(route, number, request, payload);
-            resource = resource.route(web::method(route.method.clone()).to(handler));
-        }
-        let refuse = move |request: HttpRequest| {
-            let refused = service::method_not_allowed(&request, &methods);
-            async move { refused }
-        };
-        app.service(resource.default_service(web::to(refuse)));
     }
+    // A family within another stands before it: what a family begins with is looked for there alone. Boxes ask most.
+    families.sort_by_key(|family| (!family.starts_with("/box/v1/"), Reverse(family.len())));
+    for family in families {
+        app.service(of_family(family));
+    }
+    stores::register_as_written(app);
+    shop::register(app);
     openapi::register(app);
+    link::register(app);
     phones::register(app);
     pages::register(app);
-    stores::register(app);
-    // Behind the fixed paths of the wire.
-    shop::register(app);
+    stores::register_in_any_case(app);
     app.service(web::resource("/problems/{code}").route(web::get().to(problem_page)));
     app.default_service(web::to(service::unknown));
+}
+
+/// A path's segments before its first parameter, three at most.
+fn family_of(path: &str) -> &str {
+    let end = path.match_indices('/').map(|(at, _)| at).nth(3).unwrap_or(path.len());
+    path[..end].find("/{").map_or(&path[..end], |parameter| &path[..parameter])
+}
+
+fn of_family(family: &'static str) -> actix_web::Scope {
+    let mut scope = web::scope(family);
+    let mut seen: Vec<&'static str> = Vec::new();
+    for path in ROUTES.iter().map(|route| route.path).filter(|path| family_of(path) == family) {
+        if !seen.contains(&path) {
+            seen.push(path);
+            scope = scope.service(at_path(path, &path[family.len()..]));
+        }
+    }
+    scope
+}
+
+/// All methods of one path.
+fn at_path(path: &'static str, within_family: &str) -> Resource {
+    let methods: Rc<str> = methods_of(path).into();
+    let mut resource = web::resource(within_family);
+    for (number, route) in ROUTES.iter().enumerate().filter(|(_, route)| route.path == path) {
+        let handler =
+            move |request: HttpRequest, payload: web::Payload| service::serve(route, number, request, payload);
+        resource = resource.route(web::method(route.method.clone()).to(handler));
+    }
+    let refuse = move |request: HttpRequest| {
+        let refused = service::method_not_allowed(&request, &methods);
+        async move { refused }
+    };
+    resource.default_service(web::to(refuse))
 }
 
 /// As `Allow` says it.

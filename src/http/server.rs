@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     delivery::webhooks,
     devices,
-    engine::Engine,
+    engine::{Bells, Engine},
     feed::Streams,
     iuv,
     metrics::{self, AdmissionMetrics, RouteMetrics},
@@ -69,6 +69,7 @@ pub(super) struct Worker {
     pub metrics: Vec<RouteMetrics>,
     pub body_limits: body::Limits,
     pub bulk_limits: bulk::Limits,
+    pub links: LinkLimits,
     /// Places for bulk requests, of all workers.
     pub bulk_calls: Arc<Semaphore>,
     /// Proxies whose word about the client's address counts.
@@ -83,6 +84,14 @@ pub(super) struct Worker {
     request_number: Cell<u32>,
     /// The second of the last lines in the log, and how many they were.
     logged: Cell<(u64, u32)>,
+}
+
+/// Of the links of boxes.
+#[derive(Clone, Copy)]
+pub(super) struct LinkLimits {
+    pub max: usize,
+    pub ping: Duration,
+    pub silence: Duration,
 }
 
 /// Lines about slow or failed requests that a worker writes in one second.
@@ -135,6 +144,11 @@ impl Worker {
                 },
                 rows_max: config.bulk.rows_max,
                 rows_at_once: config.bulk.rows_at_once,
+            },
+            links: LinkLimits {
+                max: config.links.max,
+                ping: Duration::from_secs(config.links.ping_s),
+                silence: Duration::from_secs(config.links.silence_s),
             },
             bulk_calls: Arc::clone(&shared.bulk_calls),
             stopping: Arc::clone(&shared.stopping),
@@ -213,6 +227,7 @@ struct Shared {
     uses: Arc<Uses>,
     refusals: Arc<Refusals>,
     streams: Arc<Streams>,
+    bells: Arc<Bells>,
     operations: Operations,
     bulk_calls: Arc<Semaphore>,
     stopping: Arc<AtomicBool>,
@@ -251,6 +266,7 @@ impl LastAnswers {
     pub fn begin(&self) {
         self.0.stopping.store(true, Ordering::Relaxed);
         self.0.streams.end();
+        self.0.bells.end();
     }
 
     /// Waits until no request is being worked on, and none has come for a moment on a connection that was kept: it would
@@ -326,7 +342,7 @@ impl Listeners {
             iuv: Arc::clone(&stores),
             passwords: Passwords::start(&config.passwords)?,
             sign_ins: Arc::new(sign_ins),
-            recovery: Arc::new(recovery::Door::new(config)),
+            recovery: Arc::new(recovery::Door::open(config).map_err(io::Error::other)?),
             recovery_rate: Arc::new(Rate::new(
                 "recovery",
                 config.recovery.requests_per_minute_per_source,
@@ -337,6 +353,7 @@ impl Listeners {
             rates: Arc::new(Rates::new(&config.limits, engine.up_since())),
             refusals: Arc::default(),
             streams: Arc::new(Streams::new(&config.feed)),
+            bells: Arc::clone(engine.bells()),
             operations: operations.clone(),
             bulk_calls: bulk::places(config.bulk.calls_at_once),
             stopping: Arc::default(),

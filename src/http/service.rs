@@ -33,6 +33,9 @@ const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// RFC 9745 and RFC 8594.
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+const SUNSET: HeaderName = HeaderName::from_static("sunset");
 /// Whoever keeps an answer asks again with its tag.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -89,7 +92,7 @@ async fn handle(
         Err(problem) => return Err(refusal(route, worker, Caller::Nobody, from, problem)),
     };
     let counted = match caller {
-        Caller::Box(_) => Ok(()),
+        Caller::Box(_) | Caller::Shopper(_) => Ok(()),
         Caller::Nobody | Caller::Token { .. } => worker.rates.count(&caller, from, worker.engine.clock().now()),
     };
     if let Err(problem) = counted.and_then(|()| permitted(route, &caller)) {
@@ -128,6 +131,8 @@ async fn handle(
         class: route.class,
         request,
         body,
+        names: Vec::new(),
+        dry_run: None,
     };
     let reply = (route.handler)(ask).await.map_err(|problem| refusal(route, worker, caller, from, problem))?;
     match changed.and_then(|changed| changed.get()) {
@@ -235,8 +240,14 @@ fn success(reply: Reply, tag: Option<String>, request_id: HeaderValue) -> HttpRe
     if reply.varies {
         response.insert_header((header::VARY, HeaderValue::from_static("Accept")));
     }
+    if let Some(old) = reply.old {
+        response
+            .insert_header((DEPRECATION, format!("@{}", old.deprecated_since_s)))
+            .insert_header((SUNSET, old.sunset))
+            .append_header((header::LINK, format!("<{}>; rel=\"successor-version\"", old.successor)));
+    }
     if let Some(link) = reply.link {
-        response.insert_header((header::LINK, link));
+        response.append_header((header::LINK, link));
     }
     response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type))).body(reply.json)
 }

@@ -22,7 +22,7 @@ use crate::{
     kernel::time,
 };
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, guard,
     http::{
         StatusCode,
         header::{self, HeaderName},
@@ -32,20 +32,28 @@ use actix_web::{
 use std::rc::Rc;
 
 const PAGE: &str = "store.page";
+const WEB_STORE: &str = "/WebStore";
+const SECURITY: &str = "/Security/";
 const FORM_COOKIE: &str = "store_form";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 pub(super) fn register(app: &mut web::ServiceConfig) {
     let refuse = async |request: HttpRequest| service::method_not_allowed(&request, "GET, POST");
-    for (path, side) in [("/WebStore/Test/{store}/{path:.*}", Side::Test), ("/WebStore/{store}/{path:.*}", Side::Real)]
-    {
+    // What customers' servers and redeemed tokens ask for is no store, in whatever case they write it.
+    let is_shop = guard::fn_guard(|context| {
+        let behind = context.head().uri.path().get(WEB_STORE.len()..).and_then(|path| path.get(..SECURITY.len()));
+        !behind.is_some_and(|path| path.eq_ignore_ascii_case(SECURITY))
+    });
+    let mut shop = web::scope(WEB_STORE).guard(is_shop);
+    for (path, side) in [("/Test/{store}/{path:.*}", Side::Test), ("/{store}/{path:.*}", Side::Real)] {
         let get = move |request: HttpRequest| serve(request, None, Some(side));
         let post = move |request: HttpRequest, payload: Payload| serve(request, Some(payload), Some(side));
-        app.service(
+        shop = shop.service(
             web::resource(path).route(web::get().to(get)).route(web::post().to(post)).default_service(web::to(refuse)),
         );
     }
-    for path in ["/admin", "/admin/leave", "/admin/transfer"] {
+    app.service(shop);
+    for path in ["/admin", "/admin/{path:.*}"] {
         let get = |request: HttpRequest| serve(request, None, None);
         let post = |request: HttpRequest, payload: Payload| serve(request, Some(payload), None);
         app.service(
@@ -121,13 +129,7 @@ async fn answer(
             let store = store_of_guid(&text("store")).ok_or(Code::RouteUnknown)?;
             pages::store_page(&browser, store, side, &text("path")).await?
         }
-        None => match (request.path(), is_post) {
-            ("/admin", false) => pages::admin_home(&browser).await?,
-            ("/admin", true) => pages::admin_sign_in(&browser).await?,
-            ("/admin/leave", true) => pages::admin_leave(&browser).await?,
-            ("/admin/transfer", _) => pages::transfer_page(&browser).await?,
-            _ => return Err(Problem::from(Code::MethodNotAllowed).allow("POST".to_owned())),
-        },
+        None => pages::admin_page(&browser, &text("path")).await?,
     };
     let secure = if ask.iuv().base_url().starts_with("http://") { "" } else { "; Secure" };
     let form_line = format!("{FORM_COOKIE}={form}; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600{secure}");

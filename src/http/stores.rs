@@ -29,21 +29,32 @@ use actix_web::{
 };
 use std::{rc::Rc, time::Instant};
 
-pub(super) fn register(app: &mut web::ServiceConfig) {
-    // In any case: the flag holds to the end of its group.
-    let path = |page: &str| format!("/{{web_store:(?i)webstore}}/{{security:(?i)security}}/{{page:(?i){page}}}");
+/// The paths as they are documented and given out.
+pub(super) fn register_as_written(app: &mut web::ServiceConfig) {
+    register(app, |page| format!("/WebStore/Security/{page}"));
+}
+
+/// The paths as customers' programs write them. The flag holds to the end of its group.
+pub(super) fn register_in_any_case(app: &mut web::ServiceConfig) {
+    register(app, |page| {
+        let page = page.replace('.', r"\.");
+        format!("/{{web_store:(?i)webstore}}/{{security:(?i)security}}/{{page:(?i){page}}}")
+    });
+}
+
+fn register(app: &mut web::ServiceConfig, path: impl Fn(&str) -> String) {
     app.service(
-        web::resource(path(r"authenticateuser\.aspx"))
+        web::resource(path("AuthenticateUser.aspx"))
             .route(web::get().to(register_by_query))
             .default_service(web::to(async |request| other_method(request, "GET"))),
     );
     app.service(
-        web::resource(path(r"authenticateuser\.ashx"))
+        web::resource(path("AuthenticateUser.ashx"))
             .route(web::post().to(register_by_json))
             .default_service(web::to(async |request| other_method(request, "POST"))),
     );
     app.service(
-        web::resource(path(r"integratedsignin\.aspx"))
+        web::resource(path("IntegratedSignIn.aspx"))
             .route(web::get().to(redeem))
             .route(web::head().to(redeem))
             .default_service(web::to(async |request| other_method(request, "GET, HEAD"))),

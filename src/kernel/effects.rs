@@ -54,10 +54,14 @@ pub enum RowSpace {
     GivenCodes = 26,
     /// org, installation → installation list row.
     Installations = 30,
+    /// org, box, number → an alert in force.
+    Alerts = 47,
+    /// org, box, number from the end → an order and what became of it.
+    BoxOrders = 42,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -79,6 +83,8 @@ impl RowSpace {
         Self::Products,
         Self::GivenCodes,
         Self::Installations,
+        Self::Alerts,
+        Self::BoxOrders,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -224,11 +230,13 @@ pub enum VaultField {
     RecoveryContact = 15,
     /// Who could before.
     FormerContacts = 16,
+    DirectoryAccount = 17,
+    BreakGlassAddress = 18,
     KeyCodes = 19,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Profile,
         Self::Credentials,
         Self::WebhookSecret,
@@ -243,6 +251,8 @@ impl VaultField {
         Self::RecoveryContact,
         Self::FormerContacts,
         Self::KeyCodes,
+        Self::DirectoryAccount,
+        Self::BreakGlassAddress,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -273,7 +283,7 @@ pub enum Recipient {
     /// The recovery contact of an installation, by mail.
     #[n(6)]
     Contact(#[n(0)] InstallationId),
-    /// One that it had before.
+    /// One that it had before, or one that the operator has named.
     #[n(7)]
     FormerContact(#[n(0)] InstallationId),
     /// The recovery contact, by text.
@@ -331,108 +341,6 @@ pub struct MailName {
     pub at: UnixMillis,
 }
 
-/// Why a mail could not be brought. Stored and shown: numbers are append-only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-#[cbor(index_only)]
-pub enum MailTrouble {
-    /// No driver is configured.
-    #[n(0)]
-    NoDriver,
-    /// The mail server cannot be reached, does not greet, or its certificate does not hold.
-    #[n(1)]
-    Unreachable,
-    /// The mail server does not take our name and password.
-    #[n(2)]
-    Login,
-    /// No answer in time.
-    #[n(3)]
-    Timeout,
-    /// The connection broke in the middle.
-    #[n(4)]
-    Broken,
-    /// Put off by the mail server (4xx).
-    #[n(5)]
-    Deferred,
-    /// Refused by the mail server for good (5xx).
-    #[n(6)]
-    Rejected,
-    /// The recipient has no address.
-    #[n(7)]
-    NoAddress,
-    /// The recipient was erased.
-    #[n(8)]
-    Erased,
-    /// The template does not render, or what it is about cannot be read.
-    #[n(9)]
-    Unrenderable,
-    /// Its time was over before it could be tried.
-    #[n(10)]
-    TooLate,
-    /// The gateway for texts cannot be reached, or does not say that it took the text.
-    #[n(11)]
-    Gateway,
-    /// There were too many texts: to this number, of this organisation, or into this network.
-    #[n(12)]
-    Limited,
-    /// No text goes to this country.
-    #[n(13)]
-    CountryForbidden,
-}
-
-impl MailTrouble {
-    pub const ALL: [Self; 14] = [
-        Self::NoDriver,
-        Self::Unreachable,
-        Self::Login,
-        Self::Timeout,
-        Self::Broken,
-        Self::Deferred,
-        Self::Rejected,
-        Self::NoAddress,
-        Self::Erased,
-        Self::Unrenderable,
-        Self::TooLate,
-        Self::Gateway,
-        Self::Limited,
-        Self::CountryForbidden,
-    ];
-
-    /// As on the wire and in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NoDriver => "no_driver",
-            Self::Unreachable => "unreachable",
-            Self::Login => "login",
-            Self::Timeout => "timeout",
-            Self::Broken => "broken",
-            Self::Deferred => "deferred",
-            Self::Rejected => "rejected",
-            Self::NoAddress => "no_address",
-            Self::Erased => "erased",
-            Self::Unrenderable => "unrenderable",
-            Self::TooLate => "too_late",
-            Self::Gateway => "gateway",
-            Self::Limited => "limited",
-            Self::CountryForbidden => "country_forbidden",
-        }
-    }
-
-    /// Whether trying again cannot help.
-    pub fn is_final(self) -> bool {
-        match self {
-            Self::Rejected | Self::NoAddress | Self::Erased | Self::Unrenderable => true,
-            Self::Limited | Self::CountryForbidden => true,
-            Self::NoDriver | Self::Unreachable | Self::Login | Self::Timeout | Self::Broken => false,
-            Self::Deferred | Self::TooLate | Self::Gateway => false,
-        }
-    }
-
-    /// Whether it is the mail server's trouble with everything, not with this one mail.
-    pub fn is_of_the_server(self) -> bool {
-        matches!(self, Self::NoDriver | Self::Unreachable | Self::Login)
-    }
-}
-
 /// A change to the sealed rows of the deciding entity, which is their subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VaultOp {
@@ -457,6 +365,8 @@ pub struct Effects {
     pub messages: Vec<Message>,
     pub vault: Vec<VaultOp>,
     pub mails: Vec<MailRequest>,
+    /// Whoever holds a line to this entity looks at it, once this is durable.
+    pub rings: bool,
 }
 
 impl Effects {

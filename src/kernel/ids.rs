@@ -330,6 +330,9 @@ typed_id!(
     /// A signed permission that a person carries.
     PassId, "pass");
 typed_id!(
+    /// An exchange that a box asked the server for.
+    ExchangeId, "exc");
+typed_id!(
     /// A dead letter; newer ones sort before older ones.
     MailId, "mail");
 

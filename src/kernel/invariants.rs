@@ -27,6 +27,10 @@ invariants! {
     DELTA_COMPLETE = "BOX-4", "snapshot, or cursor state plus delta, equals the server's state";
     REMOVALS_BOUNDED = "BOX-5", "the ring of removals stays within its bound";
     PENDING_HONEST = "BOX-6", "a box is pending exactly while a change it did not make itself is unconfirmed";
+    ALERT_ONCE = "BOX-13", "an alert is in force at most once, and only while what it tells of goes on";
+    WRONG_CODES_BOUNDED = "BOX-10", "at most ten codes in a row are judged wrong at a box, and one more each ten minutes";
+    EXCHANGE_ONCE = "BOX-11", "what the server decided at a box changes its bins and keys at most once";
+    ORDER_IN_TIME = "BOX-12", "an order reaches its box within a minute or not at all";
     THREE_GUESSES = "DEV-1", "at most three guesses at a device's PAP are judged wrong in one round";
     LOCKED_IS_LOCKED = "DEV-2", "while a device is locked no PAP is accepted, not even the right one";
     BLOCKED_STAYS = "DEV-3", "a blocked device is left only by a reset";
@@ -47,4 +51,5 @@ invariants! {
     ALONE = "REC-3", "what needs an installation for oneself happens only while no other terminal is open";
     PROVEN = "REC-4", "a contact is validated by its mail alone, and by its code too where it has a telephone";
     BLOCKED_OUT = "REC-5", "nobody who is blocked is let in, not even with the right password";
+    WAITED = "REC-6", "what an operator starts leads to a reset only after its wait, and never after it has ended";
 }

@@ -11,19 +11,21 @@ pub mod golden;
 pub mod ids;
 pub mod invariants;
 pub mod machine;
+pub mod mail_trouble;
 pub mod schema;
 pub mod time;
 
 pub use chance::Chance;
 pub use condition::{Condition, Named};
 pub use effects::{
-    ClaimOp, ClaimSpace, Effects, MailCopy, MailName, MailRequest, MailTrouble, Message, MessageTarget, Recipient,
-    RowOp, RowSpace, VaultField, VaultOp,
+    ClaimOp, ClaimSpace, Effects, MailCopy, MailName, MailRequest, Message, MessageTarget, Recipient, RowOp, RowSpace,
+    VaultField, VaultOp,
 };
 pub use feed::{EventOutcome, EventView, FeedCursor};
 pub use ids::{
-    AccessId, Address, BoxId, DeviceId, EntityId, EntityKind, GroupId, InstallationId, KeyId, MailId, OrgId, PassId, PersonId,
-    ProductId, SessionId, ShopperId, StoreId, TokenId, WebhookId,
+    AccessId, Address, BoxId, DeviceId, EntityId, EntityKind, ExchangeId, GroupId, InstallationId, KeyId, MailId,
+    OrgId, PassId, PersonId, ProductId, SessionId, ShopperId, StoreId, TokenId, WebhookId,
 };
 pub use machine::{Codec, Context, Incoming, KeyedHash, Machine, Principal, Progress, Stamp};
+pub use mail_trouble::MailTrouble;
 pub use time::{Clock, UnixMillis};

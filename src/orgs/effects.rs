@@ -46,6 +46,10 @@ pub fn of_organisation(
             let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
             effects.send(boxes, &BoxMessage::OfflineSettings(known.offline.settings()));
         }
+        if let organisation::Event::AlertsSet(settings) = event {
+            let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
+            effects.send(boxes, &BoxMessage::AlertsChanged(settings.clone()));
+        }
         mails::follow(state.address.org, command, event, cx.now, effects);
     }
 }

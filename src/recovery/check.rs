@@ -7,7 +7,7 @@ use super::{
 };
 use crate::kernel::{
     UnixMillis,
-    invariants::{ALONE, BLOCKED_OUT, FIVE_CODES, Invariant, PROVEN},
+    invariants::{ALONE, BLOCKED_OUT, FIVE_CODES, Invariant, PROVEN, WAITED},
 };
 
 /// Those that do not hold after these events at this time; none, as it should be.
@@ -46,7 +46,13 @@ pub fn check_invariants(
         Event::LoggedIn { user, .. } => was.user(*user).is_some_and(|user| !user.blocked),
         _ => true,
     });
-    [(five, FIVE_CODES), (alone, ALONE), (proven, PROVEN), (kept_out, BLOCKED_OUT)]
+    let waited = events.iter().all(|event| match event {
+        Event::LinkSent { purpose: Purpose::BreakGlass, .. } => was.glass.is_some_and(|glass| glass.due <= now),
+        Event::ResetOpened { form, .. } => was.links().any(|link| is_same(link.minted.reset_form, *form)),
+        _ => true,
+    });
+    let whole = is.links().all(|link| link.purpose != Purpose::BreakGlass || is.glass.is_some());
+    [(five, FIVE_CODES), (alone, ALONE), (proven, PROVEN), (kept_out, BLOCKED_OUT), (waited && whole, WAITED)]
         .into_iter()
         .filter_map(|(holds, invariant)| (!holds).then_some(invariant))
         .collect()

@@ -16,8 +16,8 @@ pub(super) fn decide(known: &Known, command: &Command, now: UnixMillis, events: 
     match command {
         // A repeated request; another one was refused before.
         Command::Create { .. } => Ok(()),
-        Command::Change { description } => {
-            if *description != known.description {
+        Command::Change { description, account } => {
+            if *description != known.description || account.is_some() {
                 events.push(Event::Changed { description: description.clone() });
             }
             Ok(())
@@ -100,6 +100,16 @@ pub(super) fn decide(known: &Known, command: &Command, now: UnixMillis, events: 
             }
             Ok(())
         }
+        Command::MailBounced { mail } => {
+            known.mail_bounced(*mail, events);
+            Ok(())
+        }
+        Command::TextReported { text, status } => {
+            known.text_reported(*text, *status, events);
+            Ok(())
+        }
+        Command::BreakGlass { minted, stop, rules, .. } => known.break_glass(minted, *stop, rules, now, events),
+        Command::StopGlass { by } => known.stop_glass(*by, now, events),
         Command::Reset { form, name, users } => {
             if !known.reset_terminal_at(*form, now) {
                 return Err(Refusal::Expired);
@@ -219,6 +229,7 @@ impl Known {
             if user.number == ADMINISTRATOR_1 {
                 events.extend(self.resets.iter().map(|link| died(link, LinkEnd::LoggedIn)));
                 events.extend(self.reset_terminal.map(|_| Event::ResetOver));
+                self.end_glass_at_login(events);
             }
             events.push(Event::TerminalRenewed { terminal, until: now.plus(rules.terminal_timeout) });
             return Ok(());
@@ -265,7 +276,8 @@ impl Known {
         };
         events.push(Event::ResetAsked { outcome });
         if outcome == Asked::Sent {
-            let alive: Vec<_> = self.resets.iter().filter(|link| now < link.ends()).collect();
+            let asked = self.resets.iter().filter(|link| link.purpose == Purpose::Reset);
+            let alive: Vec<_> = asked.filter(|link| now < link.ends()).collect();
             if alive.len() >= RESETS_MAX {
                 events.extend(alive.first().map(|link| died(link, LinkEnd::Newer)));
             }
@@ -319,6 +331,7 @@ impl Known {
         if self.reset_terminal.is_some() {
             events.push(Event::ResetOver);
         }
+        events.extend(self.glass.map(|_| Event::GlassEnded { why: LinkEnd::ContactChanged }));
         events.push(Event::ContactSet {
             email: wanted.map(|new| new.email),
             telephone: wanted.and_then(|new| new.telephone),
@@ -363,7 +376,10 @@ impl Known {
     fn used(&self, link: &Link, rules: &Rules, now: UnixMillis, events: &mut Vec<Event>) {
         match link.purpose {
             Purpose::Validation => events.push(Event::Validated),
-            Purpose::Reset => {
+            Purpose::Reset | Purpose::BreakGlass => {
+                if link.purpose == Purpose::Reset {
+                    events.extend(self.glass.map(|_| Event::GlassEnded { why: LinkEnd::OtherUsed }));
+                }
                 events.extend(self.resets.iter().map(|other| died(other, LinkEnd::OtherUsed)));
                 events.push(Event::ResetOpened { form: link.minted.reset_form, until: now.plus(rules.reset_lives) });
             }
@@ -382,5 +398,6 @@ impl Known {
         if self.reset_terminal.is_some_and(|open| open.until <= now) {
             events.push(Event::ResetOver);
         }
+        self.tick_glass(now, events);
     }
 }

@@ -2,7 +2,10 @@
 
 use super::{
     event::Event,
-    mails::{CHANGED, DONE, NEWS_WITHIN, News, RESET, RecoveryMail, TEXT_CHANGED, TEXT_CODE, TEXT_DONE, VALIDATION},
+    mails::{
+        CHANGED, DONE, GLASS, GLASS_RESET, NEWS_WITHIN, News, RESET, RecoveryMail, TEXT_CHANGED, TEXT_CODE, TEXT_DONE,
+        TEXT_GLASS, VALIDATION,
+    },
     rows::InstallationRow,
     state::{Command, Installation, Known},
     words::Purpose,
@@ -47,6 +50,8 @@ pub fn died(about: &[u8], trouble: MailTrouble) -> Option<InstallationMessage> {
     let mail = RecoveryMail::decode_from(about).ok()?;
     let link = match mail.news {
         News::Code { link, .. } => Some(link),
+        // It was not the contact that could not be reached.
+        News::Changed { .. } | News::GlassReset { .. } => return None,
         _ => None,
     };
     Some(InstallationMessage::Died { link, trouble })
@@ -71,8 +76,14 @@ pub(super) fn of_installation(
     for event in events {
         match event {
             Event::Created { .. } => {
-                if let Command::Create { users, .. } = command {
+                if let Command::Create { users, account, .. } = command {
                     effects.seal(VaultField::InstallationUsers, users.to_vec());
+                    seal_account(account.as_deref(), effects);
+                }
+            }
+            Event::Changed { .. } => {
+                if let Command::Change { account, .. } = command {
+                    seal_account(account.as_deref(), effects);
                 }
             }
             Event::UserAdded { .. }
@@ -93,6 +104,11 @@ pub(super) fn of_installation(
                     effects.seal(VaultField::FormerContacts, former.to_vec());
                 }
             }
+            Event::GlassStarted { .. } => {
+                if let Command::BreakGlass { address, .. } = command {
+                    effects.seal(VaultField::BreakGlassAddress, address.to_vec());
+                }
+            }
             Event::Deleted => {
                 effects.erase();
                 effects.delete(RowSpace::Installations, org, &state.address.entity.raw.to_be_bytes());
@@ -104,6 +120,12 @@ pub(super) fn of_installation(
         }
     }
     rows(state, effects);
+}
+
+fn seal_account(account: Option<&Vec<u8>>, effects: &mut Effects) {
+    if let Some(account) = account {
+        effects.seal(VaultField::DirectoryAccount, account.clone());
+    }
 }
 
 /// Mails and texts.
@@ -121,13 +143,28 @@ fn news(state: &Installation, known: &Known, event: &Event, cx: &Context, effect
             let (template, news) = match purpose {
                 Purpose::Validation => (VALIDATION, News::Validation { salt, until, contact_at }),
                 Purpose::Reset => (RESET, News::Reset { salt, until, contact_at }),
+                Purpose::BreakGlass => {
+                    let sealed_at = known.glass.map_or(0, |glass| glass.sealed_at);
+                    (GLASS_RESET, News::GlassReset { salt, until, sealed_at })
+                }
             };
-            send(template, contact, news, Some(until));
+            let to = match purpose {
+                Purpose::BreakGlass => Recipient::FormerContact(installation),
+                _ => contact,
+            };
+            send(template, to, news, Some(until));
         }
         Event::Pressed { link, until } => {
             if let Some(salt) = known.link(*link).map(|link| link.minted.salt) {
                 let news = News::Code { salt, link: *link, until: *until, contact_at };
                 send(TEXT_CODE, Recipient::Telephone(installation), news, Some(*until));
+            }
+        }
+        Event::GlassStarted { minted, due, .. } if known.contact.is_some() => {
+            let news = || News::GlassStarted { salt: minted.salt, due: *due, contact_at };
+            send(GLASS, contact, news(), Some(*due));
+            if has_telephone {
+                send(TEXT_GLASS, Recipient::Telephone(installation), news(), Some(*due));
             }
         }
         Event::ResetDone { .. } => {

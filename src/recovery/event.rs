@@ -1,6 +1,7 @@
 //! What has happened to an installation.
 
 use super::{
+    reports::TextStatus,
     state::Description,
     words::{Asked, Closing, LinkEnd, Minted, Purpose, Role},
 };
@@ -192,5 +193,30 @@ pub enum Event {
     MailDied {
         #[n(0)]
         why: Box<str>,
+    },
+    #[n(27)]
+    TextReported {
+        /// The revision that asked for the text.
+        #[n(0)]
+        text: u64,
+        #[n(1)]
+        status: TextStatus,
+    },
+    /// The operator has started a reset to a new address.
+    #[n(28)]
+    GlassStarted {
+        #[n(0)]
+        minted: Minted,
+        #[n(1)]
+        stop: Mark,
+        #[n(2)]
+        due: UnixMillis,
+        #[n(3)]
+        lives_ms: u64,
+    },
+    #[n(29)]
+    GlassEnded {
+        #[n(0)]
+        why: LinkEnd,
     },
 }

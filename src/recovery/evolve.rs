@@ -3,6 +3,7 @@
 use super::{
     decide, effects,
     event::Event,
+    glass::GlassStage,
     state::{
         Attempt, Command, Contact, Installation, Known, Login, NameErrors, Next, Refusal, ResetTerminal, Standing,
         Terminal, Told, Tried, User,
@@ -39,7 +40,12 @@ impl Machine for Installation {
             (Command::Delete, Standing::Deleted) => {}
             // Of what the server itself remarks, too late.
             (
-                Command::TextAccepted { .. } | Command::TextDied { .. } | Command::MailDied { .. } | Command::Tick,
+                Command::TextAccepted { .. }
+                | Command::TextDied { .. }
+                | Command::MailDied { .. }
+                | Command::MailBounced { .. }
+                | Command::TextReported { .. }
+                | Command::Tick,
                 Standing::Deleted | Standing::Unknown,
             ) => {}
             (_, Standing::Unknown | Standing::Deleted) => return Err(Refusal::NotFound),
@@ -75,6 +81,7 @@ impl Machine for Installation {
                     resets: Vec::new(),
                     reset_mails: Vec::new(),
                     reset_terminal: None,
+                    glass: None,
                 }));
             }
             (Event::Deleted, standing) => *standing = Standing::Deleted,
@@ -115,7 +122,8 @@ impl Machine for Installation {
         let known = self.known()?;
         let terminals = known.terminals.iter().map(|terminal| terminal.until);
         let links = known.links().map(Link::ends);
-        terminals.chain(links).chain(known.reset_terminal.map(|open| open.until)).min()
+        let glass = known.glass.filter(|glass| glass.stage == GlassStage::Waiting).map(|glass| glass.due);
+        terminals.chain(links).chain(known.reset_terminal.map(|open| open.until)).chain(glass).min()
     }
 
     fn tick() -> Option<Command> {
@@ -158,7 +166,7 @@ impl Known {
         });
         if let Some(user) = user {
             let contact_missing = user.number == ADMINISTRATOR_1 && !self.is_validated();
-            return Login::In { user: user.number, role: user.role, contact_missing };
+            return Login::In { user: user.number, role: user.role, contact_missing, glass_due: self.glass_due() };
         }
         // A terminal that was closed by its last error is gone.
         match self.terminals.iter().find(|terminal| is_same(terminal.mark, mark)) {
@@ -207,13 +215,22 @@ impl Known {
             | Event::UserBlocked { .. } => self.apply_terminal(event, stamp),
             Event::ResetAsked { .. } => {}
             Event::ContactSet { email, telephone, exclusive, validated, .. } => {
-                self.contact =
-                    email.map(|email| Contact { email, telephone: *telephone, validated: *validated, trouble: None });
+                self.contact = email.map(|email| Contact {
+                    email,
+                    telephone: *telephone,
+                    validated: *validated,
+                    trouble: None,
+                    report: None,
+                });
                 self.exclusive = exclusive.or(self.exclusive);
                 self.contact_at = stamp.revision;
             }
             Event::MailDied { why } => self.trouble(Some(why.clone())),
-            _ => self.apply_link(event, stamp),
+            Event::TextReported { text, status } => self.apply_report(*text, *status, stamp),
+            _ => {
+                self.apply_link(event, stamp);
+                self.apply_glass(event, stamp);
+            }
         }
     }
 
@@ -228,6 +245,7 @@ impl Known {
                         self.reset_mails.retain(|at| stamp.at.since(*at) < DAY);
                         self.reset_mails.push(stamp.at);
                     }
+                    Purpose::BreakGlass => return self.resets.push(link),
                 }
                 self.trouble(None);
             }

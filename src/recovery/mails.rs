@@ -65,6 +65,27 @@ pub enum News {
         #[n(3)]
         contact_at: u64,
     },
+    /// The operator has started a reset to a new address.
+    #[n(5)]
+    GlassStarted {
+        #[n(0)]
+        salt: Salt,
+        #[n(1)]
+        due: UnixMillis,
+        #[n(2)]
+        contact_at: u64,
+    },
+    /// To that new address.
+    #[n(6)]
+    GlassReset {
+        #[n(0)]
+        salt: Salt,
+        #[n(1)]
+        until: UnixMillis,
+        /// The revision with which the address was sealed.
+        #[n(2)]
+        sealed_at: u64,
+    },
 }
 
 /// How long it is worth telling that something has happened.
@@ -74,7 +95,11 @@ impl News {
     /// After this it would lead nowhere.
     pub fn until(&self) -> Option<UnixMillis> {
         match self {
-            Self::Validation { until, .. } | Self::Reset { until, .. } | Self::Code { until, .. } => Some(*until),
+            Self::Validation { until, .. }
+            | Self::Reset { until, .. }
+            | Self::Code { until, .. }
+            | Self::GlassReset { until, .. } => Some(*until),
+            Self::GlassStarted { due, .. } => Some(*due),
             Self::Done | Self::Changed { .. } => None,
         }
     }
@@ -82,10 +107,11 @@ impl News {
     /// Which contact it is for, where another must not get it.
     pub fn contact_at(&self) -> Option<u64> {
         match self {
-            Self::Validation { contact_at, .. } | Self::Reset { contact_at, .. } | Self::Code { contact_at, .. } => {
-                Some(*contact_at)
-            }
-            Self::Done | Self::Changed { .. } => None,
+            Self::Validation { contact_at, .. }
+            | Self::Reset { contact_at, .. }
+            | Self::Code { contact_at, .. }
+            | Self::GlassStarted { contact_at, .. } => Some(*contact_at),
+            Self::Done | Self::Changed { .. } | Self::GlassReset { .. } => None,
         }
     }
 }
@@ -94,6 +120,9 @@ pub const VALIDATION: &str = "recovery_validation";
 pub const RESET: &str = "recovery_reset";
 pub const DONE: &str = "recovery_done";
 pub const CHANGED: &str = "recovery_changed";
+pub const GLASS: &str = "recovery_glass";
+pub const GLASS_RESET: &str = "recovery_glass_reset";
+pub const TEXT_GLASS: &str = "sms_recovery_glass";
 pub const TEXT_CODE: &str = "sms_recovery_code";
 pub const TEXT_DONE: &str = "sms_recovery_done";
 pub const TEXT_CHANGED: &str = "sms_recovery_changed";

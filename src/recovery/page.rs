@@ -26,12 +26,21 @@ pub enum Page {
         name: String,
         wrong: Option<Unfit>,
     },
+    /// The button that stops a reset which the operator has started.
+    Stop {
+        installation: Box<str>,
+    },
+    Stopped,
     Validated,
     ResetDone,
     Expired,
     /// The form was sent from somewhere else.
     Foreign,
     Busy,
+    /// The directory does not accept the installation's account, or says nothing.
+    Directory {
+        refused: bool,
+    },
 }
 
 /// Why credentials are not taken.
@@ -48,11 +57,13 @@ impl Page {
     pub fn status(&self) -> u16 {
         match self {
             Self::Validate { .. } | Self::StartReset { .. } | Self::Validated | Self::ResetDone => 200,
+            Self::Stop { .. } | Self::Stopped => 200,
             Self::Code { wrong: None, .. } | Self::NewCredentials { wrong: None, .. } => 200,
             Self::Code { wrong: Some(_), .. } | Self::NewCredentials { wrong: Some(_), .. } => 422,
             Self::Expired => 410,
             Self::Foreign => 403,
-            Self::Busy => 503,
+            Self::Busy | Self::Directory { refused: false } => 503,
+            Self::Directory { refused: true } => 409,
         }
     }
 
@@ -64,11 +75,14 @@ impl Page {
             Self::Code { wrong: Some(_), .. } => "code_wrong",
             Self::NewCredentials { wrong: None, .. } => "credentials",
             Self::NewCredentials { wrong: Some(_), .. } => "credentials_wrong",
+            Self::Stop { .. } => "stop",
+            Self::Stopped => "stopped",
             Self::Validated => "validated",
             Self::ResetDone => "reset_done",
             Self::Expired => "expired",
             Self::Foreign => "foreign",
             Self::Busy => "busy",
+            Self::Directory { .. } => "directory",
         }
     }
 }
@@ -102,7 +116,7 @@ struct Html<'a> {
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:30rem;padding:0 1rem}\
 label,input,button{display:block;width:100%;box-sizing:border-box}input,button{font:inherit;padding:.5rem;margin:0 0 1rem}\
-[role=status]{padding:.75rem;border:2px solid #b42318}.validated,.reset_done{border-color:#1a7f37}nav{margin-top:2rem}";
+[role=status]{padding:.75rem;border:2px solid #b42318}.validated,.reset_done,.stopped{border-color:#1a7f37}nav{margin-top:2rem}";
 
 const LANGUAGES: [(&str, &str); 3] = [("it", "Italiano"), ("de", "Deutsch"), ("en", "English")];
 
@@ -171,6 +185,15 @@ pub fn render(language: Language, page: &Page, characters_min: usize) -> Result<
             form = Some(Form { fields, button: t(SAVE) });
             RESET_TITLE
         }
+        Page::Stop { installation } => {
+            about.push(filled(STOP, installation));
+            form = Some(Form { fields: Vec::new(), button: t(STOP_BUTTON) });
+            STOP_TITLE
+        }
+        Page::Stopped => {
+            said = t(STOPPED).to_owned();
+            STOP_TITLE
+        }
         Page::Validated => {
             said = t(VALIDATED).to_owned();
             VALIDATE_TITLE
@@ -190,6 +213,10 @@ pub fn render(language: Language, page: &Page, characters_min: usize) -> Result<
         Page::Busy => {
             said = t(BUSY).to_owned();
             BUSY_TITLE
+        }
+        Page::Directory { refused } => {
+            said = t(if *refused { DIRECTORY_REFUSED } else { DIRECTORY_UNAVAILABLE }).to_owned();
+            if *refused { DIRECTORY_TITLE } else { BUSY_TITLE }
         }
     };
     Html {
@@ -303,6 +330,18 @@ const RESET_DONE: Three = [
     "Die Zugangsdaten sind neu gesetzt. Melden Sie sich nun am Terminal mit dem neuen Namen und Passwort an.",
     "The credentials are reset. Now log in at the terminal with the new name and password.",
 ];
+const STOP_TITLE: Three = ["Fermare la reimpostazione", "Zurücksetzen anhalten", "Stop the reset"];
+const STOP: Three = [
+    "Il gestore del server ha avviato la reimpostazione delle credenziali dell'amministratore 1 dell'installazione «{}» verso un nuovo indirizzo. Se non l'avete chiesta voi, fermatela con questo pulsante.",
+    "Der Betreiber des Servers hat begonnen, die Zugangsdaten von Administrator 1 der Installation «{}» an eine neue Adresse zurückzusetzen. Haben Sie das nicht verlangt, halten Sie es mit diesem Knopf an.",
+    "Whoever runs the server has started a reset of the credentials of administrator 1 of the installation “{}” to a new address. If you did not ask for it, stop it with this button.",
+];
+const STOP_BUTTON: Three = ["Fermare", "Anhalten", "Stop it"];
+const STOPPED: Three = [
+    "La reimpostazione è fermata: le credenziali restano quelle di prima.",
+    "Das Zurücksetzen ist angehalten: Die Zugangsdaten bleiben, wie sie sind.",
+    "The reset is stopped: the credentials stay as they are.",
+];
 const EXPIRED_TITLE: Three = ["Link scaduto", "Link abgelaufen", "The link has expired"];
 const EXPIRED: Three = [
     "Questo link è scaduto o è già stato usato. Richiedere una nuova mail dal terminale.",
@@ -320,6 +359,17 @@ const BUSY: Three = [
     "Der Server ist beschäftigt. Nichts wurde geändert: Laden Sie die Seite neu und senden Sie noch einmal.",
     "The server is busy. Nothing has changed: reload the page and send again.",
 ];
+const DIRECTORY_TITLE: Three = ["Account non accettato", "Konto nicht angenommen", "Account not accepted"];
+const DIRECTORY_REFUSED: Three = [
+    "I servizi non accettano l'account di questa installazione. Nulla è cambiato: rivolgersi a chi gestisce il server.",
+    "Das Verzeichnis nimmt das Konto dieser Installation nicht an. Nichts wurde geändert: Wenden Sie sich an den Betreiber des Servers.",
+    "The directory does not accept the account of this installation. Nothing has changed: ask whoever runs the server.",
+];
+const DIRECTORY_UNAVAILABLE: Three = [
+    "I servizi non rispondono. Nulla è cambiato e il link vale ancora: riprovare più tardi.",
+    "Das Verzeichnis antwortet nicht. Nichts wurde geändert, und der Link gilt noch: Versuchen Sie es später noch einmal.",
+    "The directory does not answer. Nothing has changed, and the link is still good: try again later.",
+];
 
 #[cfg(test)]
 mod tests {
@@ -335,11 +385,15 @@ mod tests {
             Page::Code { installation: installation.clone(), wrong: None },
             Page::Code { installation: installation.clone(), wrong: Some(3) },
             new(None),
+            Page::Stop { installation: installation.clone() },
+            Page::Stopped,
             Page::Validated,
             Page::ResetDone,
             Page::Expired,
             Page::Foreign,
             Page::Busy,
+            Page::Directory { refused: true },
+            Page::Directory { refused: false },
         ];
         for unfit in [Unfit::Name, Unfit::NameTaken, Unfit::Different, Unfit::Old, Unfit::Weak(Weak::Short)] {
             pages.push(new(Some(unfit)));

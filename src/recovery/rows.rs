@@ -1,6 +1,10 @@
 //! The list row, and what is sealed. Stored: numbers are append-only.
 
-use super::state::{Description, Known};
+use super::{
+    glass::{Glass, GlassStage},
+    reports::TextReport,
+    state::{Description, Known},
+};
 use crate::{kernel::UnixMillis, passwords::PasswordHash};
 use minicbor::{Decode, Encode};
 
@@ -16,6 +20,22 @@ pub struct InstallationRow {
     /// The revision with which the contact was sealed.
     #[n(3)]
     pub contact_at: u64,
+    #[n(4)]
+    pub glass: Option<GlassRow>,
+}
+
+/// A reset that the operator has started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct GlassRow {
+    #[n(0)]
+    pub due: UnixMillis,
+    #[n(1)]
+    pub stage: GlassStage,
+    /// The revision with which the new address was sealed.
+    #[n(2)]
+    pub sealed_at: u64,
+    #[n(3)]
+    pub started: UnixMillis,
 }
 
 /// Whether administrator 1 can get back in.
@@ -27,6 +47,14 @@ pub struct ContactRow {
     pub has_telephone: bool,
     #[n(2)]
     pub trouble: Option<Box<str>>,
+    #[n(3)]
+    pub report: Option<TextReport>,
+}
+
+impl GlassRow {
+    pub fn of(glass: &Glass) -> Self {
+        Self { due: glass.due, stage: glass.stage, sealed_at: glass.sealed_at, started: glass.started }
+    }
 }
 
 impl InstallationRow {
@@ -38,8 +66,10 @@ impl InstallationRow {
                 validated: contact.validated,
                 has_telephone: contact.telephone.is_some(),
                 trouble: contact.trouble.clone(),
+                report: contact.report,
             }),
             contact_at: known.contact_at,
+            glass: known.glass.as_ref().map(GlassRow::of),
         }
     }
 }

@@ -4,6 +4,10 @@ use super::words::{
     ADMINISTRATOR_1, ATTEMPTS_MAX, Environment, Link, Minted, Purpose, Role, Rules, WRONG_IN_A_ROW_MAX, back_off,
     is_same,
 };
+use super::{
+    glass::{Glass, Stopper},
+    reports::{TextReport, TextStatus},
+};
 use crate::{
     kernel::{Address, UnixMillis},
     orgs::{Language, Mark},
@@ -88,6 +92,9 @@ pub struct Known {
     pub reset_mails: Vec<UnixMillis>,
     #[n(14)]
     pub reset_terminal: Option<ResetTerminal>,
+    /// A reset that the operator has started.
+    #[n(15)]
+    pub glass: Option<Glass>,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -179,6 +186,9 @@ pub struct Contact {
     /// Why the last mail or text to it could not be brought.
     #[n(3)]
     pub trouble: Option<Box<str>>,
+    /// What the gateway said later of the last text.
+    #[n(4)]
+    pub report: Option<TextReport>,
 }
 
 /// The terminal that opens without the old credentials.
@@ -215,9 +225,13 @@ pub enum Command {
         description: Description,
         administrator: Mark,
         users: Zeroizing<Vec<u8>>,
+        /// With the directory, sealed.
+        account: Option<Zeroizing<Vec<u8>>>,
     },
     Change {
         description: Description,
+        /// The account with the directory, sealed; nothing: there is none any more.
+        account: Option<Zeroizing<Vec<u8>>>,
     },
     Delete,
     AddUser {
@@ -304,6 +318,24 @@ pub enum Command {
     MailDied {
         why: Box<str>,
     },
+    /// The mail of this revision came back.
+    MailBounced {
+        mail: u64,
+    },
+    TextReported {
+        text: u64,
+        status: TextStatus,
+    },
+    /// The operator starts a reset to a new address.
+    BreakGlass {
+        minted: Minted,
+        stop: Mark,
+        address: Zeroizing<Vec<u8>>,
+        rules: Rules,
+    },
+    StopGlass {
+        by: Stopper,
+    },
     /// New credentials of administrator 1, at the reset terminal.
     Reset {
         form: Mark,
@@ -340,6 +372,9 @@ pub enum Refusal {
     Administrator1,
     /// The link or the form is dead.
     Expired,
+    /// The operator has started a reset already.
+    GlassPending,
+    NoGlass,
 }
 
 /// What a caller is told.
@@ -372,7 +407,7 @@ pub enum Next {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
-    In { user: u16, role: Role, contact_missing: bool },
+    In { user: u16, role: Role, contact_missing: bool, glass_due: Option<UnixMillis> },
     Refused { left: u8, offered: bool },
 }
 
@@ -450,6 +485,12 @@ impl Known {
     /// Whether the link's page asks for a code first.
     pub fn wants_code(&self, purpose: Purpose, rules: &Rules) -> bool {
         let telephone = self.contact.as_ref().is_some_and(|contact| contact.telephone.is_some());
-        telephone && (purpose == Purpose::Validation || rules.code_before_reset)
+        let wanted = match purpose {
+            Purpose::Validation => true,
+            Purpose::Reset => rules.code_before_reset,
+            // The telephone is lost too.
+            Purpose::BreakGlass => false,
+        };
+        telephone && wanted
     }
 }

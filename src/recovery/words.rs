@@ -78,6 +78,8 @@ pub struct Rules {
     pub offer_as_documented: bool,
     /// A reset asks for a code too, where there is a telephone.
     pub code_before_reset: bool,
+    /// How long a reset that the operator starts may be objected to.
+    pub break_glass_wait: Duration,
 }
 
 /// What a mail's secrets are made of, together with the server's own secret; alone it is worth nothing.
@@ -102,6 +104,8 @@ pub enum Secret {
     CodeForm,
     /// In the address of the form that takes the new name and password.
     ResetForm,
+    /// In the address that stops a reset which the operator has started.
+    Stop,
 }
 
 impl Secret {
@@ -110,6 +114,7 @@ impl Secret {
             Self::Link => "recovery.link",
             Self::CodeForm => "recovery.code_form",
             Self::ResetForm => "recovery.reset_form",
+            Self::Stop => "recovery.stop",
         }
     }
 }
@@ -168,6 +173,24 @@ pub fn address_of_token(text: &str) -> Option<Address> {
 /// What is stored of a token.
 pub fn mark_of_token(keys: &dyn KeyedHash, of: Address, token: &str) -> Mark {
     mark(keys, "recovery.token", of, token)
+}
+
+/// Where a gateway reports what became of a text: whose it is, the server's word for that, and which one.
+pub fn report_token(keys: &dyn KeyedHash, of: Address, text: u64) -> String {
+    format!("{}{}{text:x}", path_of(of), &*report_proof(keys, of, text))
+}
+
+fn report_proof(keys: &dyn KeyedHash, of: Address, text: u64) -> Zeroizing<String> {
+    letters(&keys.keyed_hash("recovery.report", &[&of.to_bytes(), &text.to_be_bytes()]), SECRET_LETTERS)
+}
+
+/// Which text a report is about, if the server itself has made its address.
+pub fn text_of_report(keys: &dyn KeyedHash, token: &str) -> Option<(Address, u64)> {
+    let of = address_in(token)?;
+    let (proof, text) = token.get(2 * ID_LETTERS..)?.split_at_checked(SECRET_LETTERS)?;
+    let text = u64::from_str_radix(text, 16).ok()?;
+    let right = report_proof(keys, of, text);
+    bool::from(right.as_bytes().ct_eq(proof.as_bytes())).then_some((of, text))
 }
 
 /// The code that is texted: six digits, the same however often it is sent.
@@ -245,6 +268,9 @@ pub enum Purpose {
     Validation,
     #[n(1)]
     Reset,
+    /// To an address that the operator has named.
+    #[n(2)]
+    BreakGlass,
 }
 
 impl Purpose {
@@ -252,6 +278,7 @@ impl Purpose {
         match self {
             Self::Validation => "validation",
             Self::Reset => "reset",
+            Self::BreakGlass => "break_glass",
         }
     }
 }
@@ -364,6 +391,12 @@ pub enum LinkEnd {
     /// Another link was used.
     #[n(5)]
     OtherUsed,
+    /// Somebody objected.
+    #[n(6)]
+    Stopped,
+    /// The operator took it back.
+    #[n(7)]
+    Withdrawn,
 }
 
 impl LinkEnd {
@@ -375,6 +408,8 @@ impl LinkEnd {
             Self::ContactChanged => "contact_changed",
             Self::LoggedIn => "logged_in",
             Self::OtherUsed => "other_used",
+            Self::Stopped => "stopped",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

@@ -227,6 +227,15 @@ impl Db {
         self.scan_family(Family::Default, prefix, after, limit)
     }
 
+    /// Rows from `from` to before `end`. What was removed behind `end` is not walked over.
+    pub fn scan_between(&self, from: &[u8], end: &[u8], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
+        let mut read = ReadOptions::default();
+        read.set_iterate_upper_bound(end);
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let rows = self.raw.iterator_cf_opt(&self.family(Family::Default), read, mode).take(limit);
+        rows.map(|row| row.map(|(key, value)| (key.into_vec(), value.into_vec())).map_err(StoreError::from)).collect()
+    }
+
     /// The same for whoever passes everything that there is: it leaves the cache to others.
     pub fn scan_once(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<KeyValue>, StoreError> {
         self.scan_with(passing_by(), Family::Default, prefix, after, limit)

@@ -116,6 +116,11 @@ pub fn timer(partition: u8, due: UnixMillis, of: Address) -> Vec<u8> {
     key(partition, KeyKind::Timer, &[&due.0.to_be_bytes(), &of.to_bytes()])
 }
 
+/// What stands before all timers that are due at this moment or later.
+pub fn timers_from(partition: u8, due: UnixMillis) -> Vec<u8> {
+    key(partition, KeyKind::Timer, &[&due.0.to_be_bytes()])
+}
+
 pub fn parse_timer(key: &[u8]) -> Option<(UnixMillis, Address)> {
     let (due, address) = key.get(2..)?.split_at_checked(8)?;
     Some((UnixMillis(u64::from_be_bytes(due.try_into().ok()?)), Address::from_bytes(address)?))

@@ -206,3 +206,74 @@ fn ten_thousand_rows_and_a_box_that_syncs_meanwhile() {
     answer.problem(413, "request.too_large");
     assert_eq!(count(&org, "/people"), 10_001);
 }
+
+#[test]
+fn a_dry_run_says_what_would_be_and_makes_nothing() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let (smart_box, person) = (org.smart_box("MS5", 3), org.person("Bruno"));
+    org.key(&smart_box, "F-1", Some("A-1"));
+    let keys = ["F-1", "F-2", "F-2", "F-3"].map(|fob| json!({"name": "Van", "fob": fob}).to_string()).join("\n");
+    let told = rows(&org.client, &format!("/boxes/{smart_box}/keys/bulk?dry_run=true"), "k", &keys);
+    let judged = statuses(&told);
+    // Rows are judged several at a time: one of the twins gets the fob.
+    let mut twins = [judged[1], judged[2]];
+    twins.sort_unstable();
+    assert_eq!((judged[0], twins, judged[3]), (409, [200, 409], 200), "one is there, one stands twice");
+    assert_eq!(told[3].as_object().unwrap().len(), 2, "nothing was made that could be named");
+    let people = ["123456", "123456"].map(|code| json!({"name": "Anna", "access_code": code}).to_string()).join("\n");
+    let mut judged = statuses(&rows(&org.client, "/people/bulk?dry_run=true", "k", &people));
+    judged.sort_unstable();
+    assert_eq!(judged, [200, 409]);
+    let accesses = format!("{{\"person\": \"{person}\", \"box\": true}}\n{{\"person\": \"{person}\"}}");
+    let path = format!("/boxes/{smart_box}/accesses/bulk");
+    assert_eq!(statuses(&rows(&org.client, &format!("{path}?dry_run=true"), "k", &accesses)), [200, 400]);
+    assert_eq!((count(&org, "/people"), count(&org, "/keys")), (2, 1));
+    assert!(org.inventory(&smart_box)["accesses"].as_array().unwrap().is_empty());
+    // The same rows under the same key, in earnest.
+    assert_eq!(statuses(&rows(&org.client, &path, "k", &accesses)), [201, 400]);
+}
+
+#[test]
+fn a_history_is_searched_by_key_person_and_bin() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let (anna, bruno) = (org.person("Anna"), org.person("Bruno"));
+    let smart_box = org.smart_box("MS5", 3);
+    let (van, bike) = (org.key(&smart_box, "F-1", Some("A-1")), org.key(&smart_box, "F-2", Some("A-2")));
+    org.access(&smart_box, &anna);
+    let mut smart_box = org.enrolled(&smart_box);
+    smart_box.sync_until_quiet();
+    smart_box.pick_up("A-1", "F-1", Some(&anna));
+    smart_box.pick_up("A-2", "F-2", Some(&bruno));
+    smart_box.drop_off("A-3", "F-1", Some(&anna));
+    assert_eq!(smart_box.outcomes(), ["applied", "flagged not_permitted", "applied"]);
+    let found = |filter: &str| org.client.all(&format!("/boxes/{}/history?{filter}", smart_box.id), 50).len();
+    assert_eq!((found("all=false"), found(&format!("key={van}")), found(&format!("key={bike}"))), (3, 2, 1));
+    assert_eq!((found(&format!("person={bruno}")), found("bin=A-3"), found("flagged=true")), (1, 1, 1));
+    assert_eq!(found(&format!("key={van}&person={bruno}")), 0);
+}
+
+#[test]
+fn what_is_exported_can_be_imported() {
+    let rig = Rig::start();
+    let (from, to) = (rig.org(), rig.org());
+    let (old, new) = (from.smart_box("MS5", 3), to.smart_box("MS5", 3));
+    from.key(&old, "007", Some("A-2"));
+    let person = from.person("Bruno");
+    from.access(&old, &person);
+    let csv = |client: &Client, path: &str| client.send("GET", path, &[("accept", "text/csv")], None).told();
+    let sent = [("content-type", "text/csv"), ("accept", NDJSON)];
+    let keys = csv(&from.client, &format!("/keys?box={old}"));
+    let told = send(&to.client, &format!("/boxes/{new}/keys/bulk"), &sent, &keys).told();
+    assert!(told.contains("\"status\":201"), "{told}");
+    assert_eq!(to.inventory(&new)["bins"][1]["fob"], "007", "in the bin where it was");
+    let people = csv(&from.client, "/people");
+    let told = send(&to.client, "/people/bulk", &sent, &people).told();
+    assert_eq!(told.matches("\"status\":201").count(), 1, "the owner is the organisation's own: {told}");
+    let accesses = csv(&from.client, &format!("/boxes/{old}/accesses"));
+    assert_eq!(accesses.lines().count(), 2, "{accesses}");
+    let other = from.smart_box("MS5", 1);
+    let told = send(&from.client, &format!("/boxes/{other}/accesses/bulk?dry_run=true"), &sent, &accesses).told();
+    assert_eq!(told.lines().count(), 1, "{told}");
+}

@@ -19,7 +19,6 @@ fn now_ms() -> u64 {
 struct Cabinet {
     vbox: VirtualBox,
     client: crate::rig::Client,
-    id: String,
 }
 
 impl Cabinet {
@@ -30,7 +29,7 @@ impl Cabinet {
         let client = rig.nobody().with_token(&identity.token);
         let bins = bins.iter().map(|(bin, fob)| ((*bin).to_owned(), fob.map(str::to_owned)));
         let vbox = VirtualBox::new(identity, bins, storage, Chance::seeded(1)).unwrap();
-        let mut cabinet = Self { vbox, client, id: id.to_owned() };
+        let mut cabinet = Self { vbox, client };
         cabinet.sync();
         cabinet
     }
@@ -127,9 +126,7 @@ fn no_digits_mean_two_things() {
     code_of_key("482913").problem(409, "codes.taken");
     code_of_key("123").problem(400, "request.invalid");
     code_of_key("739104").is(200);
-    let book = |code: &str| {
-        org.client.post(&format!("/boxes/{id}/accesses/{access}/booking"), &json!({"code": code}))
-    };
+    let book = |code: &str| org.client.post(&format!("/boxes/{id}/accesses/{access}/booking"), &json!({"code": code}));
     book("739104").problem(409, "codes.taken");
     book("482913").problem(409, "codes.taken");
     book("555777").is(201);
@@ -191,7 +188,10 @@ fn offline_codes_open_once_and_wrong_ones_close_the_keypad_over_a_reboot() {
     assert_eq!(cabinet.types(whole[0], None), Ok("A-1 A-2".into()));
     assert_eq!(cabinet.sync(), ["applied", "applied"]);
     assert_eq!(by_of(&org, &id), ["offline_code", "offline_code"]);
-    assert_eq!((org.bin(&id, "A-1")["confirmed"].clone(), org.bin(&id, "A-2")["confirmed"].clone()), (false.into(), false.into()));
+    assert_eq!(
+        (org.bin(&id, "A-1")["confirmed"].clone(), org.bin(&id, "A-2")["confirmed"].clone()),
+        (false.into(), false.into())
+    );
     org.client.post(&format!("/boxes/{id}/bins/A-1/confirmation"), &json!({})).is(200);
     assert_eq!(org.bin(&id, "A-1")["confirmed"], true);
     let next = org.client.post(&format!("/boxes/{id}/offline-codes"), &json!({"count": 2})).is(200);
@@ -261,7 +261,13 @@ fn what_is_granted_after_the_box_went_offline_opens_by_pass_once() {
     cabinet.vbox.drop_off(None, "F9", now_ms()).unwrap();
     assert_eq!(cabinet.shows(&text, None), Err(Refusal::PassUsed), "photographed");
     let identity = cabinet.vbox.identity.clone();
-    cabinet.vbox = VirtualBox::new(identity, [("A-1".into(), Some("F1".into()))], Storage::folder(folder.path()), Chance::seeded(2)).unwrap();
+    cabinet.vbox = VirtualBox::new(
+        identity,
+        [("A-1".into(), Some("F1".into()))],
+        Storage::folder(folder.path()),
+        Chance::seeded(2),
+    )
+    .unwrap();
     assert_eq!(cabinet.shows(&text, None), Err(Refusal::PassUsed), "over a reboot");
     org.client.delete(&format!("/boxes/{id}/accesses/{access}")).is(200);
     assert_eq!(cabinet.shows(&second, None), Err(Refusal::KeyNotHere));

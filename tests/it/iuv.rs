@@ -8,6 +8,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::{
+    collections::HashSet,
     io::{Read, Write},
     net::TcpStream,
     sync::Barrier,
@@ -227,7 +228,7 @@ fn n1_the_requests_of_real_clients_register_byte_for_byte() {
         format!("account={account}&username=a%20b%2Bc&key={key}&academic_statuses=staff&email=a%2Bb%40c.example"),
         format!("username=jsmith&key={key}&academic_statuses=students"),
         format!("ACCOUNT={account}&UserName=jsmith&KEY={key}&Academic_Statuses=students&shopper_ip=198.51.100.9"),
-        format!("&&account={account}&account={account}&username=%D0%96&key={key}&academic_statuses=,students,&email="),
+        format!("&&account={account}&account={account}&username=%D0%96&key={key}&academic_statuses=,students,"),
     ] {
         let url = register(&rig, &query).url();
         assert!(url.ends_with(&format!("&ws={}", shop.guid)), "{url}");
@@ -246,70 +247,6 @@ fn n1_the_requests_of_real_clients_register_byte_for_byte() {
     let wrong = ask_with(&rig, "POST", b"/WebStore/Security/AuthenticateUser.ashx", &headers, b"{}");
     wrong.refused(&[&parameter("username"), &parameter("key")]);
     is_in(&redeem(&rig, &shop.register(&rig)), &shop, false);
-}
-
-#[test]
-fn n2_to_n7_what_is_wrong_is_told_in_order() {
-    let rig = rig();
-    let shop = shop(&rig);
-    let Shop { account, key, .. } = &shop;
-    let with = |more: &str| register(&rig, &shop.query(more));
-    let wrong = "0123456789abcdef0123456789abcdef";
-    with(&format!("&key={wrong}")).refused(&[&parameter("key")]);
-    register(&rig, &format!("account={account}&academic_statuses=students"))
-        .refused(&[&parameter("username"), &parameter("key")]);
-    register(&rig, &format!("account=&username=&key={key}&academic_statuses=students"))
-        .refused(&[&parameter("account"), &parameter("username")]);
-    register(&rig, &format!("account={account}&username=x&key={key}&academic_statuses="))
-        .refused(&[&parameter("academic_statuses")]);
-    let name = |count: usize, more: &str| {
-        let query = format!("{}&last_name={}{more}", shop.query(""), "ё".repeat(count));
-        register(&rig, &query)
-    };
-    name(50, "").url();
-    name(51, "").refused(&[&parameter("last_name")]);
-    name(51, "&first_name=a&first_name=b").refused(&[&parameter("last_name"), &parameter("first_name")]);
-    let statuses = |list: &str| {
-        let query = format!("account={account}&username=x&key={key}&academic_statuses={list}");
-        register(&rig, &query)
-    };
-    statuses("students,,faculty,").url();
-    for unknown in ["Students", "student", "students,alumni"] {
-        statuses(unknown).refused(&[NO_GROUP]);
-    }
-    statuses("student&department=law").refused(&[NO_GROUP, NO_CLASS]);
-    with("&_=123").refused(&[NO_CLASS]);
-    register(&rig, &shop.query("").replace(key, wrong)).refused(&[WRONG_KEY]);
-    register(&rig, &shop.query("").replace(key, wrong).replace("students", "nobody")).refused(&[WRONG_KEY]);
-    register(&rig, &shop.query("").replace(account, "999999999")).refused(&[NO_STORE]);
-    register(&rig, &shop.query("").replace(account, "12")).refused(&[NO_STORE]);
-    register(&rig, &format!("username=x&key={key}&academic_statuses=students")).refused(&[NO_STORE]);
-    // A class that is defined may be sent; the name of one that is not is never said again.
-    let groups = json!({"groups": [{"group": "law", "name": "Giurisprudenza"}]});
-    put(&shop.org, &shop.path("/classes/department"), &groups).is(200);
-    with("&Department=law").url();
-    with("&department=law&department=art").refused(&[&parameter("department")]);
-    // In the store's language.
-    shop.org.client.patch(&shop.path(""), &json!({"language": "de"})).is(200);
-    assert!(with("&x=1").body.starts_with("Eine oder mehrere Klassen"));
-}
-
-#[test]
-fn member_organisations_are_asked_for_as_soon_as_there_are_several() {
-    let rig = rig();
-    let shop = shop(&rig);
-    let member = |code: &str| {
-        put(&shop.org, &shop.path(&format!("/members/{code}")), &json!({"name": "School"})).is(200);
-    };
-    let with = |more: &str| register(&rig, &shop.query(more));
-    member("OrgA");
-    with("").url();
-    with("&member_org=nobody").url();
-    member("OrgB");
-    with("").refused(&[&parameter("member_org")]);
-    with("&member_org=orgb").refused(&[NO_STORE]);
-    with("&member_org=OrgB&member_org=OrgA").refused(&[&parameter("member_org")]);
-    with("&member_org=OrgB").url();
 }
 
 #[test]
@@ -433,19 +370,20 @@ fn n10_two_browsers_at_the_same_instant_are_one_session() {
             urls.iter()
                 .map(|url| {
                     start.wait();
-                    redeem(&rig, url).status
+                    let heard = redeem(&rig, url);
+                    (heard.status, heard.header("set-cookie").map(str::to_owned))
                 })
                 .collect::<Vec<_>>()
         };
         let browsers = [threads.spawn(browser), threads.spawn(browser)];
         both.extend(browsers.map(|browser| browser.join().unwrap()));
     });
-    let mut sessions = 0;
+    let mut sessions = HashSet::new();
     for (one, other) in both[0].iter().zip(&both[1]) {
-        assert!(matches!((one, other), (302, 403) | (403, 302)), "{one} {other}");
-        sessions += 1;
+        assert!(matches!((one.0, other.0), (302, 403) | (403, 302)), "{one:?} {other:?}");
+        sessions.extend([one, other].into_iter().filter_map(|(_, cookie)| cookie.as_deref()));
     }
-    assert_eq!(sessions, TIMES);
+    assert_eq!(sessions.len(), TIMES);
 }
 
 #[test]

@@ -197,7 +197,7 @@ pub fn read(reader: &mut impl BufRead) -> Option<Post> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let mut words = line.split(' ');
-    assert_eq!(words.next(), Some("POST"), "{line}");
+    assert!(matches!(words.next(), Some("GET" | "POST")), "{line}");
     let path = words.next()?.to_owned();
     let mut headers = BTreeMap::new();
     loop {
@@ -206,7 +206,7 @@ pub fn read(reader: &mut impl BufRead) -> Option<Post> {
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
         headers.insert(name.to_lowercase(), value.to_owned());
     }
-    let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
+    let mut body = vec![0; headers.get("content-length").map_or(Some(0), |length| length.parse().ok())?];
     reader.read_exact(&mut body).ok()?;
     Some(Post { path, headers, body, taken: false })
 }

@@ -9,26 +9,26 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-const NAME: &str = "Anna";
-const PASSWORD: &str = "tre gatti sul tetto";
-const NEW: &str = "quattro cani in cortile";
-const TELEPHONE: &str = "+393471234567";
+pub const NAME: &str = "Anna";
+pub const PASSWORD: &str = "tre gatti sul tetto";
+pub const NEW: &str = "quattro cani in cortile";
+pub const TELEPHONE: &str = "+393471234567";
 
-struct World {
-    rig: Rig,
-    org: Org,
-    catcher: Catcher,
-    gateway: Receiver,
-    installation: String,
-    path: String,
+pub struct World {
+    pub rig: Rig,
+    pub org: Org,
+    pub catcher: Catcher,
+    pub gateway: Receiver,
+    pub installation: String,
+    pub path: String,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with(&[], json!({}))
     }
 
-    fn with(config: &[(&str, &str)], settings: Value) -> Self {
+    pub fn with(config: &[(&str, &str)], settings: Value) -> Self {
         let (catcher, gateway) = (Catcher::start(), Receiver::that_takes());
         let mut all = catcher.config();
         let url = format!("http://{}/sms", gateway.address);
@@ -59,62 +59,68 @@ impl World {
         Self { rig, org, catcher, gateway, installation, path }
     }
 
-    fn try_open(&self) -> Answer {
+    pub fn try_open(&self) -> Answer {
         self.rig.nobody().post(&format!("/recovery/v1/{}/terminals", self.path), &json!({}))
     }
 
-    fn open(&self) -> Client {
+    pub fn open(&self) -> Client {
         let opened = self.try_open().is(201);
         assert_eq!(opened["timeout_s"], 120);
         self.rig.client(Some(&string(&opened, "terminal")))
     }
 
     /// Administrator 1 at a terminal of his own.
-    fn administrator(&self) -> Client {
+    pub fn administrator(&self) -> Client {
         let terminal = self.open();
         assert_eq!(log_in(&terminal, NAME, PASSWORD)["outcome"], "logged_in");
         terminal
     }
 
-    fn show(&self) -> Value {
+    pub fn show(&self) -> Value {
         self.org.client.get(&format!("/installations/{}", self.installation)).is(200)
     }
 
     /// The path of the link in the newest mail.
-    fn link(&self, mails: usize) -> String {
+    pub fn link(&self, mails: usize) -> String {
         let mail = self.catcher.wait_for(mails).pop().unwrap();
         let text = string(&mail, "text");
         let at = text.find("http://127.0.0.1:8080/recovery/link/").expect("the configured address");
         text[at + "http://127.0.0.1:8080".len()..].split_whitespace().next().unwrap().to_owned()
     }
 
-    fn texts(&self) -> Vec<Value> {
+    pub fn texts(&self) -> Vec<Value> {
         self.gateway.posts().iter().map(|post| post.json()).collect()
     }
 
     /// The code in the newest of so many texts.
-    fn code(&self, texts: usize) -> String {
+    pub fn code(&self, texts: usize) -> String {
         eventually("a text", || self.gateway.count() >= texts);
         let texts = self.texts();
         string(texts.last().unwrap(), "text")[..6].to_owned()
     }
 
-    fn page(&self, path: &str) -> Answer {
+    /// Events of this kind.
+    pub fn count(&self, kind: &str) -> usize {
+        let events = self.org.client.get(&format!("/events?type={kind}&limit=200")).is(200);
+        events["items"].as_array().unwrap().len()
+    }
+
+    pub fn page(&self, path: &str) -> Answer {
         self.rig.nobody().get(path)
     }
 
-    fn press(&self, path: &str) -> Answer {
+    pub fn press(&self, path: &str) -> Answer {
         self.form(path, "", &[])
     }
 
-    fn form(&self, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
+    pub fn form(&self, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
         let mut all = vec![("content-type", "application/x-www-form-urlencoded")];
         all.extend_from_slice(if headers.is_empty() { &[("origin", "null")] } else { headers });
         self.rig.nobody().send("POST", path, &all, Some(body.as_bytes()))
     }
 
     /// Sets and validates the contact, and ends work.
-    fn validated(&self, telephone: Option<&str>) {
+    pub fn validated(&self, telephone: Option<&str>) {
         let terminal = self.administrator();
         set_contact(&terminal, &json!({"email": "anna+recovery@rossi.example", "telephone": telephone}));
         let link = self.link(1);
@@ -133,7 +139,7 @@ impl World {
     }
 
     /// Two wrong passwords, and "forgotten password" confirmed twice.
-    fn forgotten(&self, name: &str) -> Client {
+    pub fn forgotten(&self, name: &str) -> Client {
         let terminal = self.open();
         log_in(&terminal, name, "wrong");
         assert_eq!(log_in(&terminal, name, "wrong")["forgotten_password"], true);
@@ -142,24 +148,24 @@ impl World {
     }
 }
 
-fn log_in(terminal: &Client, name: &str, password: &str) -> Value {
+pub fn log_in(terminal: &Client, name: &str, password: &str) -> Value {
     terminal.post("/recovery/v1/terminal/login", &json!({"name": name, "password": password})).is(200)
 }
 
-fn forget(terminal: &Client) -> Value {
+pub fn forget(terminal: &Client) -> Value {
     let path = "/recovery/v1/terminal/forgotten";
     let first = terminal.post(path, &json!({})).is(200);
     assert_eq!(first["accepted"], false);
     terminal.post(path, &json!({"confirmation": first["confirmation"]})).is(200)
 }
 
-fn put_contact(terminal: &Client, body: &Value) -> Answer {
+pub fn put_contact(terminal: &Client, body: &Value) -> Answer {
     terminal.send("PUT", "/recovery/v1/terminal/contact", &[], Some(body.to_string().as_bytes()))
 }
 
 /// Saves in two steps; what the confirming step has said.
 #[track_caller]
-fn set_contact(terminal: &Client, body: &Value) -> String {
+pub fn set_contact(terminal: &Client, body: &Value) -> String {
     let first = put_contact(terminal, body).is(200);
     assert_eq!(first["saved"], false);
     let mut second = body.clone();
@@ -170,19 +176,19 @@ fn set_contact(terminal: &Client, body: &Value) -> String {
 
 /// The name of a page.
 #[track_caller]
-fn name(page: &Answer) -> String {
+pub fn name(page: &Answer) -> String {
     let told = page.told();
     told.split("data-page=\"").nth(1).expect("a page").split('"').next().unwrap().to_owned()
 }
 
 /// Where a form has led to.
 #[track_caller]
-fn location(answer: &Answer) -> String {
+pub fn location(answer: &Answer) -> String {
     assert_eq!(answer.status, 303, "{}", answer.told());
     answer.header("location").unwrap().replacen("..", "/recovery", 1)
 }
 
-fn credentials(name: &str, password: &str, again: &str) -> String {
+pub fn credentials(name: &str, password: &str, again: &str) -> String {
     let encode = |text: &str| text.replace(' ', "+");
     format!("name={}&password={}&again={}", encode(name), encode(password), encode(again))
 }

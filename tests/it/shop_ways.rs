@@ -201,7 +201,9 @@ fn an_administrator_comes_in_by_the_neutral_page_and_his_role_moves_when_it_is_c
     let (mut browser, page) = sign_in("old.admin", &store.account);
     assert_eq!(page.leads_to(), "/admin");
     let page = browser.get("/admin").is(200, "admin");
-    for wanted in [&*store.account, &*store.guid, "user_import", "Rossi Auto", "mailto:help@castle.example?body="] {
+    for wanted in
+        [&*store.account, &*store.guid, "Importazione utenti", "Rossi Auto", "mailto:help@castle.example?body="]
+    {
         assert!(page.html.contains(wanted), "{wanted}: {}", page.html);
     }
     let left = browser.post_with(&page.token(), "/admin/leave", &[]).is(200, "admin-signin");

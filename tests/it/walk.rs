@@ -42,6 +42,8 @@ fn things_of(org: &Org) -> Objects {
     let mut actual = org.enrolled(&smart_box);
     actual.pick_up("A-2", "04A2F1", Some(&person));
     assert_eq!(actual.outcomes(), ["ignored key_not_in_bin"], "makes conflict 1");
+    let alerts = org.client.get("/alerts").is(200);
+    assert_eq!(alerts["items"][0]["kind"], "conflict");
     let webhook = org.client.post("/webhooks", &json!({"url": "https://nowhere.invalid/", "types": ["none"]})).is(201);
     let webhook = string(&webhook, "webhook");
     let device = org.client.post("/devices", &json!({"mac": "000413abcdef", "vendor": "snom"})).is(201);
@@ -59,6 +61,7 @@ fn things_of(org: &Org) -> Objects {
         ("path", string(&installation, "path")),
         ("installation", string(&installation, "installation")),
         ("user", "1".to_owned()),
+        ("report", format!("{NOTHING}{NOTHING}{NOTHING}1")),
         ("product", string(&product, "product")),
         ("shopper", string(&shopper, "shopper")),
         ("role", "store_admin".to_owned()),
@@ -77,10 +80,13 @@ fn things_of(org: &Org) -> Objects {
         ("access", access),
         ("pass", pass),
         ("seq", "1".to_owned()),
+        ("alert", alerts["items"][0]["alert"].to_string()),
         ("mail", format!("mail_{NOTHING}")),
         ("webhook", webhook),
         ("delivery", "1".to_owned()),
         ("name", "no-backup".to_owned()),
+        ("exchange", format!("exc_{NOTHING}")),
+        ("order", "1".to_owned()),
     ])
 }
 
@@ -99,6 +105,7 @@ fn unknown_things() -> Objects {
         ("path", format!("{NOTHING}{NOTHING}")),
         ("installation", id("ins")),
         ("user", "1".to_owned()),
+        ("report", format!("{NOTHING}{NOTHING}{NOTHING}1")),
         ("entry", "99".to_owned()),
         ("person", id("per")),
         ("token_id", id("tok")),
@@ -108,10 +115,13 @@ fn unknown_things() -> Objects {
         ("access", id("acc")),
         ("pass", id("pass")),
         ("seq", "1".to_owned()),
+        ("alert", "1".to_owned()),
         ("mail", id("mail")),
         ("webhook", id("whk")),
         ("delivery", "1".to_owned()),
         ("name", "no-backup".to_owned()),
+        ("exchange", format!("exc_{NOTHING}")),
+        ("order", "1".to_owned()),
     ])
 }
 
@@ -199,9 +209,9 @@ fn without_a_good_token_nobody_gets_in() {
     }
     for route in of_boxes() {
         for token in garbage.iter().filter(|token| **token != of_a_box).chain([&&*org.token]) {
-            ask(&rig.client(Some(token)), route, route.path, person).problem(401, "boxes.token_invalid");
+            ask(&rig.client(Some(token)), route, &objects.path(route), person).problem(401, "boxes.token_invalid");
         }
-        ask(&rig.nobody(), route, route.path, person).problem(401, "boxes.token_invalid");
+        ask(&rig.nobody(), route, &objects.path(route), person).problem(401, "boxes.token_invalid");
     }
     let heard = rig.raw("GET /api/v1/people HTTP/1.1\r\nhost: x\r\nauthorization: Bearer cas_é\r\n\r\n".as_bytes());
     assert!(heard.starts_with("HTTP/1.1 401") && heard.contains("auth.invalid"), "{heard}");
@@ -329,7 +339,7 @@ fn a_token_that_holds_no_more_is_no_token() {
         }
     }
     for route in of_boxes() {
-        ask(&former, route, route.path, person).problem(401, "boxes.token_invalid");
+        ask(&former, route, &objects.path(route), person).problem(401, "boxes.token_invalid");
     }
     assert_eq!(everything(&org, &objects), before);
 }

@@ -16,8 +16,9 @@ PROGRAM = os.environ.get("CASTELLAN", str(HERE.parents[1] / "target/debug/castel
 CERTIFICATES = HERE / "certificates"
 CONFIG = """
 [public]
-base_url = "{url}"
+base_url = "{public}"
 [http]
+{http}
 listen = "127.0.0.1:{port}"
 workers = 2
 tls = {tls}
@@ -45,19 +46,19 @@ def free_port():
 
 
 class Server:
-    """`sections`: what the configuration has besides."""
+    """`sections`: what the configuration has besides; `http`: what its section `http` has; `public`: where others find it."""
 
-    def __init__(self, folder, sections="", tls=False, level="info"):
+    def __init__(self, folder, sections="", tls=False, level="info", environment=(), http="", public=None):
         self.folder, self.data, self.log = folder, folder / "data", folder / "log"
         config, port = folder / "castellan.toml", free_port()
         self.url = f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
         made = subprocess.run([PROGRAM, "init", "--data", str(self.data)], check=True, capture_output=True, text=True)
         self.operator = made.stdout.strip()
         files = [str(CERTIFICATES / name) if tls else "" for name in ("server.pem", "server.key")]
-        config.write_text(CONFIG.format(url=self.url, port=port, tls=str(tls).lower(), certificate=files[0], key=files[1],
+        config.write_text(CONFIG.format(public=public or self.url, http=http, port=port, tls=str(tls).lower(), certificate=files[0], key=files[1],
                                         data=self.data, level=level) + sections)
         # A setting that happens to stand in the environment is none of ours.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CASTELLAN__")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CASTELLAN__")} | dict(environment)
         self.process = subprocess.Popen([PROGRAM, "serve", "--config", str(config)], stderr=self.log.open("w"), env=environment)
         self.ready = self.wait()
 

@@ -1,7 +1,9 @@
 //! A SmartBox as a library: what it has stored, what it decides alone, its journal, and what is physically in its bins.
 
+mod badge;
 mod disk;
 mod keypad;
+pub mod online;
 mod signed;
 mod state;
 #[cfg(test)]
@@ -283,10 +285,23 @@ impl VirtualBox {
         person: Option<&str>,
         true_ms: u64,
     ) -> io::Result<u64> {
+        self.write_entry(kind, bin, fob, person, None, true_ms)
+    }
+
+    fn write_entry(
+        &mut self,
+        kind: Kind,
+        bin: &str,
+        fob: Option<&str>,
+        person: Option<&str>,
+        exchange: Option<&str>,
+        true_ms: u64,
+    ) -> io::Result<u64> {
         let entry = Entry {
             bin: bin.to_owned(),
             fob: fob.map(str::to_owned),
             person: person.map(str::to_owned),
+            exchange: exchange.map(str::to_owned),
             ..self.blank(kind, true_ms)
         };
         self.write(entry)
@@ -306,6 +321,7 @@ impl VirtualBox {
             pass: None,
             sheet: None,
             counter: None,
+            exchange: None,
         }
     }
 

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn the_examples_of_rfc_9285_are_read_and_others_refused() {
-        for (plain, text) in [("AB", "BB8"), ("Hello!!", "%69 VD92EX0"), ("base-45", "UJCLQE7W581"), ("ietf!", "QED8WEX0")]
+        for (plain, text) in
+            [("AB", "BB8"), ("Hello!!", "%69 VD92EX0"), ("base-45", "UJCLQE7W581"), ("ietf!", "QED8WEX0")]
         {
             assert_eq!(unbase45(text).as_deref(), Some(plain.as_bytes()));
         }

@@ -2,15 +2,15 @@
 
 use super::{ShownAccess, change_box, codes, look, named, refused, schema::Grant};
 use crate::{
-    boxes::{AccessRecord, Command, Refusal, Scope, SmartBox},
-    http::{Ask, Bulk, Cell, Changed, Code, Doc, Problem, Reply, body::objects},
+    boxes::{AccessRecord, AccessView, Command, Refusal, Scope, SmartBox},
+    http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, List, Problem, Reply, body::objects},
     kernel::{AccessId, GroupId, KeyId, PersonId, RowSpace, UnixMillis},
     orgs::api::{Wrong, checked_zone},
     store::keys,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 pub(super) const BATCH_MAX: usize = 200;
 
@@ -185,16 +185,47 @@ const ROWS: Bulk = Bulk {
         ("from", Cell::Text),
         ("until", Cell::Text),
         ("zone", Cell::Text),
+        ("access", Cell::Own),
+        ("revision", Cell::Own),
     ],
     gives: &["access", "revision"],
 };
 
-pub(crate) const BULK: Doc =
-    Doc::new("Grant many accesses, each by itself").details("A row is what granting one access takes.").rows(&ROWS);
+pub(crate) const BULK: Doc = Doc::new("Grant many accesses, each by itself")
+    .details("A row is what granting one access takes; what the list of a box's accesses exports can be imported.")
+    .query::<BulkQuery>()
+    .rows(&ROWS);
 
 pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
     look(&ask, named(&ask)?, |_| ()).await?;
-    ask.bulk(&ROWS, grant).await
+    ask.bulk_or_try(&ROWS, grant).await
+}
+
+const COLUMNS: [&str; 8] = ["access", "person", "key", "group", "box", "from", "until", "revision"];
+
+/// Which accesses; every filter that is named must hold.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    #[param(inline)]
+    person: Option<PersonId>,
+    /// That hold now, or that do not hold yet or any more
+    valid: Option<bool>,
+}
+
+pub(crate) const LIST: Doc =
+    Doc::new("List the accesses of a box").query::<Filter>().exports::<ShownAccess, AccessId>();
+
+pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    let (page, filter) = ask.list_query::<Filter>()?;
+    let now = ask.now();
+    let accesses = look(&ask, named(&ask)?, |state| state.inventory().accesses).await?;
+    let passing = accesses.into_iter().filter(|AccessView { record, .. }| {
+        let holds = record.from.is_none_or(|from| from <= now) && record.until.is_none_or(|until| now < until);
+        filter.person.is_none_or(|person| person == record.person) && filter.valid.is_none_or(|valid| valid == holds)
+    });
+    let items = passing.map(|view| (view.record.id.to_bytes().to_vec(), ShownAccess::from(view))).collect();
+    ask.list::<AccessId, _>(List::of_items(&COLUMNS, items), &page).await
 }
 
 pub(crate) const SHOW: Doc = Doc::new("Show an access").shows::<ShownAccess>();

@@ -3,8 +3,7 @@
 use super::schema::{Hash16, OutcomeName, ReasonName, RemovedId, Ticket};
 use crate::boxes::{
     AccessRecord, BinChange, BinState, Changes, CodeChanges, Cursor, Fob, KeyChange, Label, PassKey, PersonChange,
-    Receipt, RemovedItem,
-    Scope, SyncAnswer, Verifier,
+    Receipt, RemovedItem, Scope, SyncAnswer, Verifier,
 };
 use crate::kernel::{AccessId, GroupId, KeyId, PersonId};
 use serde::{

@@ -1,9 +1,10 @@
 //! Bins: their state, and what an administrator found in them.
 
-use super::{ShownBin, change_box, look, named, refused};
+use super::{ShownBin, change_box, look, named, online::orders::has_opened, refused};
 use crate::{
     boxes::{BinState, Command, Fob, Label, Refusal},
     http::{Ask, Changed, Code, Doc, Problem, Reply},
+    kernel::schema::FromOne64,
 };
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
@@ -40,6 +41,9 @@ struct Correct {
     #[serde(deserialize_with = "given")]
     #[schema(required = true)]
     fob: Option<Fob>,
+    /// The order that has opened the bin for somebody to look, if it was opened so.
+    #[schema(value_type = Option<FromOne64>)]
+    order: Option<u64>,
 }
 
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Fob>, D::Error> {
@@ -50,11 +54,16 @@ pub(crate) const CORRECT: Doc = Doc::new("Say which fob is in a bin")
     .details("The bin is confirmed. `null`: nothing is in it. A fob at home in another box moves here.")
     .takes::<Correct>()
     .changed()
-    .refuses(&[Code::LimitReached]);
+    .refuses(&[Code::LimitReached, Code::BinNotOpened]);
 
 pub(crate) async fn correct(ask: Ask) -> Result<Reply, Problem> {
-    let Correct { fob } = ask.json()?;
-    let command = Command::CorrectBin { bin: ask.path("bin")?, fob };
+    let Correct { fob, order } = ask.json()?;
+    let bin = ask.path("bin")?;
+    // A repeat may come when the quarter of an hour is over.
+    if let (Some(order), None) = (order, ask.done_before(ask.org()).await?) {
+        has_opened(&ask, order, &bin).await?;
+    }
+    let command = Command::CorrectBin { bin, fob };
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
 }
 

@@ -9,7 +9,7 @@ use crate::{
         body::{Object, from_json, object},
     },
     kernel::{
-        PassId, PersonId, UnixMillis,
+        ExchangeId, PassId, PersonId, UnixMillis,
         schema::{FromOne64, Whole64},
     },
 };
@@ -133,10 +133,10 @@ struct Line<'a> {
     sheet: Option<u64>,
     #[schema(value_type = Option<Whole64>)]
     counter: Option<u64>,
-    /// Reserved for exchanges that the server had decided: nothing is made of it yet.
-    #[serde(borrow, rename = "exchange")]
+    /// The server had decided it.
+    #[serde(borrow)]
     #[schema(value_type = Option<String>)]
-    _exchange: Option<Text<'a>>,
+    exchange: Option<Text<'a>>,
 }
 
 /// A text that stays where it stands in the body, unless it has escapes.
@@ -249,6 +249,7 @@ impl Line<'_> {
             },
             person: read::<PersonId>("person", self.person.as_ref())?,
             by: self.by()?,
+            exchange: read::<ExchangeId>("exchange", self.exchange.as_ref())?,
         })
     }
 
@@ -264,9 +265,9 @@ impl Line<'_> {
             "badge" => By::Badge,
             "booking_code" => By::BookingCode,
             "key_code" => By::KeyCode,
-            "pass" => By::Pass(
-                read::<PassId>("pass", self.pass.as_ref())?.ok_or_else(|| "`pass` is missing".to_owned())?,
-            ),
+            "pass" => {
+                By::Pass(read::<PassId>("pass", self.pass.as_ref())?.ok_or_else(|| "`pass` is missing".to_owned())?)
+            }
             "offline_code" => {
                 By::OfflineCode { sheet: number("sheet", self.sheet)?, counter: number("counter", self.counter)? }
             }

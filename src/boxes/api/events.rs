@@ -1,11 +1,16 @@
 //! What has happened to a box, as the change feed, the audit and webhooks show it. No hash and no verifier is told, nor
 //! what a journal said in words: that stands with its conflict.
 
-use super::{history::Shown, time};
+use super::{
+    alerts::{WireKeyAlerts, WireSettings, told},
+    history::Shown,
+    online::events as online,
+    time,
+};
 use crate::{
     boxes::{
-        Accept, AccessRecord, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Scope, SightingAnswer, Suspicion,
-        history_item,
+        Accept, AccessRecord, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Scope, SightingAnswer,
+        Suspicion, history_item,
     },
     kernel::{Codec, EventOutcome, EventView, Stamp},
     store::StoredRecord,
@@ -60,6 +65,10 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
             return EventView::new("boxes.conflict.journal_gap", data).with_outcome(EventOutcome::Refused);
         }
         Event::EntryJudged(judged) => return entry(judged, event, stamp),
+        Event::Online(online) => match event.judged() {
+            Some(judged) => return entry(judged, event, stamp),
+            None => return EventView::new(online::name(online), online::data(online)),
+        },
         Event::LatePickUpMissing { number, bin, fob, key } => {
             let data = json!({ "conflict": number, "bin": bin, "fob": fob, "key": key });
             return EventView::new("boxes.conflict.late_pick_up_missing", data).with_outcome(EventOutcome::Refused);
@@ -155,6 +164,24 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
                 "pass_keys": settings.pass_keys.iter().map(|key| key.number).collect::<Vec<_>>(),
             }),
         ),
+        Event::AlertsSet(settings) => ("boxes.alerts_set", json!({ "alerts": WireSettings::from(&**settings) })),
+        Event::KeyAlertsSet { key, alerts } => {
+            ("boxes.key.alerts_set", json!({ "key": key, "alerts": WireKeyAlerts::from(alerts) }))
+        }
+        Event::AlertRaised(condition) => {
+            ("boxes.alert.raised", with(json!({ "alert": stamp.revision }), told(condition)))
+        }
+        Event::AlertEnded { number, condition } => {
+            ("boxes.alert.ended", with(json!({ "alert": number }), told(condition)))
+        }
+        Event::AlertAcknowledged { number } => ("boxes.alert.acknowledged", json!({ "alert": number })),
+        Event::ExchangeTold(told) => (
+            "boxes.alert.exchange",
+            json!({
+                "kind": if told.pick_up { "pick_up" } else { "drop_off" }, "fob": told.fob, "key": told.key,
+                "bin": told.bin, "person": told.person, "at": told.at.to_rfc3339(), "flagged": told.flagged,
+            }),
+        ),
         Event::FobReleased { fob } => ("boxes.fob.released", json!({ "fob": fob })),
         Event::CredentialsAsked { person } => ("boxes.credentials.asked", json!({ "person": person })),
         Event::CredentialsSet { person, revision, code, badges } => (
@@ -168,6 +195,9 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
 /// A journal entry: what it says took place, or is kept as a conflict.
 fn entry(judged: &Judged, event: &Event, stamp: Stamp) -> EventView {
     use crate::boxes::Act;
+    if let Some(of) = judged.exchange.filter(|of| of.known) {
+        return EventView::new("boxes.exchange.told_again", json!({ "exchange": of.id, "seq": judged.seq }));
+    }
     let name = match (judged.outcome, judged.act) {
         (Outcome::Ignored(_) | Outcome::Rejected(_) | Outcome::Duplicate, _) | (_, None) => "boxes.conflict.entry",
         (Outcome::Applied | Outcome::Flagged(_), Some(Act::PickUp(_))) => "boxes.key.picked_up",

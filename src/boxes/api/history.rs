@@ -9,7 +9,7 @@ use crate::{
     boxes::{By, Fob, HistoryItem, Label, Outcome, history_item},
     http::{Ask, Doc, Each, List, Look, Problem, Reply, RowKey},
     kernel::{
-        KeyId, OrgId, PassId, PersonId, RowSpace,
+        ExchangeId, KeyId, OrgId, PassId, PersonId, RowSpace,
         schema::{Time, Whole64},
     },
     store::{Db, StoreError, StoredRecord, keys},
@@ -24,6 +24,25 @@ struct Filter {
     /// Ignored and rejected entries too.
     #[serde(default)]
     all: bool,
+    #[param(inline)]
+    key: Option<KeyId>,
+    #[param(inline)]
+    person: Option<PersonId>,
+    #[param(inline)]
+    bin: Option<Label>,
+    /// Applied although something about it was not in order, or in order
+    flagged: Option<bool>,
+}
+
+impl Filter {
+    fn passes(&self, item: &HistoryItem) -> bool {
+        let flagged = matches!(item.outcome, Outcome::Flagged(_));
+        (self.all || flagged || item.outcome == Outcome::Applied)
+            && self.key.is_none_or(|key| item.key == Some(key))
+            && self.person.is_none_or(|person| item.person == Some(person))
+            && self.bin.is_none_or(|bin| item.bin == Some(bin))
+            && self.flagged.is_none_or(|wanted| wanted == flagged)
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -64,6 +83,10 @@ pub(super) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pass: Option<PassId>,
+    /// The server had decided it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exchange: Option<ExchangeId>,
 }
 
 impl From<HistoryItem> for Shown {
@@ -85,11 +108,12 @@ impl From<HistoryItem> for Shown {
             estimated: item.estimated,
             by: item.by.map(By::name),
             pass: item.by.and_then(By::pass),
+            exchange: item.exchange,
         }
     }
 }
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "revision",
     "at",
     "kind",
@@ -106,13 +130,14 @@ const COLUMNS: [&str; 16] = [
     "person_erased",
     "by",
     "pass",
+    "exchange",
 ];
 
 pub(crate) const LIST: Doc =
     Doc::new("What happened at a box, newest first").query::<Filter>().exports::<Shown, Whole64>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
-    let (page, Filter { all }) = ask.list_query()?;
+    let (page, filter) = ask.list_query::<Filter>()?;
     let (address, org) = (named(&ask)?, ask.org());
     look(&ask, address, |_| ()).await?;
     let list = List::new(&COLUMNS, move |look: Look<'_>, each: Each<'_, Shown>| {
@@ -122,7 +147,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
         for record in &records {
             for item in lines(record, before)? {
                 let revision = item.revision.to_key();
-                if !(all || matches!(item.outcome, Outcome::Applied | Outcome::Flagged(_))) {
+                if !filter.passes(&item) {
                     each(&revision, None);
                     continue;
                 }
@@ -148,7 +173,7 @@ fn is_gone(db: &Db, org: OrgId, person: PersonId) -> Result<bool, StoreError> {
 }
 
 /// The lines of one record before a revision, newest first.
-fn lines(record: &StoredRecord, before: Option<u64>) -> Result<Vec<HistoryItem>, StoreError> {
+pub(super) fn lines(record: &StoredRecord, before: Option<u64>) -> Result<Vec<HistoryItem>, StoreError> {
     let mut lines = Vec::new();
     for (event, stamp) in events::decoded(record).map_err(|why| StoreError::Corrupt { what: "record", why })? {
         if before.is_some_and(|before| stamp.revision >= before) {

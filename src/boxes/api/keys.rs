@@ -3,7 +3,7 @@
 use super::{ShownPlace, change_box, look, named, refused, stored};
 use crate::{
     boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, Label, Refusal},
-    http::{Ask, Bulk, Cell, Changed, Code, Doc, Problem, Reply},
+    http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, Problem, Reply},
     kernel::{
         BoxId, GroupId, KeyId, RowSpace,
         schema::{Text, TextOrEmpty},
@@ -107,20 +107,29 @@ const ROWS: Bulk = Bulk {
         ("name", Cell::Text),
         ("fob", Cell::Text),
         ("roaming", Cell::Flag),
-        ("groups", Cell::List),
+        ("groups", Cell::Words),
         ("description", Cell::Text),
         ("notes", Cell::Text),
         ("pick_up_note", Cell::Text),
         ("bin", Cell::Text),
+        ("place.bin", Cell::Of("bin")),
+        ("key", Cell::Own),
+        ("box", Cell::Own),
+        ("place.in", Cell::Own),
+        ("place.person", Cell::Own),
+        ("place.since", Cell::Own),
     ],
     gives: &["key", "revision"],
 };
 
-pub(crate) const BULK: Doc = Doc::new("Add many keys").details("A row is what adding one key takes.").rows(&ROWS);
+pub(crate) const BULK: Doc = Doc::new("Add many keys")
+    .details("A row is what adding one key takes; what the list of a box's keys exports can be imported.")
+    .query::<BulkQuery>()
+    .rows(&ROWS);
 
 pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
     look(&ask, named(&ask)?, |_| ()).await?;
-    ask.bulk(&ROWS, create).await
+    ask.bulk_or_try(&ROWS, create).await
 }
 
 #[derive(Deserialize, ToSchema)]

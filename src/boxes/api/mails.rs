@@ -2,7 +2,7 @@
 
 use crate::{
     boxes::{
-        Act, BoxMail, BoxRow, Conflict, Fob, KeyRow, conflict_key,
+        Act, AlertItem, AlertKind, AlertWhat, BoxMail, BoxRow, Conflict, Fob, KeyRow, conflict_key,
         words::{BinState, Plan},
     },
     delivery::mail::{MailKind, Reader},
@@ -11,7 +11,8 @@ use crate::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub(crate) static KINDS: [MailKind; 4] = [
+pub(crate) static KINDS: [MailKind; 5] = [
+    MailKind { template: "box_alerts", wanted: |_| true, data, ids, sample: sample_alerts },
     MailKind { template: "box_conflicts", wanted: |choice| choice.conflicts, data, ids, sample: sample_conflicts },
     MailKind { template: "box_guarantee_broken", wanted: |choice| choice.guarantee, data, ids, sample: sample_broken },
     MailKind { template: "box_guarantee_kept", wanted: |choice| choice.guarantee, data, ids, sample: sample_kept },
@@ -113,6 +114,61 @@ fn conflict_seen(reader: &Reader<'_>, conflict: Conflict) -> Result<ConflictSeen
     })
 }
 
+/// One line of a mail about alerts.
+#[derive(Serialize)]
+struct AlertSeen {
+    kind: &'static str,
+    ended: bool,
+    key: Option<KeySeen>,
+    bin: Option<String>,
+    person: Option<PersonSeen>,
+    since: Option<UnixMillis>,
+    due: Option<UnixMillis>,
+    /// Of a box that is offline: it had said that it runs without mains.
+    power: bool,
+    /// Of an exchange.
+    pick_up: bool,
+    flagged: bool,
+}
+
+fn alert_seen(reader: &Reader<'_>, item: &AlertItem) -> Result<AlertSeen, String> {
+    let kind = item.kind().name();
+    let (condition, ended) = match item {
+        AlertItem::Began(condition) => (condition, false),
+        AlertItem::Ended(condition) => (condition, true),
+        AlertItem::Exchange(told) => {
+            return Ok(AlertSeen {
+                kind,
+                ended: false,
+                key: Some(KeySeen { name: key_name(reader, told.key)?, fob: Some(told.fob) }),
+                bin: Some(told.bin.to_string()),
+                person: person_seen(reader, told.person)?,
+                since: Some(told.at),
+                due: None,
+                power: false,
+                pick_up: told.pick_up,
+                flagged: told.flagged,
+            });
+        }
+    };
+    let key = match condition.what.key() {
+        Some(key) => Some(KeySeen { name: key_name(reader, Some(key))?, fob: None }),
+        None => None,
+    };
+    Ok(AlertSeen {
+        kind,
+        ended,
+        key,
+        bin: condition.what.bin().map(|bin| bin.to_string()),
+        person: person_seen(reader, condition.person)?,
+        since: condition.since,
+        due: condition.due,
+        power: matches!(condition.what, AlertWhat::Offline { power: true }),
+        pick_up: false,
+        flagged: false,
+    })
+}
+
 fn guarantee_minutes(plan: Plan) -> u64 {
     plan.guarantee().as_secs() / 60
 }
@@ -139,6 +195,11 @@ fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
             "box": smart_box, "at": at, "pending_since": pending_since, "plan": plan,
             "guarantee_minutes": guarantee_minutes(plan),
         }),
+        BoxMail::Alerts { at, items, total, .. } => {
+            let alerts = items.iter().map(|item| alert_seen(reader, item)).collect::<Result<Vec<_>, _>>()?;
+            let more = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(alerts.len());
+            json!({"box": smart_box, "at": at, "alerts": alerts, "total": total, "more": more})
+        }
         BoxMail::Suspended { at, seq, reused, .. } => {
             json!({"box": smart_box, "at": at, "seq": seq, "reused": reused})
         }
@@ -149,6 +210,10 @@ fn ids(about: &[u8]) -> Value {
     match BoxMail::decode_from(about) {
         Ok(BoxMail::Conflicts { smart_box, numbers, total }) => {
             json!({"box": smart_box, "conflicts": numbers, "total": total})
+        }
+        Ok(BoxMail::Alerts { smart_box, items, total, .. }) => {
+            let kinds: Vec<_> = items.iter().map(|item| item.kind().name()).collect();
+            json!({"box": smart_box, "alerts": kinds, "total": total})
         }
         Ok(mail) => json!({"box": mail.smart_box()}),
         Err(_) => Value::Null,
@@ -207,6 +272,28 @@ fn sample_conflicts() -> Value {
         reasons.into_iter().zip(kinds).map(|(reason, kind)| sample_conflict(reason, Some(kind))).collect();
     conflicts.push(sample_conflict("unreadable", None));
     json!({"box": sample_box(), "total": conflicts.len() + 3, "more": 3, "conflicts": conflicts})
+}
+
+/// Every kind, begun and ended, and both ways of an exchange.
+fn sample_alerts() -> Value {
+    let person = |erased| PersonSeen { erased, name: if erased { String::new() } else { "Bruno Müller".to_owned() } };
+    let mut alerts = Vec::new();
+    for (kind, ended) in AlertKind::ALL.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+        let of_key = !matches!(kind, AlertKind::Offline | AlertKind::Guarantee | AlertKind::Conflict);
+        alerts.push(AlertSeen {
+            kind: kind.name(),
+            ended,
+            key: of_key.then(|| KeySeen { name: (!ended).then(|| "Panda <1>".into()), fob: Fob::new("04A2F1") }),
+            bin: of_key.then(|| "A-3".to_owned()),
+            person: of_key.then(|| person(ended)),
+            since: (kind != AlertKind::Conflict).then_some(SAMPLE_TIME),
+            due: of_key.then_some(SAMPLE_TIME),
+            power: ended,
+            pick_up: ended,
+            flagged: ended,
+        });
+    }
+    json!({"box": sample_box(), "at": SAMPLE_TIME, "total": alerts.len() + 3, "more": 3, "alerts": alerts})
 }
 
 fn sample_broken() -> Value {

@@ -1,9 +1,10 @@
 //! The wire of SmartBoxes: the box protocol (`wire`), and their administration.
 
 pub mod accesses;
+pub mod alerts;
 mod answer;
-pub mod codes;
 pub mod bins;
+pub mod codes;
 pub mod conflicts;
 mod decode;
 mod enrolment;
@@ -13,6 +14,7 @@ mod key_list;
 pub mod keys;
 mod list;
 pub(crate) mod mails;
+pub mod online;
 pub mod passes;
 pub(crate) mod person;
 mod schema;
@@ -55,6 +57,7 @@ pub(super) fn refused(refusal: Refusal) -> Problem {
         Refusal::KeyNotFound => Problem::detailed(Code::NotFound, "no such key is at home in this box"),
         Refusal::AccessNotFound => Problem::detailed(Code::NotFound, "the box has no such access"),
         Refusal::ConflictNotFound => Problem::detailed(Code::NotFound, "no such conflict is open"),
+        Refusal::AlertNotFound => Problem::detailed(Code::NotFound, "no such alert is in force"),
         Refusal::TokenInvalid => Code::BoxTokenInvalid.into(),
         Refusal::Suspended => Code::BoxSuspended.into(),
         Refusal::EnrolmentCodeInvalid => Code::EnrolmentCodeInvalid.into(),
@@ -71,6 +74,7 @@ pub(super) fn refused(refusal: Refusal) -> Problem {
         Refusal::TooManyPasses => Code::TooManyCodes.into(),
         Refusal::CodeTaken => Code::TypedCodeTaken.into(),
         Refusal::ChangedMeanwhile => Code::BoxChangedMeanwhile.into(),
+        Refusal::Online(refusal) => online::refused(refusal),
     }
 }
 

@@ -200,7 +200,8 @@ async fn signed(ask: &Ask, pass: PassId, access: Option<AccessId>, renew: bool) 
     Reply::created(&shown)
 }
 
-pub(crate) const SHOW: Doc = Doc::new("Show a pass").answers::<Shown>().also(&["image/svg+xml", "image/png"]).refuses(&[Code::NotAcceptable]);
+pub(crate) const SHOW: Doc =
+    Doc::new("Show a pass").answers::<Shown>().also(&["image/svg+xml", "image/png"]).refuses(&[Code::NotAcceptable]);
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let format = ask.format(&FORMATS)?;

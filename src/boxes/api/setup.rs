@@ -88,7 +88,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let revision = match ask.done_before(ask.org()).await? {
         Some(revision) => revision,
         None => {
-            let plan = ask.engine.view::<Organisation>(ask.org().at(ask.org())).await?.ok_or(Code::NotFound)?.plan;
+            let known = ask.engine.view::<Organisation>(ask.org().at(ask.org())).await?.ok_or(Code::NotFound)?;
+            let plan = known.plan;
             let creation = Creation {
                 name: body.name.into(),
                 model: body.model,
@@ -98,6 +99,9 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
                 bins: body.bins.into(),
             };
             let mut steps: Vec<Step> = vec![(Command::Create(creation), String::new())];
+            if let Some(settings) = known.alerts.clone() {
+                steps.push((Command::SetAlerts { settings }, String::new()));
+            }
             for (row, (key, id)) in body.keys.into_iter().zip(&keys).enumerate() {
                 steps.push((key.command(*id), format!("/keys/{row}")));
             }

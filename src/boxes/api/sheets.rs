@@ -8,7 +8,10 @@ use crate::{
         Ask, Code, Doc, Problem, Reply,
         table::{Format, Rows},
     },
-    kernel::{Address, BoxId, ClaimSpace, schema::{pattern, shapes}},
+    kernel::{
+        Address, BoxId, ClaimSpace,
+        schema::{pattern, shapes},
+    },
     orgs::{Mark, api::Wrong},
 };
 use serde::{Deserialize, Serialize};

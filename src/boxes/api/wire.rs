@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// As a box sees refusals: a box that does not exist has no valid token.
-fn refused(refusal: Refusal) -> Problem {
+pub(crate) fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NotFound => Code::BoxTokenInvalid.into(),
         other => super::refused(other),
@@ -28,14 +28,14 @@ fn refused(refusal: Refusal) -> Problem {
 }
 
 /// Nor does one whose organisation is gone.
-fn unknown(problem: Problem) -> Problem {
+pub(super) fn unknown(problem: Problem) -> Problem {
     if problem.code() == Code::NotFound { Code::BoxTokenInvalid.into() } else { problem }
 }
 
-fn token(ask: &Ask) -> Result<BoxToken, Problem> {
+pub(super) fn token(ask: &Ask) -> Result<BoxToken, Problem> {
     match ask.caller {
         Caller::Box(token) => Ok(token),
-        Caller::Nobody | Caller::Token { .. } => Err(Code::BoxTokenInvalid.into()),
+        Caller::Nobody | Caller::Token { .. } | Caller::Shopper(_) => Err(Code::BoxTokenInvalid.into()),
     }
 }
 

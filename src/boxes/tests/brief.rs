@@ -31,7 +31,7 @@ fn entry() -> impl Strategy<Value = Judged> {
     )
         .prop_map(|((seq, outcome, act, bin), (person, key, cursor), by, (at, box_time, estimated, late))| {
             let person = person.map(PersonId);
-            let read = JournalEntry { seq, at: box_time, cursor, act, bin: Some(bin), person, by };
+            let read = JournalEntry { seq, at: box_time, cursor, act, bin: Some(bin), person, by, exchange: None };
             Judged {
                 seq,
                 content: content_of_read(&read),
@@ -48,6 +48,7 @@ fn entry() -> impl Strategy<Value = Judged> {
                 found: None,
                 text: None,
                 by,
+                exchange: None,
             }
         })
 }
@@ -93,6 +94,7 @@ fn an_ordinary_entry_is_shorter_than_its_fields_by_more_than_a_quarter() {
         bin: Label::new("A-1"),
         person,
         by: None,
+        exchange: None,
     };
     let judged = Judged {
         seq: read.seq,
@@ -110,6 +112,7 @@ fn an_ordinary_entry_is_shorter_than_its_fields_by_more_than_a_quarter() {
         found: None,
         text: None,
         by: None,
+        exchange: None,
     };
     let (brief, fields) =
         (Event::EntryJudged(judged.clone()).to_bytes().len(), minicbor::to_vec(&judged).unwrap().len());

@@ -148,7 +148,8 @@ fn offline_codes_count_once_and_a_new_sheet_kills_the_old() {
     let opened = |world: &World, after, sheet, counter| {
         with(By::OfflineCode { sheet, counter }, world.entry(0, after, Act::Opened, "A-1", None))
     };
-    let entries = vec![opened(&world, 1, 0, 3), opened(&world, 2, 0, 3), opened(&world, 3, 0, 4), opened(&world, 4, 1, 9)];
+    let entries =
+        vec![opened(&world, 1, 0, 3), opened(&world, 2, 0, 3), opened(&world, 3, 0, 4), opened(&world, 4, 1, 9)];
     let reused = flagged(Flag::CodeReused);
     assert_eq!(world.sync(0, entries), [applied(), reused, applied(), reused]);
     assert_eq!((world.sites[0].state.next_counter(0), world.shows(0, "A-1").1), (5, false));
@@ -201,9 +202,9 @@ fn a_pass_lives_within_its_access_and_is_good_for_one_pick_up_anywhere() {
     world.correct(1, "A-2", Some("F9"));
     let other = with(By::Pass(PassId(1)), world.pick(1, 1, "F9", "A-2", Some(ANNA)));
     assert_eq!(world.told(1, vec![other]), [flagged(Flag::NotPermitted)]);
-    let noticed = world.events_of(0).any(|event| {
-        matches!(event, Event::PassUsed { pass: PassId(1), used, before: Some(_) } if used.at == BoxId(2))
-    });
+    let noticed = world.events_of(0).any(
+        |event| matches!(event, Event::PassUsed { pass: PassId(1), used, before: Some(_) } if used.at == BoxId(2)),
+    );
     assert!(noticed, "{:?} {:?}", world.events_of(0).last(), world.events_of(1).last());
     world.pass(std::time::Duration::from_secs(3600));
     assert_eq!(sign(&mut world, 0, 2, None), Err(No::Refused(Refusal::AccessOver)));

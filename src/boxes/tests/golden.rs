@@ -37,6 +37,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         found: Some(Box::new(found)),
         text: Some("?".into()),
         by: None,
+        exchange: None,
     };
     let taken = Judged {
         // Not written: computed anew when read.
@@ -46,6 +47,27 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         text: None,
         ..judged.clone()
     };
+    let exchange = ExchangeId(9);
+    let completed = Judged {
+        seq: 0,
+        content: 0,
+        outcome: Outcome::Applied,
+        cursor: None,
+        box_time: None,
+        estimated: false,
+        late: false,
+        exchange: Some(OfExchange { id: exchange, known: false }),
+        ..taken.clone()
+    };
+    let told = Judged {
+        content: 0xdead_beef,
+        outcome: Outcome::Applied,
+        exchange: Some(OfExchange { id: exchange, known: true }),
+        ..taken.clone()
+    };
+    let online = |event| Event::Online(Box::new(event));
+    let opened =
+        Opened { exchange, act: Act::PickUp(fob("04A2F1")), bin, person: Some(person), key: Some(key), until: at };
     let created = Created {
         name: "Hall".into(),
         model: Model::MS4,
@@ -71,7 +93,15 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         settled: true,
     };
     let (accesses, fob): (Box<[_]>, _) = ([access].into(), fob("04A2F1"));
-    let departure = Departure { key: record.clone(), accesses: accesses.clone(), sighting, bin: Some(bin), code: None, booked: None };
+    let departure = Departure {
+        key: record.clone(),
+        accesses: accesses.clone(),
+        sighting,
+        bin: Some(bin),
+        code: None,
+        booked: None,
+        alerts: None,
+    };
     let arrival = Arrival {
         key: record.clone(),
         accesses,
@@ -82,28 +112,38 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         person: Some(person),
         code: None,
         booked: None,
+        alerts: None,
     };
     let by = |by| {
         let Judged { seq, cursor, person, .. } = judged;
         let (at, act, by) = (UnixMillis(60_000), Act::Opened, Some(by));
-        let content = judge::content_of_read(&JournalEntry { seq, at, cursor, act, bin: Some(bin), person, by });
+        let content =
+            judge::content_of_read(&JournalEntry { seq, at, cursor, act, bin: Some(bin), person, by, exchange: None });
         let (act, outcome) = (Some(act), Outcome::Applied);
         Judged { text: None, found: None, act, outcome, content, by, ..judged.clone() }
     };
     let (by_pass, by_offline_code) = (by(By::Pass(PassId(8))), by(By::OfflineCode { sheet: 1, counter: 300 }));
     let code = KeyCodeRecord { mark: crate::orgs::Mark([4; 16]), at: BoxId(6) };
     let pass_key = PassKey { number: 2, public: [3; 32], from: at, until: Some(at) };
-    let settings = OfflineSettings { revision: 9, key_codes: true, pass_keys: vec![pass_key] };
+    let offline = OfflineSettings { revision: 9, key_codes: true, pass_keys: vec![pass_key] };
     let used = PassUse { at: BoxId(6), seq: 56 };
-    let pass = Pass {
-        id: PassId(8),
-        access: AccessId(5),
-        person,
-        from: at,
-        until: at,
-        signed: at,
-        key: 2,
-        used: None,
+    let pass = Pass { id: PassId(8), access: AccessId(5), person, from: at, until: at, signed: at, key: 2, used: None };
+    let late = LateLimits { after_pick_up: Some(60), after_end: Some(0), before_booking: Some(30) };
+    let own = KeyAlerts { late, exchange: Some(ExchangeAlert::All) };
+    let settings = AlertSettings {
+        offline: true,
+        guarantee: false,
+        conflict: true,
+        unconfirmed_minutes: Some(1440),
+        late,
+        exchange: ExchangeAlert::Flagged,
+        mails: [AlertMails { person: Some(person), kinds: AlertKind::ALL.into_iter().collect() }].into(),
+    };
+    let condition = Trouble {
+        what: AlertWhat::Late(Lateness::AfterEnd, key),
+        since: Some(at),
+        due: Some(at),
+        person: Some(person),
     };
     let number = SERVER_CONFLICT | 1;
     let why = Suspicion::SequenceReused { seq: 56 };
@@ -163,19 +203,67 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ("journal_gap", Event::JournalGap { number, first: 57, last: 60 }),
         ("entry_by_pass", Event::EntryJudged(by_pass)),
         ("entry_by_offline_code", Event::EntryJudged(by_offline_code)),
-        (
-            "key_code_set",
-            Event::KeyCodeSet { key, code: Some(code), verifier: Some(Verifier([7; 16])) },
-        ),
+        ("key_code_set", Event::KeyCodeSet { key, code: Some(code), verifier: Some(Verifier([7; 16])) }),
         ("key_code_verified", Event::KeyCodeVerified { key, verifier: Verifier([7; 16]) }),
         ("bookings_set", Event::BookingsSet { person, bookings: [(AccessId(5), Verifier([7; 16]))].into() }),
-        ("settings_taken", Event::SettingsTaken(settings)),
+        ("settings_taken", Event::SettingsTaken(offline)),
         ("booking_ended", Event::BookingEnded { access: AccessId(5), person }),
         ("key_code_told", Event::KeyCodeTold { key, to: BoxId(6), generation: 3 }),
         ("sheet_renewed", Event::SheetRenewed { number: 2 }),
         ("sheet_shown", Event::SheetShown { number: 2, codes: 310 }),
         ("pass_signed", Event::PassSigned { pass, dropped: [PassId(9)].into() }),
         ("pass_used", Event::PassUsed { pass: PassId(8), used, before: Some(used) }),
+        ("alerts_set", Event::AlertsSet(Box::new(settings))),
+        ("key_alerts_set", Event::KeyAlertsSet { key, alerts: own }),
+        ("alert_raised", Event::AlertRaised(condition)),
+        ("alert_ended", Event::AlertEnded { number: 152, condition }),
+        (
+            "offline_ended",
+            Event::AlertEnded {
+                number: 153,
+                condition: Trouble { what: AlertWhat::Offline { power: true }, due: None, person: None, ..condition },
+            },
+        ),
+        (
+            "unconfirmed_raised",
+            Event::AlertRaised(Trouble { what: AlertWhat::Unconfirmed(bin), due: None, person: None, ..condition }),
+        ),
+        ("alert_acknowledged", Event::AlertAcknowledged { number: 152 }),
+        (
+            "exchange_told",
+            Event::ExchangeTold(ExchangeTold {
+                pick_up: true,
+                fob,
+                key: Some(key),
+                bin,
+                person: Some(person),
+                at,
+                flagged: true,
+            }),
+        ),
+        ("entry_told_again", Event::EntryJudged(told)),
+        ("settings_changed", online(OnlineEvent::SettingsChanged(Settings { quick_scan: false }))),
+        ("wrong_code", online(OnlineEvent::WrongCode)),
+        ("exchange_opened", online(OnlineEvent::ExchangeOpened(Box::new(opened)))),
+        (
+            "exchange_completed",
+            online(OnlineEvent::ExchangeCompleted { judged: Box::new(completed), number: Some(number) }),
+        ),
+        ("exchange_cancelled", online(OnlineEvent::ExchangeEnded { exchange, why: Ended::Cancelled })),
+        ("exchange_expired", online(OnlineEvent::ExchangeEnded { exchange, why: Ended::Expired })),
+        ("order_given", online(OnlineEvent::OrderGiven { number: 7, order: Order::Open(bin), until: at })),
+        ("order_retrieved", online(OnlineEvent::OrderRetrieved { number: 7, until: at })),
+        (
+            "order_completed",
+            online(OnlineEvent::OrderCompleted {
+                number: 7,
+                order: Order::OpenAll,
+                given_at: at,
+                retrieved_at: Some(at),
+                results: [BinResult { bin, outcome: Opening::Jammed }].into(),
+            }),
+        ),
+        ("order_expired", online(OnlineEvent::OrderExpired { number: 7 })),
     ]
 }
 

@@ -2,7 +2,8 @@
 
 use super::world::START;
 use crate::{
-    boxes::{AccessRecord, BinChange, Changes, Event, KeyChange, Label, Model, PassKey, PersonChange, RemovedItem, SmartBox,
+    boxes::{
+        AccessRecord, BinChange, Changes, Event, KeyChange, Label, Model, PassKey, PersonChange, RemovedItem, SmartBox,
         Verifier,
     },
     kernel::{AccessId, KeyId, PersonId},
@@ -64,6 +65,7 @@ pub fn is_foreign(event: &Event, before: &SmartBox) -> bool {
     let told = before.overview(START, START).model != Model::MS3;
     match event {
         Event::EntryJudged(judged) => !judged.outcome.took_place(),
+        Event::Online(_) => event.judged().is_some_and(|judged| !judged.outcome.took_place()),
         Event::BinStateSet { .. }
         | Event::BinCorrected { .. }
         | Event::BinConfirmed { .. }

@@ -29,6 +29,7 @@ macro_rules! built_in {
 }
 
 built_in![
+    "box_alerts",
     "box_conflicts",
     "box_guarantee_broken",
     "box_guarantee_kept",
@@ -42,6 +43,8 @@ built_in![
     "recovery_reset",
     "recovery_done",
     "recovery_changed",
+    "recovery_glass",
+    "recovery_glass_reset",
     "webhook_paused",
 ];
 

@@ -36,6 +36,8 @@ impl std::fmt::Debug for Gateway {
 
 /// More of an answer is not looked at.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
+/// Kannel's bits: delivered, failed, queued, accepted by the network, rejected by it.
+const EVERY_REPORT: &str = "31";
 
 fn wrong(key: &'static str, reason: impl ToString) -> SmsError {
     SmsError { key, reason: reason.to_string() }
@@ -83,12 +85,12 @@ impl Gateway {
             from: config.from.clone(),
             accepted: config.accepted.clone(),
         };
-        drop(gateway.request("+390000000000", "x").map_err(|why| wrong("url", why))?);
+        drop(gateway.request("+390000000000", "x", None).map_err(|why| wrong("url", why))?);
         Ok(gateway)
     }
 
     /// The request for one text.
-    fn request(&self, to: &str, text: &str) -> Result<RequestBuilder, String> {
+    fn request(&self, to: &str, text: &str, report: Option<&str>) -> Result<RequestBuilder, String> {
         match &self.kind {
             Kind::Kannel { username, password } => {
                 let mut url: Url = self.url.parse().map_err(|error| format!("{error}"))?;
@@ -100,6 +102,9 @@ impl Gateway {
                     query.append_pair("coding", if is_short_alphabet(text) { "0" } else { "2" });
                     if !self.from.is_empty() {
                         query.append_pair("from", &self.from);
+                    }
+                    if let Some(report) = report {
+                        query.append_pair("dlr-mask", EVERY_REPORT).append_pair("dlr-url", report);
                     }
                 }
                 Ok(self.client.get(url))
@@ -125,8 +130,9 @@ impl Gateway {
     }
 
     /// Hands one text over. Whatever is not a clear yes or no is tried again.
-    pub async fn send(&self, to: &str, text: &str) -> Result<(), MailTrouble> {
-        let request = self.request(to, text).map_err(|_| MailTrouble::Unrenderable)?;
+    /// What becomes of it is told to `report`, where the gateway can do so.
+    pub async fn send(&self, to: &str, text: &str, report: Option<&str>) -> Result<(), MailTrouble> {
+        let request = self.request(to, text, report).map_err(|_| MailTrouble::Unrenderable)?;
         let mut answer = request.send().await.map_err(|_| MailTrouble::Gateway)?;
         let status = answer.status();
         let mut said = Vec::new();
@@ -223,7 +229,10 @@ mod tests {
         ] {
             assert_eq!(gateway.judge(StatusCode::from_u16(status).unwrap(), said), judged, "{status} {said}");
         }
-        let url = gateway.request("+39021234567", "012345 è").unwrap().build().unwrap().url().to_string();
+        let report = "http://127.0.0.1:8080/recovery/v1/reports/x?type=%d";
+        let url = gateway.request("+39021234567", "012345 è", Some(report)).unwrap().build().unwrap().url().to_string();
         assert!(url.contains("to=%2B39021234567&text=012345+%C3%A8&charset=UTF-8&coding=2"), "{url}");
+        let asked = "dlr-mask=31&dlr-url=http%3A%2F%2F127.0.0.1%3A8080%2Frecovery%2Fv1%2Freports%2Fx%3Ftype%3D%25d";
+        assert!(url.contains(asked), "{url}");
     }
 }

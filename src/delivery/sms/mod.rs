@@ -10,7 +10,7 @@ use crate::{
     config::{Config, SmsDriver},
     delivery::mail::Reader,
     engine::{Carried, Post},
-    kernel::{Clock, MailTrouble},
+    kernel::{Clock, MailCopy, MailTrouble, Recipient},
     recovery::api::mails as recovery,
 };
 use gateway::Gateway;
@@ -38,6 +38,8 @@ pub struct Texter {
     driver: Driver,
     limits: Limits,
     base_url: String,
+    /// Where the gateway reports to, if it is asked to.
+    reports_url: Option<String>,
     clock: Clock,
 }
 
@@ -50,7 +52,13 @@ impl Texter {
             SmsDriver::Kannel | SmsDriver::Http => Driver::Gateway(Box::new(Gateway::new(&config.sms)?)),
         };
         let base_url = config.public.base_url.trim_end_matches('/').to_owned();
-        Ok(Self { driver, limits: Limits::new(&config.sms), base_url, clock })
+        let reports_url = match config.sms.reports_url.trim_end_matches('/') {
+            "" => base_url.clone(),
+            url => url.to_owned(),
+        };
+        let reports = config.sms.reports && config.sms.driver == SmsDriver::Kannel;
+        let reports_url = reports.then_some(reports_url);
+        Ok(Self { driver, limits: Limits::new(&config.sms), base_url, reports_url, clock })
     }
 
     /// Tries one text once.
@@ -86,15 +94,27 @@ impl Texter {
                 tracing::info!(template = kind.template, "a text, not sent");
                 Ok(Carried::Sent)
             }
-            Driver::Gateway(gateway) => gateway.send(&number, &text).await.map(|()| Carried::Sent),
+            Driver::Gateway(gateway) => {
+                let report = self.report_address(&reader, mail);
+                gateway.send(&number, &text, report.as_deref()).await.map(|()| Carried::Sent)
+            }
         }
+    }
+}
+
+impl Texter {
+    /// Where the gateway tells what became of a text to the contact of now; who was it before is nobody's to see.
+    fn report_address(&self, reader: &Reader<'_>, mail: &MailCopy) -> Option<String> {
+        let base = self.reports_url.as_ref().filter(|_| matches!(mail.to, Recipient::Telephone(_)))?;
+        let token = recovery::report_token(reader.keyed_hash(), mail.name.from, mail.name.revision);
+        Some(format!("{base}/recovery/v1/reports/{token}?type=%d"))
     }
 }
 
 /// A text in one segment where that can be: without letters that only the long alphabet has.
 fn words(template: &str, language: &str, data: &Value) -> String {
     let value = |name: &str| data.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (installation, code) = (value("installation"), value("code"));
+    let (installation, code, link) = (value("installation"), value("code"), value("link"));
     match (template, language) {
         ("sms_recovery_code", "it") => format!("{code} e' il codice per {installation}. Non comunicarlo a nessuno."),
         ("sms_recovery_code", "de") => {
@@ -108,6 +128,17 @@ fn words(template: &str, language: &str, data: &Value) -> String {
             format!("{installation}: Die Zugangsdaten von Administrator 1 wurden neu gesetzt.")
         }
         ("sms_recovery_done", _) => format!("{installation}: the credentials of administrator 1 were reset."),
+        ("sms_recovery_glass", "it") => {
+            format!(
+                "{installation}: reimpostazione dell'amministratore 1 verso un nuovo indirizzo. Per fermarla: {link}"
+            )
+        }
+        ("sms_recovery_glass", "de") => {
+            format!("{installation}: Administrator 1 wird an eine neue Adresse zurueckgesetzt. Anhalten: {link}")
+        }
+        ("sms_recovery_glass", _) => {
+            format!("{installation}: administrator 1 is being reset to a new address. To stop it: {link}")
+        }
         (_, "it") => {
             format!("{installation}: il contatto di recupero e' stato cambiato, questo telefono non ne fa piu' parte.")
         }

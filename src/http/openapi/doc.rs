@@ -36,6 +36,8 @@ pub struct Doc {
     pub(super) also: &'static [&'static str],
     pub(super) rows: Option<&'static Bulk>,
     pub(super) refuses: &'static [Code],
+    /// It will go, and says so.
+    pub(super) old: bool,
 }
 
 impl Doc {
@@ -56,6 +58,7 @@ impl Doc {
             also: &[],
             rows: None,
             refuses: &[],
+            old: false,
         }
     }
 
@@ -68,6 +71,12 @@ impl Doc {
     /// The type of the JSON body.
     pub const fn takes<T: ToSchema>(mut self) -> Self {
         self.body = Some(Schemas::request::<T>);
+        self
+    }
+
+    /// It will go: its answers say since when it is deprecated, when it ends, and what comes after it.
+    pub const fn old(mut self) -> Self {
+        self.old = true;
         self
     }
 

@@ -12,8 +12,8 @@ use crate::{
         stores::api::{ClassCodeShape, MemberCodeShape},
     },
     kernel::{
-        AccessId, BoxId, DeviceId, InstallationId, KeyId, MailId, OrgId, PassId, PersonId, ProductId, ShopperId, StoreId,
-        TokenId, WebhookId,
+        AccessId, BoxId, DeviceId, ExchangeId, InstallationId, KeyId, MailId, OrgId, PassId, PersonId, ProductId,
+        ShopperId, StoreId, TokenId, WebhookId,
         schema::{InstallationPath, Whole16, Whole32, Whole64},
     },
     operations::backup::BackupName,
@@ -21,7 +21,7 @@ use crate::{
 use actix_web::http::Method;
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::openapi::{
-    AllOfBuilder, Content, Header, ObjectBuilder, Ref, RefOr, Required, Schema, SecurityRequirement, Type,
+    AllOfBuilder, Content, Deprecated, Header, ObjectBuilder, Ref, RefOr, Required, Schema, SecurityRequirement, Type,
     path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
     request_body::{RequestBody, RequestBodyBuilder},
     response::{Response, ResponseBuilder},
@@ -60,7 +60,10 @@ const PARAMETERS: &[Named] = &[
     ("entry", Schemas::request::<Whole32>, "The entry's number"),
     ("delivery", Schemas::request::<Whole64>, "The delivery's number in the webhook's log"),
     ("name", Schemas::request::<BackupName>, "The backup"),
+    ("exchange", Schemas::request::<ExchangeId>, "The exchange that the server decided"),
+    ("order", Schemas::request::<Whole64>, "The order's number in its box"),
     ("seq", Schemas::request::<Whole64>, "The conflict's number at its box"),
+    ("alert", Schemas::request::<Whole64>, "The alert's number at its box"),
 ];
 
 /// The names between braces.
@@ -75,7 +78,8 @@ pub(super) fn of(route: &Route, schemas: &mut Schemas) -> Operation {
         .tag(tag)
         .operation_id(Some(route.name))
         .summary(Some(doc.summary))
-        .description(doc.details);
+        .description(doc.details)
+        .deprecated(doc.old.then_some(Deprecated::True));
     for name in path_parameters(route.path) {
         operation = operation.parameter(path_parameter(name, schemas));
     }

@@ -39,12 +39,10 @@ impl Scene<'_> {
     /// The account of whoever is signed in, with the attributes of this sign-in or of a later one.
     pub(super) async fn account(&self) -> Result<Option<(Address, Known)>, Problem> {
         let (Some(shopper), Some(visitor)) = (self.shopper(), self.visitor) else { return Ok(None) };
-        let lasts = self.browser.ask.iuv().session_lasts().as_millis() as u64;
-        let since = visitor.until.0.saturating_sub(lasts);
         let mut newest = None;
         for _ in 0..LOOKS {
             newest = known(self.browser.ask, shopper).await?;
-            if newest.as_ref().is_some_and(|known| known.registered.0 >= since) {
+            if newest.as_ref().is_some_and(|known| visitor.since.is_none_or(|since| known.registered >= since)) {
                 break;
             }
             tokio::time::sleep(LOOKS_APART).await;

@@ -2,12 +2,11 @@
 
 use super::{
     Reply, Scene,
-    report::MemberOrders,
     texts::{Texts, texts},
 };
 use crate::{
     http::{Code, Problem},
-    iuv::{Side, products::ProductRow},
+    iuv::Side,
     kernel::ProductId,
     orgs::Language,
 };
@@ -29,6 +28,9 @@ button,.button{display:inline-block;font:inherit;min-height:44px;padding:.5rem 1
 background:#0b5cad;color:#fff;text-decoration:none;cursor:pointer}button.quiet,.out button{background:#fff;color:#0b5cad}\
 .said{padding:.75rem;border:2px solid #0b5cad;border-radius:.25rem}.test{display:inline-block;font-weight:700;color:#8a2c0d}\
 .note{color:#44505c}table{width:100%;border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:.5rem .5rem .5rem 0;border-bottom:1px solid #c6d0da}\
+select,textarea{display:block;width:100%;font:inherit;padding:.6rem;margin:0 0 1rem;border:1px solid #5a6875;border-radius:.25rem}textarea{min-height:6rem}\
+.check{display:flex;gap:.5rem;align-items:center;min-height:44px}.check input{width:1.5rem;height:1.5rem;margin:0}\
+.line{display:flex;flex-wrap:wrap;gap:.5rem 1rem;align-items:end;margin:0 0 .5rem}.wide{overflow-x:auto}section{margin:0 0 2rem}h3{margin:0 0 .25rem}\
 code{font-size:1.1rem;overflow-wrap:anywhere}dt{font-weight:600}dd{margin:0 0 .5rem;overflow-wrap:anywhere}";
 
 /// What a browser may do with a page: nothing of others, no script, forms to ourselves and, when we send it on, to the
@@ -98,16 +100,6 @@ pages! {
     LinkPage = "store_link.html" { action: String, shopper: &'a str, key: &'a str, sets_password: bool }
     MessagePage = "store_message.html" { next: Option<(String, &'static str)> }
     AdminSignInPage = "admin_signin.html" { account: &'a str, support: &'a Support }
-    AdminStorePage = "admin_store.html" {
-        leave: String,
-        account: u32,
-        guid: String,
-        store_url: String,
-        test_url: String,
-        verifications: Vec<(&'static str, &'static str)>,
-        shop: Option<ShopSeen>,
-        support: &'a Support,
-    }
     TransferPage = "admin_transfer.html" {
         role: &'static str,
         from: String,
@@ -146,12 +138,6 @@ pub(super) struct ShownLine {
     pub state: &'static str,
     pub code: Option<String>,
     pub note: &'static str,
-}
-
-/// What a store's administrator sees of the shop.
-pub(super) struct ShopSeen {
-    pub products: Vec<ProductRow>,
-    pub report: Vec<MemberOrders>,
 }
 
 /// What a message to support needs, as far as it is known.

@@ -1,6 +1,26 @@
 //! The pages of a store, and of its administration: rendered here, without script, in the store's language. What comes
 //! from a form is believed only with a token that belongs to this browser.
 
+/// Texts in three languages, and where they are found.
+macro_rules! texts {
+    ($find:ident: $Texts:ident; $($name:ident: $it:literal, $de:literal, $en:literal;)*) => {
+        pub struct $Texts {
+            $(pub $name: &'static str,)*
+        }
+
+        pub fn $find(language: crate::orgs::Language) -> &'static $Texts {
+            const IT: &$Texts = &$Texts { $($name: $it,)* };
+            const DE: &$Texts = &$Texts { $($name: $de,)* };
+            const EN: &$Texts = &$Texts { $($name: $en,)* };
+            match language {
+                crate::orgs::Language::It => IT,
+                crate::orgs::Language::De => DE,
+                crate::orgs::Language::En => EN,
+            }
+        }
+    };
+}
+
 mod account;
 mod admin;
 mod frame;
@@ -26,7 +46,7 @@ use crate::{
     orgs::Language,
 };
 use serde::Deserialize;
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use zeroize::Zeroize;
 
 /// What any of the forms and links may bring.
@@ -45,6 +65,9 @@ pub struct Fields {
     pub account: String,
     pub confirmed: String,
     pub via: String,
+    /// The administration's forms, each with fields of its own.
+    #[serde(flatten)]
+    pub more: HashMap<String, String>,
 }
 
 impl Drop for Browser<'_> {
@@ -52,6 +75,7 @@ impl Drop for Browser<'_> {
         self.fields.password.zeroize();
         self.fields.again.zeroize();
         self.fields.key.zeroize();
+        self.fields.more.values_mut().for_each(Zeroize::zeroize);
     }
 }
 
@@ -195,8 +219,9 @@ impl Scene<'_> {
             (false, "signin/set-password") => scene.link_page(true, None),
             (true, "signin/set-password") => scene.set_password().await,
             (true, "signout") => scene.sign_out().await,
-            (false, "admin") => scene.administration().await,
             (true, "admin/leave") => scene.leave().await,
+            (_, "admin") => scene.administration("").await,
+            (_, path) if path.starts_with("admin/") => scene.administration(&path["admin/".len()..]).await,
             (false, path) => match path.strip_prefix("orders/").and_then(|number| number.parse().ok()) {
                 Some(number) => scene.order(number).await,
                 None => scene.message(404, "message", scene.t().home, scene.t().missing, None),
@@ -206,5 +231,4 @@ impl Scene<'_> {
     }
 }
 
-pub use admin::{ADMIN_COOKIE, admin_home, admin_leave, admin_sign_in};
-pub use transfer::transfer_page;
+pub use admin::{ADMIN_COOKIE, admin_page};

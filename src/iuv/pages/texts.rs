@@ -1,20 +1,7 @@
 //! What the pages say, in three languages.
 
-use crate::orgs::Language;
-
-macro_rules! texts {
-    ($($name:ident: $it:literal, $de:literal, $en:literal;)*) => {
-        pub struct Texts {
-            $(pub $name: &'static str,)*
-        }
-
-        const IT: Texts = Texts { $($name: $it,)* };
-        const DE: Texts = Texts { $($name: $de,)* };
-        const EN: Texts = Texts { $($name: $en,)* };
-    };
-}
-
 texts! {
+    texts: Texts;
     skip: "Vai al contenuto", "Zum Inhalt", "Skip to content";
     navigation: "Navigazione", "Navigation", "Navigation";
     home: "Pagina iniziale", "Startseite", "Home";
@@ -87,7 +74,6 @@ texts! {
     contact_phone: "Telefono contatto", "Telefon der Kontaktperson", "Contact phone";
     support_account: "Numero di account", "Kontonummer", "Account number";
     description: "Descrizione dettagliata del problema o della richiesta di informazioni", "Genaue Beschreibung des Problems oder der Frage", "Detailed description of the problem or the request for information";
-    verifications: "Verifica", "Verifizierung", "Verification";
     kind: "Tipo", "Art", "Kind";
     state: "Stato", "Status", "State";
     store_url: "URL del WebStore", "URL des WebStores", "WebStore URL";
@@ -107,12 +93,4 @@ texts! {
     refuse: "Rifiuta", "Ablehnen", "Refuse";
     transfer_done: "Il ruolo è stato trasferito.", "Die Rolle ist übertragen.", "The role has moved.";
     transfer_refused: "Il trasferimento è stato rifiutato: resta tutto com'è.", "Die Übertragung ist abgelehnt: Alles bleibt, wie es ist.", "The transfer is refused: everything stays as it is.";
-}
-
-pub fn texts(language: Language) -> &'static Texts {
-    match language {
-        Language::It => &IT,
-        Language::De => &DE,
-        Language::En => &EN,
-    }
 }

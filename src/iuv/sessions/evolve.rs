@@ -16,7 +16,7 @@ const A_MOMENT: Duration = Duration::from_millis(1);
 
 impl Machine for IuvSession {
     const KIND: EntityKind = EntityKind::IuvSession;
-    const EVOLVE_VERSION: u16 = 1;
+    const EVOLVE_VERSION: u16 = 2;
     type Command = Command;
     type Event = Event;
     type Refusal = Refusal;
@@ -38,8 +38,8 @@ impl Machine for IuvSession {
                 *standing = Standing::Registered(Box::new(Registered { registration, at: stamp.at, refused: 0 }));
             }
             (Event::Opened { pass, secret, until }, standing) => {
-                let signed_in = SignedIn { pass: *pass, secret: *secret, until: *until, redeemed: None, refused: 0 };
-                *standing = Standing::SignedIn(signed_in);
+                let (pass, secret, until, since) = (*pass, *secret, *until, Some(stamp.at));
+                *standing = Standing::SignedIn(SignedIn { pass, secret, until, redeemed: None, refused: 0, since });
             }
             (Event::Redeemed { secret, until }, standing) => {
                 if let Standing::Registered(known) = standing {
@@ -50,6 +50,7 @@ impl Machine for IuvSession {
                         until: *until,
                         redeemed: Some(registration.check),
                         refused: *refused,
+                        since: Some(stamp.at),
                     });
                 }
             }
@@ -107,6 +108,14 @@ impl Machine for IuvSession {
 
     fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
         Codec::decode_from(bytes)
+    }
+
+    /// The version before did not keep when a session began.
+    fn from_base(evolve_version: u16, bytes: &[u8]) -> Result<Self, String> {
+        match evolve_version {
+            1 | Self::EVOLVE_VERSION => Self::from_snapshot(bytes),
+            other => Err(format!("version {other} of a base has no reader")),
+        }
     }
 }
 

@@ -32,7 +32,8 @@ pub struct Visitor {
     pub session: SessionId,
     pub side: Side,
     pub kind: VerificationKind,
-    pub until: UnixMillis,
+    /// When he came in, as far as it is known.
+    pub since: Option<UnixMillis>,
 }
 
 impl Visitor {
@@ -68,20 +69,20 @@ pub async fn who(engine: &Engine, cookie: &str) -> Result<Option<Visitor>, Failu
     let now = engine.clock().now();
     let read = move |session: &IuvSession, _| {
         let signed_in = session.signed_in(now)?;
-        bool::from(signed_in.secret.ct_eq(&hash)).then_some((signed_in.pass, signed_in.until))
+        bool::from(signed_in.secret.ct_eq(&hash)).then_some((signed_in.pass, signed_in.since))
     };
     let found = match engine.read::<IuvSession, _>(address, read).await {
         Err(Failure::Gone) => None,
         found => found?,
     };
-    Ok(found.map(|(pass, until)| Visitor {
+    Ok(found.map(|(pass, since)| Visitor {
         org: address.org,
         store: pass.store,
         shopper: pass.shopper,
         session: SessionId(address.entity.raw),
         side: pass.side,
         kind: pass.kind,
-        until,
+        since,
     }))
 }
 

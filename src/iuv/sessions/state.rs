@@ -67,6 +67,9 @@ pub struct SignedIn {
     /// Redemptions that were refused, as far as they are noted.
     #[n(4)]
     pub refused: u8,
+    /// When it began; `None` in what was written before this was kept.
+    #[n(5)]
+    pub since: Option<UnixMillis>,
 }
 
 /// Who is let in, where, and by what.

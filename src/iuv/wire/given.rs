@@ -80,6 +80,11 @@ impl Slot {
     pub fn is_there(&self) -> bool {
         *self != Self::Absent
     }
+
+    /// It is there, and says nothing that could be read.
+    pub fn is_empty(&self) -> bool {
+        self.is_there() && self.text().is_none()
+    }
 }
 
 /// Parameters of one request.

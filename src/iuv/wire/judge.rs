@@ -92,14 +92,14 @@ fn longest(name: Known) -> Option<usize> {
     }
 }
 
-/// What can be said without knowing the store. Optional parameters that are there and empty count as left out.
+/// What can be said without knowing the store. Whether those are empty that a store may ignore is judged with it.
 fn alone(given: &Given) -> Vec<Message> {
     let wrong = |name: &Known| {
         let slot = given.get(*name);
         let is_missing = match name {
             Known::UserName | Known::Key => slot.text().is_none(),
-            Known::Account => slot.is_there() && slot.text().is_none(),
-            _ => *slot == Slot::Unfit,
+            Known::Account | Known::Email | Known::LastName | Known::FirstName => slot.is_empty(),
+            Known::AcademicStatuses | Known::ShopperIp | Known::MemberOrg => *slot == Slot::Unfit,
         };
         let is_long = || {
             let text = slot.text().unwrap_or_default();
@@ -151,12 +151,13 @@ pub fn judge(asked: &Asked<'_>) -> Result<Right, Wrong> {
 fn known_to(given: &Given, store: &Arc<StoreView>, accepted: Accepted) -> Result<Right, Wrong> {
     let wrong = |step, messages| Err(Wrong { step, messages, store: None });
     let text = |name: Known| given.get(name).text();
-    let statuses = || parts(text(Known::AcademicStatuses).unwrap_or_default());
-    let shopper_ip = text(Known::ShopperIp).filter(|_| accepted.check_ip);
-    let shopper_ip = shopper_ip.map(|text| text.trim().parse::<IpAddr>());
+    let statuses = given.get(Known::AcademicStatuses);
+    let shopper_ip = Some(given.get(Known::ShopperIp)).filter(|slot| accepted.check_ip && slot.is_there());
+    let shopper_ip = shopper_ip.map(|slot| slot.text().unwrap_or_default().trim().parse::<IpAddr>());
     let has_members = store.members.len() > 1;
     let mut missing = Vec::new();
-    if store.description.academic && statuses().next().is_none() {
+    let has_statuses = statuses.is_there() && store.class(ACADEMIC_STATUSES).is_some();
+    if (store.description.academic || has_statuses) && has_no_part(statuses) {
         missing.push(parameter(Known::AcademicStatuses));
     }
     if matches!(shopper_ip, Some(Err(_))) {
@@ -165,7 +166,7 @@ fn known_to(given: &Given, store: &Arc<StoreView>, accepted: Accepted) -> Result
     if has_members && text(Known::MemberOrg).is_none() {
         missing.push(parameter(Known::MemberOrg));
     }
-    let unfit = given.others.iter().filter(|(_, slot)| *slot == Slot::Unfit);
+    let unfit = given.others.iter().filter(|(_, slot)| has_no_part(slot));
     let unfit = unfit.filter_map(|(name, _)| store.class(name));
     missing.extend(unfit.map(|class| Message::Parameter(class.code.to_string().into())));
     if !missing.is_empty() {
@@ -194,6 +195,10 @@ fn known_to(given: &Given, store: &Arc<StoreView>, accepted: Accepted) -> Result
 /// A list as customers write it: empty parts are nothing.
 fn parts(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+fn has_no_part(list: &Slot) -> bool {
+    parts(list.text().unwrap_or_default()).next().is_none()
 }
 
 fn groups(given: &Given, store: &StoreView) -> Result<Vec<Group>, Vec<Message>> {

@@ -78,9 +78,14 @@ pub async fn stores_of(ask: &Ask, given: &Given) -> Result<Vec<Arc<StoreView>>, 
     Ok(found)
 }
 
-/// In which language a caller is answered.
+fn has_iuv(store: &Arc<StoreView>) -> bool {
+    store.verifications.iter().any(|of| of.kind == VerificationKind::Iuv)
+}
+
+/// In which language a caller is answered: that of the first store that he may mean.
 pub fn language_of(candidates: &[Arc<StoreView>]) -> Language {
-    candidates.first().map_or(Language::It, |store| store.language())
+    let meant = candidates.iter().find(|store| has_iuv(store)).or(candidates.first());
+    meant.map_or(Language::It, |store| store.language())
 }
 
 /// Registers a shopper, or says what is wrong.
@@ -126,8 +131,7 @@ fn note(ask: &Ask, candidates: &[Arc<StoreView>], wrong: &Wrong) {
         Some(store) => std::slice::from_ref(store),
         None => candidates,
     };
-    let has_iuv = |store: &&Arc<StoreView>| store.verifications.iter().any(|of| of.kind == VerificationKind::Iuv);
-    for store in concerned.iter().filter(has_iuv) {
+    for store in concerned.iter().filter(|store| has_iuv(store)) {
         let mut why: Vec<_> = wrong.messages.iter().map(Message::why).collect();
         why.dedup();
         ask.iuv().troubles.note(store.address, why.into_iter(), caller, ask.now());

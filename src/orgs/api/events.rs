@@ -2,6 +2,7 @@
 //! person's profile and credentials, and of a token, it is told that they changed, never what they are.
 
 use crate::{
+    boxes::api::alerts::WireSettings,
     kernel::{Codec, EventView, UnixMillis},
     orgs::{Network, OfflineEvent, PhonesEvent, organisation, person, token},
     store::StoredRecord,
@@ -67,6 +68,9 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
             "organisations.pass_key_made",
             json!({ "pass_keys": keys.iter().map(|key| key.number).collect::<Vec<_>>() }),
         ),
+        Event::AlertsSet(settings) => {
+            ("organisations.alerts_set", json!({ "alerts": WireSettings::from(&**settings) }))
+        }
         Event::MailsChosen { choice } => ("organisations.mails_chosen", json!({ "mails": choice })),
     };
     EventView::new(name, data)

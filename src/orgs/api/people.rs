@@ -2,9 +2,9 @@
 
 use super::values::{self, AccessCode, AssignedRole, Email, Mobile, Wrong, or_null};
 use crate::{
-    http::{Ask, Bulk, Cell, Changed, Code, Doc, List, Problem, Reply},
+    http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, List, Problem, Reply},
     kernel::{
-        Address, Codec, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
+        Address, ClaimSpace, Codec, EntityKind, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
         schema::{Text, Time},
     },
     orgs::{
@@ -98,7 +98,8 @@ const BADGES_MAX: usize = 16;
 const ATTEMPTS: usize = 3;
 
 /// Values that stand once in an organisation.
-const TAKEN: &[Code] = &[Code::EmailTaken, Code::AccessCodeTaken, Code::BadgeTaken, Code::ChangedMeanwhile, Code::TypedCodeTaken];
+const TAKEN: &[Code] =
+    &[Code::EmailTaken, Code::AccessCodeTaken, Code::BadgeTaken, Code::ChangedMeanwhile, Code::TypedCodeTaken];
 
 pub(crate) const CREATE: Doc = Doc::new("Add a person").takes::<Create>().created::<Created>().refuses(TAKEN);
 
@@ -126,14 +127,19 @@ const ROWS: Bulk = Bulk {
         ("role", Cell::Text),
         ("access_code", Cell::Text),
         ("badges", Cell::List),
+        ("person", Cell::Own),
+        ("created_at", Cell::Own),
     ],
     gives: &["person", "revision"],
 };
 
-pub(crate) const BULK: Doc = Doc::new("Add many people").details("A row is what adding one person takes.").rows(&ROWS);
+pub(crate) const BULK: Doc = Doc::new("Add many people")
+    .details("A row is what adding one person takes; what the list of people exports can be imported.")
+    .query::<BulkQuery>()
+    .rows(&ROWS);
 
 pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
-    ask.bulk(&ROWS, create).await
+    ask.bulk_or_try(&ROWS, create).await
 }
 
 pub(crate) const SHOW: Doc = Doc::new("Show a person").shows::<Shown>();
@@ -286,6 +292,15 @@ pub(super) async fn tell(ask: &Ask, address: Address, command: Command) -> Resul
 fn sealed_profile(ask: &Ask, org: OrgId, profile: &ProfilePlain) -> Profile {
     let mark = |email: &String| Mark::of(ask.engine.keys(), "orgs.email", org, &email.to_lowercase());
     Profile { email: profile.email.as_ref().map(mark), plain: Zeroizing::new(profile.to_bytes()) }
+}
+
+/// Who has this access code or badge.
+pub(crate) async fn holder(ask: &Ask, space: ClaimSpace, shown: &str) -> Result<Option<PersonId>, Problem> {
+    let purpose = if space == ClaimSpace::Badge { "orgs.badge" } else { "orgs.access_code" };
+    let mark = Mark::of(ask.engine.keys(), purpose, ask.org(), shown);
+    let holder = ask.engine.claim_holder(space, ask.org(), &mark.0).await?;
+    let person = holder.filter(|holder| holder.entity.kind == EntityKind::Person);
+    Ok(person.map(|person| PersonId(person.entity.raw)))
 }
 
 fn sealed_credentials(ask: &Ask, org: OrgId, credentials: &CredentialsPlain) -> Credentials {

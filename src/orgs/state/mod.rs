@@ -1,5 +1,6 @@
 //! What happens to organisations, people and tokens. Pure.
 
+mod accounts;
 pub mod offline;
 pub mod organisation;
 pub mod person;

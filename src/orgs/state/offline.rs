@@ -2,11 +2,11 @@
 //! themselves follow from the server's own secret and their number (ADR 0024): here stand public ones only. Key 1 is
 //! there from the beginning, and nothing is stored of it until there is a second.
 
+use super::organisation;
 use crate::{
     boxes::{OfflineSettings, PassKey},
     kernel::{Stamp, UnixMillis},
 };
-use super::organisation;
 use minicbor::{Decode, Encode};
 use std::{ops::RangeInclusive, time::Duration};
 

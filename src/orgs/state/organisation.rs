@@ -1,7 +1,7 @@
 //! An organisation: who it is and what it has booked. Others read it by its view, without a hop through its actor.
 
 use crate::{
-    boxes::Plan,
+    boxes::{AlertSettings, Plan},
     kernel::{
         Address, Codec, Context, Effects, EntityKind, Incoming, Machine, MailId, OrgId, PersonId, Progress, Stamp,
         UnixMillis,
@@ -74,6 +74,9 @@ pub struct Details {
     pub phones: Phones,
     #[cbor(n(65), default)]
     pub offline: Offline,
+    /// What it wants to be told of its boxes; `None`: as by default.
+    #[n(45)]
+    pub alerts: Option<Box<AlertSettings>>,
 }
 
 /// How long history may be kept.
@@ -118,6 +121,8 @@ pub enum Command {
     },
     Phones(PhonesCommand),
     Offline(OfflineCommand),
+    /// All of them, whichever change.
+    SetAlerts(Box<AlertSettings>),
     /// To the system organisation: this one goes, with all that is its own.
     Erase {
         organisation: OrgId,
@@ -229,6 +234,8 @@ pub enum Event {
     Operated(#[n(0)] Operation),
     #[n(50)]
     AccountReserved(#[n(0)] Account),
+    #[n(75)]
+    AlertsSet(#[n(0)] Box<AlertSettings>),
 }
 
 impl Event {
@@ -241,6 +248,7 @@ impl Event {
             | Self::LanguageChanged { .. }
             | Self::ZoneChanged { .. }
             | Self::MailsChosen { .. }
+            | Self::AlertsSet(_)
             | Self::HistoryDaysSet { .. } => true,
             Self::MailDied { .. }
             | Self::MailResent { .. }
@@ -314,6 +322,7 @@ impl Machine for Organisation {
                 | Command::MailDied(_)
                 | Command::Phones(_)
                 | Command::Offline(_)
+                | Command::SetAlerts(_)
                 | Command::KeepHistory { .. },
                 None,
             ) => return Err(Refusal::NotFound),
@@ -322,6 +331,11 @@ impl Machine for Organisation {
             }
             (Command::Offline(command), Some(known)) => {
                 known.offline.decide(command, cx.now, |event| events.push(Event::Offline(event)))?;
+            }
+            (Command::SetAlerts(settings), Some(known)) => {
+                if known.alert_settings() != **settings {
+                    events.push(Event::AlertsSet(settings.clone()));
+                }
             }
             (Command::ChooseMails { conflicts, guarantee }, Some(known)) => {
                 let choice = MailChoice {
@@ -402,6 +416,7 @@ impl Machine for Organisation {
                     changed: stamp.revision,
                     phones: Phones::default(),
                     offline: Offline::default(),
+                    alerts: None,
                 });
             }
             (Event::Phones(event), Some(known)) => known.phones.apply(event, stamp),
@@ -409,6 +424,9 @@ impl Machine for Organisation {
             (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
             (Event::MailResent { id } | Event::MailGivenUp { id }, _) => self.dead_mails.retain(|dead| dead != id),
             (Event::MailsChosen { choice }, Some(known)) => known.mails = *choice,
+            (Event::AlertsSet(settings), Some(known)) => {
+                known.alerts = Some(settings.clone()).filter(|settings| **settings != AlertSettings::default());
+            }
             (Event::AccountReserved(account), _) => {
                 let at = self.accounts.partition_point(|known| known.number < account.number);
                 self.accounts.insert(at, *account);
@@ -427,6 +445,7 @@ impl Machine for Organisation {
                 | Event::LanguageChanged { .. }
                 | Event::ZoneChanged { .. }
                 | Event::MailsChosen { .. }
+                | Event::AlertsSet(_)
                 | Event::Phones(_)
                 | Event::Offline(_)
                 | Event::HistoryDaysSet { .. },
@@ -477,21 +496,9 @@ impl Machine for Organisation {
     }
 }
 
-impl Organisation {
-    /// The account number of an organisation, as the system organisation knows it.
-    pub fn account_of(&self, organisation: OrgId) -> Option<u32> {
-        self.accounts.iter().find(|known| known.organisation == organisation).map(|known| known.number)
-    }
-
-    fn reserve(&self, organisation: OrgId, wanted: Option<u32>, drawn: &[u32]) -> Result<Option<Account>, Refusal> {
-        if let Some(number) = self.account_of(organisation) {
-            return if wanted.is_none_or(|wanted| wanted == number) { Ok(None) } else { Err(Refusal::AccountTaken) };
-        }
-        let is_free = |number: &u32| self.accounts.binary_search_by_key(number, |known| known.number).is_err();
-        let number = match wanted {
-            Some(wanted) => Some(wanted).filter(is_free),
-            None => drawn.iter().copied().find(is_free),
-        };
-        number.map(|number| Some(Account { number, organisation })).ok_or(Refusal::AccountTaken)
+impl Details {
+    /// What it wants to be told of its boxes.
+    pub fn alert_settings(&self) -> AlertSettings {
+        self.alerts.as_deref().cloned().unwrap_or_default()
     }
 }

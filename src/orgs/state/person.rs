@@ -3,8 +3,8 @@
 use crate::{
     boxes::PersonMessage,
     kernel::{
-        AccessId, Address, BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, EntityKind, Incoming, Machine, Progress, Stamp,
-        UnixMillis,
+        AccessId, Address, BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, EntityKind, Incoming, Machine,
+        Progress, Stamp, UnixMillis,
     },
     orgs::{
         effects,

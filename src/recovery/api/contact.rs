@@ -1,19 +1,20 @@
 //! The recovery contact, as administrator 1 sees and changes it at his terminal. To everybody else it is not there.
 
 use super::{
+    DIRECTORY, accepted_by_directory, glass,
     installations::ContactState,
     sealed,
     terminals::{Confirmation, Nothing, at, at_terminal, minted, terminal},
 };
 use crate::{
     http::{Ask, Code, Doc, Problem, Reply},
-    kernel::{Address, Codec, Stamp, VaultField},
+    kernel::{Address, Codec, Stamp, VaultField, schema::Time},
     orgs::{
         Language, Mark,
         api::{Email, Mobile, Wrong, is_email, is_mobile, or_null},
     },
     recovery::{
-        Command, ContactPlain, FormerPlain, Installation, NewContact, Sealed, Told,
+        Command, ContactPlain, FormerPlain, GlassRow, Installation, NewContact, Sealed, TextReport, TextStatus, Told,
         words::{self, mark_of_address},
     },
     store::StoreError,
@@ -34,6 +35,12 @@ struct Shown {
     reset_active: bool,
     /// Why the last mail or text could not be brought.
     trouble: Option<Box<str>>,
+    /// What the gateway said later of the last text.
+    text: Option<TextStatus>,
+    #[schema(value_type = Option<Time>)]
+    text_at: Option<String>,
+    /// The operator has started a reset to another address; stop it, if it was not asked for.
+    break_glass: Option<glass::Shown>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -70,6 +77,8 @@ struct Known {
     label: Box<str>,
     state: ContactState,
     trouble: Option<Box<str>>,
+    report: Option<TextReport>,
+    glass: Option<GlassRow>,
 }
 
 /// Looks, for administrator 1 alone.
@@ -87,6 +96,8 @@ async fn look(ask: &Ask, address: Address, terminal: Mark) -> Result<(Known, Opt
                 Some(_) => ContactState::ToValidate,
             },
             trouble: known.contact.as_ref().and_then(|contact| contact.trouble.clone()),
+            report: known.contact.as_ref().and_then(|contact| contact.report),
+            glass: known.glass.as_ref().map(GlassRow::of),
         });
         Some(shown)
     };
@@ -115,11 +126,20 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (known, plain) = look(&ask, address, terminal).await?;
     let (email, telephone) = plain.map_or((None, None), |plain| (Some(plain.email), plain.telephone));
     let reset_active = known.state == ContactState::Validated;
-    Reply::ok(&Shown { email, telephone, state: known.state, reset_active, trouble: known.trouble })
+    Reply::ok(&Shown {
+        email,
+        telephone,
+        state: known.state,
+        reset_active,
+        trouble: known.trouble,
+        text: known.report.map(|report| report.status),
+        text_at: known.report.map(|report| report.at.to_rfc3339()),
+        break_glass: known.glass.map(glass::Shown::of),
+    })
 }
 
 /// An address as it is stored: the domain in ASCII and in lower case.
-fn checked_email(wrong: &mut Wrong, text: &str) -> Option<String> {
+pub(super) fn checked_email(wrong: &mut Wrong, text: &str) -> Option<String> {
     let ascii = text.rsplit_once('@').filter(|_| is_email(text)).and_then(|(local, domain)| {
         let domain = idna::domain_to_ascii_strict(domain).ok().filter(|domain| domain.contains('.'))?;
         local.is_ascii().then(|| format!("{local}@{domain}"))
@@ -149,6 +169,8 @@ pub(crate) const CHANGE: Doc = at(Doc::new("Change the recovery contact")
     Code::OtherTerminals,
     Code::TextsUnavailable,
     Code::InstallationChangedMeanwhile,
+    DIRECTORY[0],
+    DIRECTORY[1],
 ]);
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
@@ -189,6 +211,9 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     };
     if !words::is_confirmation(&right, &given) {
         return Err(Problem::field("/confirmation", "expected what the first request for this contact was answered"));
+    }
+    if wanted.is_some() {
+        accepted_by_directory(&ask, address).await?;
     }
     let mark = |text: &str| mark_of_address(keys, address, text);
     let contact = wanted
@@ -258,11 +283,15 @@ pub(crate) const VALIDATE: Doc = at(Doc::new("Ask for another validation mail")
     Code::NotFound,
     Code::AlreadyValidated,
     Code::NoContact,
+    DIRECTORY[0],
+    DIRECTORY[1],
 ]);
 
 pub(crate) async fn validate(ask: Ask) -> Result<Reply, Problem> {
     let Nothing {} = ask.json()?;
     let (address, terminal) = terminal(&ask)?;
+    look(&ask, address, terminal).await?;
+    accepted_by_directory(&ask, address).await?;
     let command = Command::RequestValidation { terminal, minted: minted(&ask, address), rules: ask.recovery().rules };
     ask.tell::<Installation>(address, command, at_terminal).await?;
     Ok(Reply::no_content())

@@ -69,6 +69,11 @@ pub(crate) fn view(event: &Event) -> EventView {
         Event::ResetDone { name: _ } => ("recovery.reset_done", json!({})),
         Event::ResetOver => ("recovery.reset_over", json!({})),
         Event::MailDied { why } => ("recovery.mail_died", json!({ "why": why })),
+        Event::TextReported { text: _, status } => ("recovery.text_reported", json!({ "status": status.name() })),
+        Event::GlassStarted { minted: _, stop: _, due, lives_ms: _ } => {
+            ("recovery.break_glass_started", json!({ "due": due.to_rfc3339() }))
+        }
+        Event::GlassEnded { why } => ("recovery.break_glass_ended", json!({ "why": why.name() })),
     };
     EventView::new(name, data)
 }

@@ -3,13 +3,17 @@
 use super::{Label, Name, Product, check_password, hashed, named, refused, users_of};
 use crate::{
     http::{Ask, Changed, Code, Doc, Problem, Reply},
-    kernel::{Codec, InstallationId, Stamp, schema::Time},
+    kernel::{
+        Codec, InstallationId, Stamp,
+        schema::{Text, Time, line, shapes},
+    },
     orgs::{
         Language,
-        api::{Wrong, or_null, text},
+        api::{Wrong, is_text, or_null, text},
     },
     recovery::{
-        Command, Description, Environment, Installation, InstallationRow, Role, UserPlain, UsersPlain,
+        AccountPlain, Command, Description, Environment, Installation, InstallationRow, Role, TextStatus, UserPlain,
+        UsersPlain,
         words::{self, ADMINISTRATOR_1, mark_of_name},
     },
 };
@@ -25,6 +29,37 @@ struct Administrator {
     name: String,
     #[schema(value_type = crate::kernel::schema::Password)]
     password: String,
+}
+
+const ACCOUNT_MAX: usize = 80;
+type AccountName = Text<ACCOUNT_MAX>;
+const ACCOUNT_PASSWORD_MAX: usize = 256;
+
+shapes! {
+    AccountPassword, "A password that a directory knows: not empty, at most 256 characters", line(ACCOUNT_PASSWORD_MAX);
+}
+
+/// What the directory knows the installation by.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DirectoryAccount)]
+struct Account {
+    #[schema(value_type = AccountName)]
+    account: String,
+    #[schema(value_type = AccountPassword)]
+    password: String,
+}
+
+impl Account {
+    fn check(&self, wrong: &mut Wrong) {
+        text(wrong, "/directory/account", &self.account, ACCOUNT_MAX);
+        let whole = is_text(&self.password, ACCOUNT_PASSWORD_MAX);
+        wrong.unless(whole, "/directory/password", "expected 1 to 256 characters, without blanks at the ends");
+    }
+
+    fn sealed(self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(AccountPlain { name: self.account, password: self.password }.to_bytes())
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -45,6 +80,8 @@ struct Create {
     #[serde(default)]
     blocks_administrator: bool,
     administrator: Administrator,
+    /// Where the server asks a directory.
+    directory: Option<Account>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -67,6 +104,10 @@ struct Change {
     #[schema(value_type = Option<u8>, minimum = 1, maximum = 100)]
     errors_max: Option<Option<u8>>,
     blocks_administrator: Option<bool>,
+    /// `null`: the installation has no account with the directory any more.
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<Account>)]
+    directory: Option<Option<Account>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -80,6 +121,8 @@ pub(super) struct Listed {
     language: Language,
     errors_max: Option<u8>,
     blocks_administrator: bool,
+    /// What the directory calls it.
+    directory_account: Option<Box<str>>,
     #[schema(value_type = Time)]
     created_at: String,
     /// Whether administrator 1 can get back in.
@@ -87,6 +130,13 @@ pub(super) struct Listed {
     contact_has_telephone: bool,
     /// Why the last mail or text to the contact could not be brought.
     contact_trouble: Option<Box<str>>,
+    /// What the gateway said later of the last text to the contact.
+    contact_text: Option<TextStatus>,
+    #[schema(value_type = Option<Time>)]
+    contact_text_at: Option<String>,
+    /// When a reset that the operator has started leads, or led, to a new address.
+    #[schema(value_type = Option<Time>)]
+    break_glass_due_at: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -124,9 +174,10 @@ struct User {
 
 impl Listed {
     pub fn of(installation: InstallationId, path: String, row: InstallationRow) -> Self {
-        let Description { label, product, environment, language, errors_max, blocks_administrator, .. } =
+        let Description { label, product, environment, language, errors_max, blocks_administrator, account } =
             row.description;
         let contact = row.contact;
+        let report = contact.as_ref().and_then(|contact| contact.report);
         Self {
             installation,
             path,
@@ -136,6 +187,7 @@ impl Listed {
             language,
             errors_max,
             blocks_administrator,
+            directory_account: Some(account).filter(|account| !account.is_empty()),
             created_at: row.created.to_rfc3339(),
             contact: match &contact {
                 None => ContactState::None,
@@ -143,7 +195,10 @@ impl Listed {
                 Some(_) => ContactState::ToValidate,
             },
             contact_has_telephone: contact.as_ref().is_some_and(|contact| contact.has_telephone),
+            contact_text: report.map(|report| report.status),
+            contact_text_at: report.map(|report| report.at.to_rfc3339()),
             contact_trouble: contact.and_then(|contact| contact.trouble),
+            break_glass_due_at: row.glass.map(|glass| glass.due.to_rfc3339()),
         }
     }
 }
@@ -164,6 +219,7 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     text(&mut wrong, "/administrator/name", &body.administrator.name, super::NAME_MAX);
     let Administrator { name, password } = &body.administrator;
     check_password(&ask, &mut wrong, "/administrator/password", password, name);
+    body.directory.iter().for_each(|account| account.check(&mut wrong));
     wrong.check()?;
     let organisation = ask.engine.view::<crate::orgs::Organisation>(ask.org().at(ask.org())).await?;
     let language = body.language.or_else(|| organisation.map(|view| view.language)).unwrap_or(Language::En);
@@ -178,10 +234,11 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
             language,
             errors_max: body.errors_max,
             blocks_administrator: body.blocks_administrator,
-            account: "".into(),
+            account: body.directory.as_ref().map(|directory| directory.account.as_str()).unwrap_or_default().into(),
         },
         administrator: mark_of_name(ask.engine.keys(), address, &user.name),
         users: Zeroizing::new(UsersPlain { users: vec![user] }.to_bytes()),
+        account: body.directory.map(Account::sealed),
     };
     let revision = ask.tell_once::<Installation>(address, command, refused).await?;
     Reply::created(&Created { installation, path: words::path_of(address), revision })
@@ -224,6 +281,7 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
         text(&mut wrong, "/label", label, super::LABEL_MAX);
     }
     check_errors_max(&mut wrong, body.errors_max.flatten());
+    body.directory.iter().flatten().for_each(|account| account.check(&mut wrong));
     wrong.check()?;
     let read = |state: &Installation, _: Stamp| state.known().map(|known| known.description.clone());
     let mut description = ask.engine.read(address, read).await?.ok_or(Code::NotFound)?;
@@ -231,7 +289,12 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     description.language = body.language.unwrap_or(description.language);
     description.errors_max = body.errors_max.unwrap_or(description.errors_max);
     description.blocks_administrator = body.blocks_administrator.unwrap_or(description.blocks_administrator);
-    let revision = ask.tell_once::<Installation>(address, Command::Change { description }, refused).await?;
+    if let Some(directory) = &body.directory {
+        description.account = directory.as_ref().map(|account| account.account.as_str()).unwrap_or_default().into();
+    }
+    let account = body.directory.map(|directory| directory.map_or_else(Zeroizing::default, Account::sealed));
+    let command = Command::Change { description, account };
+    let revision = ask.tell_once::<Installation>(address, command, refused).await?;
     Reply::ok(&Changed { revision })
 }
 

@@ -10,7 +10,7 @@ use crate::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 16] = [
     "installation",
     "path",
     "label",
@@ -19,10 +19,14 @@ const COLUMNS: [&str; 12] = [
     "language",
     "errors_max",
     "blocks_administrator",
+    "directory_account",
     "created_at",
     "contact",
     "contact_has_telephone",
     "contact_trouble",
+    "contact_text",
+    "contact_text_at",
+    "break_glass_due_at",
 ];
 
 /// Which installations; every filter that is named must hold.

@@ -6,7 +6,7 @@ use crate::{
     orgs::Language,
     recovery::{
         ContactPlain, FormerPlain, InstallationRow, News, RecoveryMail, Secret,
-        mails::{CHANGED, DONE, RESET, TEXT_CHANGED, TEXT_CODE, TEXT_DONE, VALIDATION},
+        mails::{CHANGED, DONE, GLASS, GLASS_RESET, RESET, TEXT_CHANGED, TEXT_CODE, TEXT_DONE, TEXT_GLASS, VALIDATION},
         words,
     },
 };
@@ -16,8 +16,9 @@ const fn kind(template: &'static str) -> MailKind {
     MailKind { template, wanted: |_| true, data, ids, sample }
 }
 
-pub(crate) static KINDS: [MailKind; 4] = [kind(VALIDATION), kind(RESET), kind(DONE), kind(CHANGED)];
-pub(crate) static TEXTS: [MailKind; 3] = [kind(TEXT_CODE), kind(TEXT_DONE), kind(TEXT_CHANGED)];
+pub(crate) static KINDS: [MailKind; 6] =
+    [kind(VALIDATION), kind(RESET), kind(DONE), kind(CHANGED), kind(GLASS), kind(GLASS_RESET)];
+pub(crate) static TEXTS: [MailKind; 4] = [kind(TEXT_CODE), kind(TEXT_DONE), kind(TEXT_CHANGED), kind(TEXT_GLASS)];
 
 fn read(about: &[u8]) -> Result<RecoveryMail, String> {
     RecoveryMail::decode_from(about)
@@ -31,14 +32,15 @@ fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
     let mail = read(about)?;
     let installation = row(reader, &mail)?.ok_or("there is no such installation")?;
     let (zone, address) = (reader.organisation()?.zone, mail.installation.at(reader.org()));
-    let link = |salt| {
-        let token = words::token(reader.keyed_hash(), address, salt, Secret::Link);
-        format!("{}/recovery/link/{}", reader.base_url(), &*token)
+    let page = |page: &str, salt, secret| {
+        let token = words::token(reader.keyed_hash(), address, salt, secret);
+        format!("{}/recovery/{page}/{}", reader.base_url(), &*token)
     };
     let (link, code, until) = match &mail.news {
-        News::Validation { salt, until, .. } | News::Reset { salt, until, .. } => {
-            (Some(link(*salt)), None, Some(*until))
-        }
+        News::Validation { salt, until, .. }
+        | News::Reset { salt, until, .. }
+        | News::GlassReset { salt, until, .. } => (Some(page("link", *salt, Secret::Link)), None, Some(*until)),
+        News::GlassStarted { salt, due, .. } => (Some(page("stop", *salt, Secret::Stop)), None, Some(*due)),
         News::Code { salt, until, .. } => {
             (None, Some(words::code(reader.keyed_hash(), address, *salt).to_string()), Some(*until))
         }
@@ -71,6 +73,8 @@ fn sample() -> Value {
     })
 }
 
+pub(crate) use crate::recovery::words::report_token;
+
 /// Whom such a mail or text goes to, by address or number, and in which language. `None`: nobody wants it any more.
 pub(crate) fn addressee(
     reader: &Reader<'_>,
@@ -86,6 +90,12 @@ pub(crate) fn addressee(
     let subject = about.installation.at(reader.org());
     let contact: Option<ContactPlain> = match (mail.to, &about.news) {
         (Recipient::Contact(_) | Recipient::Telephone(_), _) => reader.sealed(subject, VaultField::RecoveryContact)?,
+        (_, News::GlassReset { sealed_at, .. }) => {
+            if installation.glass.is_none_or(|glass| glass.sealed_at != *sealed_at) {
+                return Ok(None);
+            }
+            reader.sealed(subject, VaultField::BreakGlassAddress)?
+        }
         (_, News::Changed { former, .. }) => {
             let all: Option<FormerPlain> = reader.sealed(subject, VaultField::FormerContacts)?;
             let found = all.and_then(|all| all.contacts.into_iter().find(|one| one.at == *former));

@@ -2,9 +2,11 @@
 
 pub(crate) mod contact;
 pub(crate) mod events;
+pub(crate) mod glass;
 pub(crate) mod installations;
 mod list;
 pub(crate) mod mails;
+pub(crate) mod reports;
 pub(crate) mod reset;
 pub(crate) mod terminals;
 pub(crate) mod users;
@@ -12,7 +14,7 @@ pub(crate) mod users;
 pub(crate) use list::{LIST, list};
 
 use super::{
-    Refusal, UsersPlain,
+    AccountPlain, NotAccepted, Refusal, UsersPlain,
     policy::{self, Weak},
 };
 use crate::{
@@ -36,7 +38,8 @@ const TRIES: usize = 4;
 
 pub(crate) fn refused(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::NotFound | Refusal::NotAdministrator | Refusal::Expired => Code::NotFound.into(),
+        Refusal::NotFound | Refusal::NotAdministrator | Refusal::Expired | Refusal::NoGlass => Code::NotFound.into(),
+        Refusal::GlassPending => Code::BreakGlassPending.into(),
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
         Refusal::NoTerminal => Code::TerminalClosed.into(),
         Refusal::LoggedIn => Code::AlreadyLoggedIn.into(),
@@ -75,6 +78,23 @@ async fn sealed<T: Codec + Default>(ask: &Ask, of: Address, field: VaultField) -
 async fn users_of(ask: &Ask, of: Address) -> Result<UsersPlain, Problem> {
     sealed(ask, of, VaultField::InstallationUsers).await
 }
+
+/// That the directory accepts the installation's account. Asked before anything is changed or counted.
+async fn accepted_by_directory(ask: &Ask, of: Address) -> Result<(), Problem> {
+    let directory = &ask.recovery().directory;
+    if !directory.is_elsewhere() {
+        return Ok(());
+    }
+    let account: AccountPlain = sealed(ask, of, VaultField::DirectoryAccount).await?;
+    directory.accepts(&account).await.map_err(|why| match why {
+        NotAccepted::Refused => Code::DirectoryRefused.into(),
+        NotAccepted::Unavailable => Problem::from(Code::DirectoryUnavailable).retry_after_s(DIRECTORY_AGAIN_S),
+    })
+}
+
+const DIRECTORY_AGAIN_S: u32 = 30;
+/// What a route has to say that asks the directory.
+const DIRECTORY: [Code; 2] = [Code::DirectoryRefused, Code::DirectoryUnavailable];
 
 fn check_password(ask: &Ask, wrong: &mut Wrong, pointer: &str, password: &str, name: &str) {
     let least = ask.recovery().password_characters_min;

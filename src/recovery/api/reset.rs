@@ -1,13 +1,13 @@
 //! What the pages of mails do: look, press, enter a code, set new credentials. Looking never consumes anything.
 
-use super::{TRIES, hashed, refused, users_of};
+use super::{TRIES, accepted_by_directory, hashed, refused, users_of};
 use crate::{
     http::{Ask, Code, Problem},
     kernel::{Address, Codec, Stamp},
     orgs::{Language, Mark, api::is_text},
     passwords::PasswordHash,
     recovery::{
-        Command, Installation, Next, Purpose, Salt, Sealed, Secret, Told, UserPlain,
+        Command, Description, Installation, Next, Purpose, Salt, Sealed, Secret, Stopper, Told, UserPlain,
         page::{Page, Unfit},
         policy,
         words::{self, ADMINISTRATOR_1, mark_of_code, mark_of_name, mark_of_token},
@@ -105,10 +105,13 @@ pub(crate) async fn link(ask: &Ask, text: &str, press: bool) -> Result<Shown, Pr
         return Ok(Shown::page(
             match purpose {
                 Purpose::Validation => Page::Validate { installation },
-                Purpose::Reset => Page::StartReset { installation },
+                Purpose::Reset | Purpose::BreakGlass => Page::StartReset { installation },
             },
             language,
         ));
+    }
+    if purpose != Purpose::Validation {
+        accepted_by_directory(ask, address).await?;
     }
     let command = Command::Press { link: mark, rules: ask.recovery().rules };
     let told = match ask.tell::<Installation>(address, command, refused).await {
@@ -132,15 +135,41 @@ fn go(ask: &Ask, address: Address, salt: Salt, next: Next, language: Language) -
     Shown { step, language: Some(language) }
 }
 
+/// The page that stops a reset which the operator has started; with `press`, its button.
+pub(crate) async fn stop(ask: &Ask, text: &str, press: bool) -> Result<Shown, Problem> {
+    let Some((address, mark)) = read(ask, text) else { return Ok(expired(None)) };
+    let seen = move |state: &Installation, _: Stamp| {
+        let known = state.known()?;
+        let Description { label, language, .. } = &known.description;
+        Some((label.clone(), *language, known.glass_stopped_by(mark).is_some()))
+    };
+    let Some((installation, language, open)) = ask.engine.read(address, seen).await? else { return Ok(expired(None)) };
+    if !open {
+        return Ok(expired(Some(language)));
+    }
+    if !press {
+        return Ok(Shown::page(Page::Stop { installation }, language));
+    }
+    let command = Command::StopGlass { by: Stopper::Told(mark) };
+    match ask.tell::<Installation>(address, command, refused).await {
+        Ok(_) => Ok(Shown::page(Page::Stopped, language)),
+        Err(problem) if problem.code() == Code::NotFound => Ok(expired(Some(language))),
+        Err(problem) => Err(problem),
+    }
+}
+
 /// The form that takes a code.
 pub(crate) async fn code(ask: &Ask, text: &str, sent: Option<&Sent>) -> Result<Shown, Problem> {
     let Some((address, mark)) = read(ask, text) else { return Ok(expired(None)) };
     let Some(seen) = look(ask, address, mark, Look::CodeForm).await? else { return Ok(expired(None)) };
     let language = seen.language;
-    let Some((salt, _)) = seen.link.filter(|_| seen.open) else { return Ok(expired(Some(language))) };
+    let Some((salt, purpose)) = seen.link.filter(|_| seen.open) else { return Ok(expired(Some(language))) };
     let Some(sent) = sent else {
         return Ok(Shown::page(Page::Code { installation: seen.label, wrong: None }, language));
     };
+    if purpose != Purpose::Validation {
+        accepted_by_directory(ask, address).await?;
+    }
     // What cannot be a code counts too.
     let given = words::read_code(&sent.code).unwrap_or_default();
     let code = mark_of_code(ask.engine.keys(), address, &given);

@@ -1,9 +1,12 @@
 //! Terminals: the login windows of an installation's clients.
 
-use super::{Name, refused, rests, users_of};
+use super::{DIRECTORY, Name, accepted_by_directory, refused, rests, users_of};
 use crate::{
     http::{Ask, Code, Doc, Problem, Reply},
-    kernel::{Address, Stamp, UnixMillis, schema::pattern},
+    kernel::{
+        Address, Stamp, UnixMillis,
+        schema::{Time, pattern},
+    },
     orgs::Mark,
     recovery::{
         Command, Installation, Login, Minted, Refusal, Role, Salt, Told,
@@ -65,6 +68,10 @@ struct LoginAnswer {
     role: Option<Role>,
     /// There is no validated recovery contact yet: administrator 1 is reminded of it.
     contact_reminder: bool,
+    /// The operator has started a reset of administrator 1 to a new address, which goes out then. If nobody asked for it,
+    /// whoever is the contact, or administrator 1, stops it.
+    #[schema(value_type = Option<Time>)]
+    break_glass_due_at: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -192,13 +199,14 @@ pub(crate) async fn log_in(ask: Ask) -> Result<Reply, Problem> {
     let told = ask.tell::<Installation>(address, command, at_terminal).await?;
     let Told::Login(login) = told.answer else { return Err(Code::Internal.into()) };
     Reply::ok(&match login {
-        Login::In { user, role, contact_missing } => LoginAnswer {
+        Login::In { user, role, contact_missing, glass_due } => LoginAnswer {
             outcome: Outcome::LoggedIn,
             attempts_left: None,
             forgotten_password: false,
             user: Some(user),
             role: Some(role),
             contact_reminder: contact_missing,
+            break_glass_due_at: glass_due.map(|due| due.to_rfc3339()),
         },
         Login::Refused { left, offered } => LoginAnswer {
             outcome: Outcome::Refused,
@@ -207,6 +215,7 @@ pub(crate) async fn log_in(ask: Ask) -> Result<Reply, Problem> {
             user: None,
             role: None,
             contact_reminder: false,
+            break_glass_due_at: None,
         },
     })
 }
@@ -241,30 +250,40 @@ pub(crate) const FORGOTTEN: Doc = at(Doc::new("Say that the password is forgotte
     .details("The first request is answered with a `confirmation`, which the second one has to carry.")
     .takes::<Forgotten>()
     .answers::<ForgottenAnswer>())
-.refuses(&[Code::AuthMissing, Code::AuthInvalid, Code::TooManyFailures, Code::TerminalClosed, Code::NotOffered]);
+.refuses(&[
+    Code::AuthMissing,
+    Code::AuthInvalid,
+    Code::TooManyFailures,
+    Code::TerminalClosed,
+    Code::NotOffered,
+    DIRECTORY[0],
+    DIRECTORY[1],
+]);
 
 pub(crate) async fn forgotten(ask: Ask) -> Result<Reply, Problem> {
     let body: Forgotten = ask.json()?;
     let (address, terminal) = terminal(&ask)?;
     let right = words::confirmation(ask.engine.keys(), address, &[b"forgotten", &terminal.0]);
+    let (rules, now) = (ask.recovery().rules, ask.now());
+    let offered = move |state: &Installation, _: Stamp| {
+        let known = state.known()?;
+        known.terminal(terminal, now).map(|terminal| known.is_offered(terminal, &rules))
+    };
+    match ask.engine.read(address, offered).await? {
+        None => return Err(Code::TerminalClosed.into()),
+        Some(false) => return Err(Code::NotOffered.into()),
+        Some(true) => {}
+    }
     let Some(given) = body.confirmation else {
-        let rules = ask.recovery().rules;
-        let now = ask.now();
-        let offered = move |state: &Installation, _: Stamp| {
-            let known = state.known()?;
-            known.terminal(terminal, now).map(|terminal| known.is_offered(terminal, &rules))
-        };
-        return match ask.engine.read(address, offered).await? {
-            None => Err(Code::TerminalClosed.into()),
-            Some(false) => Err(Code::NotOffered.into()),
-            Some(true) => Reply::ok(&ForgottenAnswer { confirmation: Some(right), accepted: false }),
-        };
+        return Reply::ok(&ForgottenAnswer { confirmation: Some(right), accepted: false });
     };
     if !words::is_confirmation(&right, &given) {
         return Err(Problem::field("/confirmation", "expected what the first request was answered"));
     }
+    // Whatever name was tried: else its answer would tell which one leads to a mail.
+    accepted_by_directory(&ask, address).await?;
     let minted = minted(&ask, address);
-    let command = Command::Forgotten { terminal, minted, rules: ask.recovery().rules };
+    let command = Command::Forgotten { terminal, minted, rules };
     ask.tell::<Installation>(address, command, at_terminal).await?;
     Reply::ok(&ForgottenAnswer { confirmation: None, accepted: true })
 }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::recovery::{
-    Asked, Closing, LinkEnd, Purpose, Role,
+    Asked, Closing, LinkEnd, Purpose, Role, TextStatus,
     api::events,
     rows::{ContactRow, InstallationRow},
 };
@@ -53,6 +53,9 @@ fn samples() -> Vec<(&'static str, Event)> {
         ("reset_done", Event::ResetDone { name: two }),
         ("reset_over", Event::ResetOver),
         ("mail_died", Event::MailDied { why: "deferred".into() }),
+        ("text_reported", Event::TextReported { text: 7, status: TextStatus::Failed }),
+        ("glass_started", Event::GlassStarted { minted: minted(5), stop: two, due: at, lives_ms: 86_400_000 }),
+        ("glass_ended", Event::GlassEnded { why: LinkEnd::Withdrawn }),
     ]
 }
 
@@ -89,8 +92,9 @@ fn every_event_has_a_name_of_its_own_and_tells_no_mark() {
 
 #[test]
 fn rows_are_written_as_ever() {
-    let contact = Some(ContactRow { validated: true, has_telephone: true, trouble: Some("deferred".into()) });
-    let row = InstallationRow { description: described(), created: START, contact, contact_at: 5 };
+    let contact =
+        Some(ContactRow { validated: true, has_telephone: true, trouble: Some("deferred".into()), report: None });
+    let row = InstallationRow { description: described(), created: START, contact, contact_at: 5, glass: None };
     assert_eq!(hex(&row.to_bytes()), ROW);
     assert_eq!(InstallationRow::decode_from(&row.to_bytes()), Ok(row));
 }

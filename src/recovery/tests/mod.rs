@@ -1,12 +1,13 @@
 //! Stories of installations.
 
+mod glass;
 mod golden;
 mod stories;
 mod walk;
 
 use super::{
-    Command, Description, Event, Installation, Known, Login, Minted, NewContact, Refusal, Rules, Salt, Sealed, Told,
-    check_invariants, words::Environment,
+    Command, Description, Event, Installation, Known, Login, Minted, NewContact, Refusal, Rules, Salt, Sealed, Stopper,
+    Told, check_invariants, words::Environment,
 };
 use crate::{
     kernel::{Address, Codec, Context, Effects, InstallationId, Machine, OrgId, Principal, Stamp, UnixMillis},
@@ -31,6 +32,7 @@ pub(super) const RULES: Rules = Rules {
     reset_mail_pause: Duration::from_secs(600),
     offer_as_documented: false,
     code_before_reset: true,
+    break_glass_wait: Duration::from_secs(72 * 3600),
 };
 
 pub(super) fn mark(n: u8) -> Mark {
@@ -52,6 +54,13 @@ pub(super) fn minted(n: u8) -> Minted {
         Mark(bytes)
     };
     Minted { salt: Salt([n; 16]), link: part(101), code_form: part(102), reset_form: part(103), code: part(104) }
+}
+
+/// What would stop it.
+fn stop_of(mail: u8) -> Mark {
+    let mut bytes = [105; 16];
+    bytes[0] = mail;
+    Mark(bytes)
 }
 
 pub(super) fn described() -> Description {
@@ -88,7 +97,7 @@ impl Story {
         let installation = Installation::blank(address());
         let mut story = Self { installation, now: START, rules: RULES, history: Vec::new(), sent: Vec::new(), mail: 0 };
         let users = Zeroizing::new(vec![1]);
-        story.tell(Command::Create { description, administrator: mark(ADMIN), users }).unwrap();
+        story.tell(Command::Create { description, administrator: mark(ADMIN), users, account: None }).unwrap();
         let users = story.users();
         story.tell(Command::AddUser { role: super::Role::User, name: mark(OTHER), users }).unwrap();
         story
@@ -215,6 +224,17 @@ impl Story {
         let before = self.sent.len();
         self.forgotten(terminal).unwrap();
         (self.sent.len() > before).then_some(self.mail)
+    }
+
+    /// The operator starts a reset to a new address.
+    pub fn glass(&mut self) -> Result<Told, Refusal> {
+        self.mail += 1;
+        let (minted, address) = (minted(self.mail), Zeroizing::new(vec![3]));
+        self.tell(Command::BreakGlass { minted, stop: stop_of(self.mail), address, rules: self.rules })
+    }
+
+    pub fn stop(&mut self, mail: u8) -> Result<Told, Refusal> {
+        self.tell(Command::StopGlass { by: Stopper::Told(stop_of(mail)) })
     }
 
     pub fn reset(&mut self, mail: u8, name: u8) -> Result<Told, Refusal> {

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    kernel::invariants::{BLOCKED_OUT, DEAD_LINKS, FIVE_CODES},
-    recovery::{Closing, words::Stage},
+    kernel::invariants::{BLOCKED_OUT, DEAD_LINKS, FIVE_CODES, WAITED},
+    recovery::{Closing, LinkEnd, Purpose, words::Stage},
 };
 use std::collections::BTreeMap;
 
@@ -21,9 +21,16 @@ enum Step {
     Forgotten,
     Reset,
     Wait(u64),
+    Tick,
+    Glass,
+    Stop,
+    Withdraw,
 }
 
-use Step::{Accepted, Close, Code, Contact, Died, Forgotten, Login as Log, Open, Press, Reset, Validate, Wait};
+use Step::{
+    Accepted, Close, Code, Contact, Died, Forgotten, Glass, Login as Log, Open, Press, Reset, Stop, Tick, Validate,
+    Wait, Withdraw,
+};
 
 /// What an onlooker knows without looking into the installation.
 #[derive(Clone, Default)]
@@ -32,6 +39,9 @@ struct Onlooker {
     judged: BTreeMap<u8, usize>,
     dead: Vec<u8>,
     newest: u8,
+    /// The mail of the operator's reset, and when it was started.
+    glass: Option<(u8, UnixMillis)>,
+    resets: usize,
 }
 
 fn take(story: &mut Story, seen: &mut Onlooker, step: Step) {
@@ -58,11 +68,40 @@ fn take(story: &mut Story, seen: &mut Onlooker, step: Step) {
         Forgotten => drop(story.forgotten(TWO)),
         Reset => drop(story.reset(mail, ADMIN)),
         Wait(seconds) => story.pass(seconds),
+        Tick => drop(story.tell(Command::Tick)),
+        Glass => {
+            if story.glass().is_ok() {
+                seen.glass = Some((story.mail, story.now));
+            }
+        }
+        Stop => {
+            let mail = seen.glass.map_or(0, |(mail, _)| mail);
+            if story.stop(mail).is_ok() {
+                seen.dead.push(mail);
+            }
+        }
+        Withdraw => drop(story.tell(Command::StopGlass { by: Stopper::Operator })),
     }
     for (_, event) in story.history[events..].iter().cloned() {
         let whose = |link: Mark| link.0[0];
         match event {
-            Event::LinkSent { minted, .. } => seen.newest = whose(minted.link),
+            Event::LinkSent { minted, purpose, .. } => {
+                seen.newest = whose(minted.link);
+                assert!(!seen.dead.contains(&seen.newest), "{}", WAITED.says);
+                if purpose == Purpose::BreakGlass {
+                    let (mail, started) = seen.glass.unwrap();
+                    let waited = story.now.since(started) >= RULES.break_glass_wait;
+                    assert!(mail == seen.newest && waited, "{}", WAITED.says);
+                }
+            }
+            Event::ResetOpened { form, .. } => {
+                assert!(!seen.dead.contains(&whose(form)) || form == minted(mail).reset_form, "{}", WAITED.says);
+            }
+            Event::ResetDone { .. } => seen.resets += 1,
+            Event::GlassEnded { why } => {
+                let stopped = matches!(why, LinkEnd::Stopped | LinkEnd::Withdrawn);
+                seen.dead.extend(seen.glass.filter(|_| stopped).map(|(mail, _)| mail));
+            }
             Event::LinkDied { link, .. } => seen.dead.push(whose(link)),
             Event::CodeWrong { link } => {
                 let judged = seen.judged.entry(whose(link)).or_default();
@@ -154,6 +193,35 @@ fn every_short_story_of_the_reset_holds_the_invariants() {
     ];
     told(&story, &seen, &steps, 4);
     for step in [Press, Code(false)] {
+        take(&mut story, &mut seen, step);
+    }
+    told(&story, &seen, &steps, 4);
+}
+
+#[test]
+fn every_short_story_of_break_glass_holds_the_invariants() {
+    let mut story = Story::new();
+    story.validated(Some(60));
+    let mut seen = Onlooker { newest: story.mail, ..Onlooker::default() };
+    let steps = [
+        Glass,
+        Stop,
+        Withdraw,
+        Wait(72 * 3600 - 1),
+        Wait(1),
+        Tick,
+        Press,
+        Reset,
+        Open(ONE),
+        Log(ONE, ADMIN, true),
+        Contact(Some((51, None))),
+    ];
+    told(&story, &seen, &steps, 4);
+    for step in [Glass, Wait(72 * 3600), Open(TWO), Log(TWO, NOBODY, false), Log(TWO, NOBODY, false), Forgotten] {
+        take(&mut story, &mut seen, step);
+    }
+    told(&story, &seen, &steps, 4);
+    for step in [Tick, Press] {
         take(&mut story, &mut seen, step);
     }
     told(&story, &seen, &steps, 4);

@@ -222,7 +222,8 @@ fn entry(u: &mut Unstructured<'_>) -> Result<Entry> {
         _ => Act::Opened,
     };
     let (at, cursor, bin) = (time(u)?, maybe(u, cursor)?, label(u)?);
-    Ok(Entry::Read(JournalEntry { seq, at, cursor, act, bin: Some(bin), person: maybe(u, |u| Ok(PersonId(small(u)?)))?, by: None }))
+    let (bin, person) = (Some(bin), maybe(u, |u| Ok(PersonId(small(u)?)))?);
+    Ok(Entry::Read(JournalEntry { seq, at, cursor, act, bin, person, by: None, exchange: None }))
 }
 
 fn message(u: &mut Unstructured<'_>) -> Result<BoxMessage> {
@@ -235,6 +236,7 @@ fn message(u: &mut Unstructured<'_>) -> Result<BoxMessage> {
             sighting: sighting(u)?,
             code: None,
             booked: None,
+            alerts: None,
         },
         3 => BoxMessage::FobMovedOn { sighting: sighting(u)?, key: KeyId(small(u)?) },
         4 => BoxMessage::FobHeldElsewhere { sighting: sighting(u)? },

@@ -37,6 +37,7 @@ class World:
         self.new_other_box()
         self.ask(self.token, "PATCH", f"/api/v1/people/{self.owner}", {"email": None})
         self.conflict(self.box_token, 1)
+        self.new_ready_box()
 
     def ask(self, token, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -104,16 +105,29 @@ class World:
         body = {"name": f"user{self.number()}", "password": PASSWORD, "role": "user"}
         return str(self.ask(self.token, "POST", f"/api/v1/installations/{installation}/users", body)["user"])
 
-    def new_terminal(self, logins=()):
+    def new_glass(self):
+        """An installation of which the operator has started a reset to a new address."""
+        installation = self.new_installation()[0]
+        self.break_glass(installation)
+        return installation
+
+    def break_glass(self, installation):
+        path = f"/api/v1/organisations/{self.organisation}/installations/{installation}/break-glass"
+        self.ask(self.operator, "POST", path, {"email": "anna@rossi.example"})
+
+    def new_terminal(self, logins=(), glass=False):
         """One of an installation of its own, at which these passwords were tried."""
-        terminal = self.ask(None, "POST", f"/recovery/v1/{self.new_installation()[1]}/terminals", {})["terminal"]
+        installation, path = self.new_installation()
+        if glass:
+            self.break_glass(installation)
+        terminal = self.ask(None, "POST", f"/recovery/v1/{path}/terminals", {})["terminal"]
         for password in logins:
             self.ask(terminal, "POST", "/recovery/v1/terminal/login", {"name": "Anna", "password": password})
         return terminal
 
-    def new_administrators_terminal(self, email=None):
+    def new_administrators_terminal(self, email=None, glass=False):
         """One at which administrator 1 is logged in; with a contact that is not validated yet."""
-        terminal = self.new_terminal([PASSWORD])
+        terminal = self.new_terminal([PASSWORD], glass)
         if email:
             path, body = "/recovery/v1/terminal/contact", {"email": email}
             body["confirmation"] = self.ask(terminal, "PUT", path, body)["confirmation"]
@@ -191,6 +205,30 @@ class World:
         self.other_token = self.ask(None, "POST", "/box/v1/enrol", {"code": code})["token"]
         self.entries = 0
 
+    def new_ready_box(self):
+        """A box that has nothing to tell: the server decides exchanges for it, and it takes orders."""
+        self.ready_box, code = self.new_box()
+        self.ready_token = self.ask(None, "POST", "/box/v1/enrol", {"code": code})["token"]
+        for _ in range(2):
+            self.ask(self.ready_token, "POST", "/box/v1/sync", {"journal": {"head": 0}, "clock_ms": 1})
+        self.order = "1"
+
+    def new_exchange(self):
+        body = {"kind": "drop_off", "of": {"fob": self.fob()}, "journal_head": 0}
+        try:
+            return self.ask(self.ready_token, "POST", "/box/v1/exchanges", body)["exchange"]
+        except Refused:
+            return "exc_0123456789abcdefghjkmnpqrs"
+
+    def new_order(self):
+        """Another one, unless too many are open."""
+        try:
+            path = f"/api/v1/boxes/{self.ready_box}/orders"
+            self.order = str(self.ask(self.token, "POST", path, {"do": {"open": "A-2"}})["order"])
+        except Refused:
+            pass
+        return self.order
+
     def new_conflict(self):
         """Of `other_box`; of another one, if that was suspended by who found it in a list."""
         self.entries += 1
@@ -201,6 +239,11 @@ class World:
             self.entries = 1
             self.conflict(self.other_token, self.entries)
         return str(self.entries)
+
+    def new_alert(self):
+        """Of `other_box`: that it has a conflict."""
+        self.new_conflict()
+        return str(self.ask(self.token, "GET", f"/api/v1/alerts?box={self.other_box}")["items"][0]["alert"])
 
     def cursor(self):
         return self.ask(self.token, "GET", "/api/v1/events?limit=1")["next"]

@@ -63,7 +63,7 @@ async fn tell(ask: &Ask, command: Command) -> Result<Reply, Problem> {
 }
 
 /// Keys and administrators as they are sealed.
-async fn secrets_of(ask: &Ask, store: Address) -> Result<SecretsPlain, Problem> {
+pub(in crate::iuv) async fn secrets_of(ask: &Ask, store: Address) -> Result<SecretsPlain, Problem> {
     let sealed = ask.engine.open_vault(store, VaultField::StoreSecrets).await?;
     let plain = sealed.map(|sealed| SecretsPlain::decode_from(&sealed)).transpose();
     Ok(plain.map_err(|why| StoreError::Corrupt { what: "store's secrets", why })?.unwrap_or_default())

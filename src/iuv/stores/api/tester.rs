@@ -85,14 +85,14 @@ struct ShopperShown {
 fn about(step: Step) -> &'static str {
     match step {
         Step::Parameters => {
-            "`username` and `key` are there once and not empty, `account` is not empty; nothing is longer than it may be: 100 characters (`username`, `email`), 50 (names)"
+            "`username` and `key` are there once and not empty, `account`, `email` and names are not empty; nothing is longer than it may be: 100 characters (`username`, `email`), 50 (names)"
         }
         Step::Store => {
             "`account` leads to stores with an IUV verification type in test or active that lists the caller or lists nobody; without `account` the caller must be on a list"
         }
         Step::Key => "`key` is the saved key of one of these verification types, or the one before within its overlap",
         Step::StoreParameters => {
-            "`academic_statuses` is there for an academic store, `member_org` for one with several member organisations, `shopper_ip` is an address where it is checked"
+            "`academic_statuses` is there for an academic store, `member_org` for one with several member organisations, `shopper_ip` is an address where it is checked; nothing of this is empty, nor is a class of groups"
         }
         Step::MemberOrganisation => "`member_org` is the code of a member organisation, to the letter",
         Step::Groups => {

@@ -1,22 +1,29 @@
 //! The administration: through the store for whoever has a role there, and at `/admin`, without brand, with account
 //! number, user name and password, whatever is wrong with the store's own ways in.
 
+mod desk;
+mod frames;
+mod goods;
+mod people;
+mod tester;
+mod verifications;
+mod words;
+
 use super::{
     Browser, Reply, Scene,
     account::{attributes_of, known},
-    frame::{AdminSignInPage, AdminStorePage, Frame, ShopSeen, Support, rendered},
-    report,
-    shop::shelf,
+    frame::{AdminSignInPage, Frame, Support, rendered},
     signin::is_right,
     texts::{Texts, texts},
+    transfer::transfer_page,
 };
 use crate::{
-    http::{Ask, Problem},
+    http::{Ask, Code, Problem},
     iuv::{
         Side, guid, normal,
         sessions::{self, Pass},
         shopper_of,
-        shoppers::{Known, StoreRole},
+        shoppers::Known,
         stores,
     },
     kernel::{Codec, OrgId, PersonId, RowSpace, ShopperId, StoreId, VaultField},
@@ -24,10 +31,11 @@ use crate::{
     store::StoreError,
 };
 use askama::Template;
+use desk::Desk;
 
 /// Stores of one account that are looked through.
 const STORES_MAX: usize = 20;
-const COOKIE_PATH: &str = "/admin";
+const ROOT: &str = "/admin";
 pub const ADMIN_COOKIE: &str = "ws_admin";
 
 impl Browser<'_> {
@@ -37,7 +45,7 @@ impl Browser<'_> {
 
     fn admin_cookie(&self, value: &str, more: &str) -> String {
         let secure = if self.ask.iuv().base_url().starts_with("http://") { "" } else { "; Secure" };
-        format!("{ADMIN_COOKIE}={value}; Path={COOKIE_PATH}; HttpOnly; SameSite=Lax{secure}{more}")
+        format!("{ADMIN_COOKIE}={value}; Path={ROOT}; HttpOnly; SameSite=Lax{secure}{more}")
     }
 
     fn sign_in_page(&self, status: u16, said: Option<&'static str>, support: &Support) -> Result<Reply, Problem> {
@@ -45,6 +53,20 @@ impl Browser<'_> {
         let title = texts(language).admin_title;
         let frame = Frame { said, ..Frame::neutral(language, "admin-signin", title, self.token()) };
         rendered(status, language, AdminSignInPage { f: &frame, account: &self.fields.account, support }.render())
+    }
+
+    /// What support asks for before anybody is signed in: what he has typed, where, and what he was told. To whom an
+    /// account number belongs is not said.
+    fn guessed_support(&self, said: Option<&str>) -> Support {
+        let typed = |text: &str, most: usize| text.trim().chars().take(most).collect::<String>();
+        let (account, name) = (typed(&self.fields.account, 9), typed(&self.fields.username, 100));
+        let email = if name.contains('@') { name.clone() } else { String::new() };
+        let t = texts(self.reads());
+        let about = [Some(t.admin_title), said].into_iter().flatten().collect::<Vec<_>>().join(": ");
+        let description = format!("{about} ({}{ROOT}, {})", self.ask.iuv().base_url(), self.ask.now().to_rfc3339());
+        let mut support = Support { account, name, email, description, ..Support::default() };
+        support.mailto = mailto(self.ask.iuv().support_email(), t, &support);
+        support
     }
 
     /// Whoever is signed in, and the store that he administers.
@@ -56,21 +78,29 @@ impl Browser<'_> {
     }
 }
 
-/// `GET /admin`: the neutral page; for whoever is signed in, his store.
-pub async fn admin_home(browser: &Browser<'_>) -> Result<Reply, Problem> {
-    match browser.administered().await? {
-        Some(scene) => match scene.administrator().await? {
-            Some(known) => scene.administration_page(&known, "/admin/leave".to_owned()).await,
-            None => browser.sign_in_page(200, None, &Support::default()),
-        },
-        None => browser.sign_in_page(200, None, &Support::default()),
+/// `/admin` and what stands below it: the neutral page; for whoever is signed in, his store.
+pub async fn admin_page(browser: &Browser<'_>, path: &str) -> Result<Reply, Problem> {
+    match (browser.is_post, path) {
+        (true, "") => return sign_in(browser).await,
+        (true, "leave") => return leave(browser).await,
+        (_, "transfer") => return transfer_page(browser).await,
+        (false, "leave") => return Err(Problem::from(Code::MethodNotAllowed).allow("POST".to_owned())),
+        _ => {}
     }
+    if browser.is_post && !browser.is_ours() {
+        return browser.sign_in_page(403, Some(texts(browser.reads()).expired), &browser.guessed_support(None));
+    }
+    if let Some(scene) = browser.administered().await?
+        && let Some(known) = scene.administrator().await?
+    {
+        return Desk::new(&scene, known, ROOT.to_owned()).serve(path).await;
+    }
+    browser.sign_in_page(if path.is_empty() { 200 } else { 403 }, None, &browser.guessed_support(None))
 }
 
-/// `POST /admin`.
-pub async fn admin_sign_in(browser: &Browser<'_>) -> Result<Reply, Problem> {
+async fn sign_in(browser: &Browser<'_>) -> Result<Reply, Problem> {
     let (ask, fields, t) = (browser.ask, &browser.fields, texts(browser.reads()));
-    let support = Support { account: fields.account.chars().take(9).collect(), ..Support::default() };
+    let support = browser.guessed_support(Some(t.wrong));
     if !browser.is_ours() {
         return browser.sign_in_page(403, Some(t.expired), &support);
     }
@@ -109,12 +139,12 @@ pub async fn admin_sign_in(browser: &Browser<'_>) -> Result<Reply, Problem> {
     Ok(Reply::to("/admin").with_cookie(browser.admin_cookie(&value, "")))
 }
 
-/// `POST /admin/leave`: the session ends, and the neutral page says what support wants to know.
-pub async fn admin_leave(browser: &Browser<'_>) -> Result<Reply, Problem> {
+/// The session ends, and the neutral page says what support wants to know.
+async fn leave(browser: &Browser<'_>) -> Result<Reply, Problem> {
+    let mut support = browser.guessed_support(None);
     if !browser.is_ours() {
-        return browser.sign_in_page(403, Some(texts(browser.reads()).expired), &Support::default());
+        return browser.sign_in_page(403, Some(texts(browser.reads()).expired), &support);
     }
-    let mut support = Support::default();
     if let Some(scene) = browser.administered().await? {
         support = scene.support().await?;
         if let Some(visitor) = &scene.visitor {
@@ -130,9 +160,9 @@ impl Scene<'_> {
         Ok(self.account().await?.map(|(_, known)| known).filter(|known| !known.roles.is_empty()))
     }
 
-    pub(super) async fn administration(&self) -> Result<Reply, Problem> {
+    pub(super) async fn administration(&self, path: &str) -> Result<Reply, Problem> {
         match self.administrator().await? {
-            Some(known) => self.administration_page(&known, format!("{}admin/leave", self.home())).await,
+            Some(known) => Desk::new(self, known, format!("{}admin", self.home())).serve(path).await,
             None if self.visitor.is_none() => self.sign_in(None),
             None => self.message(403, "message", self.t().administration, self.t().refused, None),
         }
@@ -142,39 +172,15 @@ impl Scene<'_> {
     pub(super) async fn leave(&self) -> Result<Reply, Problem> {
         let support = match self.administrator().await? {
             Some(_) => self.support().await?,
-            None => Support::default(),
+            None => Support {
+                // Everybody sees the store's name.
+                customer: self.view.description.name.to_string(),
+                ..self.browser.guessed_support(None)
+            },
         };
         let language = self.language();
         let frame = Frame::neutral(language, "admin-signin", self.t().admin_title, self.browser.token());
         rendered(200, language, AdminSignInPage { f: &frame, account: &support.account, support: &support }.render())
-    }
-
-    async fn administration_page(&self, known: &Known, leave: String) -> Result<Reply, Problem> {
-        let (ask, door, store) = (self.browser.ask, self.browser.ask.iuv(), self.store());
-        let verifications =
-            self.view.verifications.iter().map(|known| (known.kind.name(), known.state.name())).collect();
-        let shop = if known.has_role(StoreRole::StoreAdmin) {
-            let org = self.view.address.org;
-            let report = ask.engine.with_db(move |db, _| report(db, org, store)).await?;
-            let products = shelf(self).await?.into_iter().map(|(_, row)| row).collect();
-            Some(ShopSeen { products, report: report.member_orgs })
-        } else {
-            None
-        };
-        let mut frame = self.framed("admin", self.t().administration, Some(known)).await?;
-        frame.test = false;
-        let page = AdminStorePage {
-            f: &frame,
-            leave,
-            account: self.view.description.account,
-            guid: guid(store),
-            store_url: door.home_url(store, Side::Real),
-            test_url: door.home_url(store, Side::Test),
-            verifications,
-            shop,
-            support: &self.support().await?,
-        };
-        rendered(200, self.language(), page.render())
     }
 
     /// What support asks for, filled in as far as it is known of whoever is signed in.

@@ -1,0 +1,176 @@
+//! Organisations with their people, boxes, keys and settings, and beside each box its model.
+
+use super::{
+    FieldArgs,
+    clock::Clock,
+    model::{Grant, Limits, Model},
+};
+use crate::{
+    api::{Api, text},
+    chance::Chance,
+    client::{Connection, Target},
+    fleet::{PLANS, bin_name},
+    process::ServerProcess,
+    report::LoadError,
+    vbox::{Storage, VirtualBox},
+};
+use serde_json::{Value, json};
+
+/// People of each organisation, and those who use one box.
+const PEOPLE: usize = 40;
+pub const STAFF: usize = 4;
+/// Bins beside those of the keys.
+const SPARE_BINS: usize = 2;
+const UNCONFIRMED_MIN: u64 = 61;
+const LATE: Limits = Limits { after_pick_up: Some(120), after_end: Some(30), before_booking: Some(30) };
+
+pub struct Person {
+    pub id: String,
+    pub code: String,
+    pub badge: String,
+}
+
+pub struct Organisation {
+    pub api: Api,
+    pub people: Vec<Person>,
+}
+
+/// A box with all that is known of it.
+pub struct Site {
+    pub organisation: usize,
+    pub vbox: VirtualBox,
+    pub model: Model,
+    pub link: Option<Connection>,
+    /// The road is open.
+    pub online: bool,
+    pub fobs: Vec<String>,
+    pub keys: Vec<String>,
+    /// Of its organisation, by the model's numbers.
+    pub staff: Vec<usize>,
+    /// The server's ids of the model's grants.
+    pub accesses: Vec<String>,
+    pub bins: Vec<String>,
+}
+
+pub struct World {
+    pub target: Target,
+    pub organisations: Vec<Organisation>,
+    pub sites: Vec<Site>,
+    /// What was in force at the last look, and whether anything may have changed since.
+    pub told: Vec<Vec<super::model::Alert>>,
+}
+
+impl World {
+    pub async fn made(
+        server: &ServerProcess,
+        args: &FieldArgs,
+        chance: &Chance,
+        clock: &Clock,
+    ) -> Result<Self, LoadError> {
+        let target = server.target.clone();
+        let mut operator = Api::new(target.clone(), &*server.operator_token, chance.fork(1));
+        let mut organisations = Vec::new();
+        for (plan, _) in PLANS {
+            organisations.push(organisation(&mut operator, plan, chance).await?);
+        }
+        let mut world = Self { target, organisations, sites: Vec::new(), told: vec![Vec::new(); args.boxes] };
+        for index in 0..args.boxes {
+            let site = site(&mut world.organisations, index, args, chance).await?;
+            world.sites.push(site);
+        }
+        for site in &mut world.sites {
+            first_contact(site, &world.target, clock).await?;
+        }
+        Ok(world)
+    }
+}
+
+async fn organisation(operator: &mut Api, plan: &str, chance: &Chance) -> Result<Organisation, LoadError> {
+    let body = json!({
+        "name": format!("Field {plan}"), "plan": plan, "language": "en", "zone": "Europe/Rome",
+        "owner": {"name": "Owner", "email": "owner@field.example"},
+    });
+    let made = operator.post("/organisations", &body).await?;
+    let mut api = operator.with_token(text(&made, "token", "POST /organisations")?, chance.fork(2));
+    let mut people = Vec::new();
+    for number in 0..PEOPLE {
+        let (code, badge) = (format!("{:06}", 100_000 + number * 7919), format!("badge-{number}"));
+        let body = json!({"name": format!("Person {number}"), "access_code": code, "badges": [badge]});
+        let id = text(&api.post("/people", &body).await?, "person", "POST /people")?;
+        people.push(Person { id, code, badge });
+    }
+    let late = json!({
+        "after_pick_up_minutes": LATE.after_pick_up, "after_end_minutes": LATE.after_end,
+        "before_booking_minutes": LATE.before_booking,
+    });
+    let settings = json!({"unconfirmed_minutes": UNCONFIRMED_MIN, "late": late, "exchange": "flagged"});
+    api.put("/alerts/settings", &settings).await?;
+    Ok(Organisation { api, people })
+}
+
+async fn site(
+    organisations: &mut [Organisation],
+    index: usize,
+    args: &FieldArgs,
+    chance: &Chance,
+) -> Result<Site, LoadError> {
+    let at = index % organisations.len();
+    let organisation = &mut organisations[at];
+    let mut chance = chance.fork(1000 + index as u64);
+    let first = chance.index(PEOPLE);
+    let staff: Vec<usize> = (0..STAFF).map(|offset| (first + offset) % PEOPLE).collect();
+    let bins: Vec<String> = (0..args.keys + SPARE_BINS).map(bin_name).collect();
+    let fobs: Vec<String> = (0..args.keys).map(|key| format!("{index:05}-{key}")).collect();
+    let keys: Vec<Value> =
+        fobs.iter().zip(&bins).map(|(fob, bin)| json!({"name": fob, "fob": fob, "bin": bin})).collect();
+    let mut model = Model::new(bins.len(), args.keys, PLANS[at].1.as_millis() as u64, UNCONFIRMED_MIN);
+    model.limits = vec![LATE; args.keys];
+    let for_ever = |person, key| Grant { person, key, from_ms: None, until_ms: None, revoked_ms: None };
+    model.grants = vec![for_ever(0, None), for_ever(1, None), for_ever(2, Some(0)), for_ever(3, Some(0))];
+    let grants: Vec<Value> = model
+        .grants
+        .iter()
+        .map(|grant| {
+            let person = &organisation.people[staff[grant.person]].id;
+            match grant.key {
+                None => json!({"person": person, "box": true}),
+                Some(key) => json!({"person": person, "key_index": key}),
+            }
+        })
+        .collect();
+    let body = json!({
+        "name": format!("Box {index:05}"), "model": "MS5", "zone": "Europe/Rome", "bins": bins, "keys": keys,
+        "accesses": grants, "enrol": true,
+    });
+    let (api, call) = (&mut organisation.api, "POST /boxes");
+    let made = api.post("/boxes", &body).await?;
+    let (id, code) = (text(&made, "box", call)?, text(&made, "enrolment_code", call)?);
+    let list = |name: &str| -> Vec<String> {
+        made[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let (keys, accesses) = (list("keys"), list("accesses"));
+    // Two keys with limits of their own.
+    let own = [(1, Some(60)), (2, None)];
+    for (key, minutes) in own.into_iter().filter(|(key, _)| *key < keys.len()) {
+        let path = format!("/boxes/{id}/keys/{}/alerts", keys[key]);
+        api.put(&path, &json!({"late_after_pick_up_minutes": minutes})).await?;
+        model.limits[key].after_pick_up = minutes;
+    }
+    let identity = api.enrol(&code).await?;
+    let content = bins.iter().cloned().enumerate().map(|(bin, label)| (label, fobs.get(bin).cloned()));
+    let vbox = VirtualBox::new(identity, content.collect::<Vec<_>>(), Storage::Memory, chance)?;
+    Ok(Site { organisation: at, vbox, model, link: None, online: true, fobs, keys, staff, accesses, bins })
+}
+
+/// Until the box has everything, its people's codes too, which come by messages.
+async fn first_contact(site: &mut Site, target: &Target, clock: &Clock) -> Result<(), LoadError> {
+    for _ in 0..100 {
+        super::life::contact(site, target, clock).await?;
+        let people = &site.vbox.state().people;
+        if people.len() == STAFF && people.values().all(|person| person.code.is_some()) {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Err(LoadError::Unfit(format!("{} never heard of its people's codes", site.vbox.id())))
+}

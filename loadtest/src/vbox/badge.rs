@@ -1,0 +1,52 @@
+//! Badges at the reader: as codes at the keypad, checked by verifiers that only this box can make.
+
+use super::{Attempt, Exchange, Refusal, VirtualBox, state};
+use crate::wire::{BinState, Kind};
+use std::io;
+
+impl VirtualBox {
+    /// Whose badge this is.
+    pub fn person_by_badge(&self, badge: &str) -> Option<String> {
+        let verifier = state::verifier(&self.verifier_key, "badge:", badge);
+        let has = |badges: &[Box<str>]| badges.iter().any(|known| **known == *verifier);
+        self.state.people.values().find(|person| has(&person.badges)).map(|person| person.person.to_string())
+    }
+
+    /// Somebody holds a badge to the reader and asks for a key by its fob.
+    pub fn pick_up_by_badge(&mut self, badge: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+        let (bin, person) = match self.may_take_by_badge(badge, fob, self.clock.shows(true_ms)) {
+            Ok(decided) => decided,
+            Err(refusal) => return Ok(Attempt::Refused(refusal)),
+        };
+        // The bin's sensor reads what is really taken, whatever was believed.
+        let Some(taken) = self.physical.get_mut(&*bin).and_then(Option::take) else {
+            return Ok(Attempt::NothingInside(bin));
+        };
+        let taken = String::from(taken);
+        let seq = self.journal(Kind::PickUp, &bin, Some(&taken), Some(&person), true_ms)?;
+        Ok(Attempt::Done(Exchange { seq, bin, fob: taken, person: Some(person) }))
+    }
+
+    fn may_take_by_badge(&self, badge: &str, fob: &str, box_ms: u64) -> Result<(String, String), Refusal> {
+        if self.state.cursor.is_none() {
+            return Err(Refusal::NoState);
+        }
+        let person = self.person_by_badge(badge).ok_or(Refusal::UnknownCode)?;
+        self.state.permitted(&person, fob, box_ms)?;
+        let holds = |content: &Option<Box<str>>| content.as_deref() == Some(fob);
+        let (bin, _) = self.belief.iter().find(|(_, content)| holds(content)).ok_or(Refusal::KeyNotHere)?;
+        match self.state.bins.get(bin).map(|item| item.state) {
+            Some(BinState::Enabled) => Ok((bin.to_string(), person)),
+            _ => Err(Refusal::BinClosed),
+        }
+    }
+
+    /// Somebody holds a badge to the reader and leaves a fob. The end of an access stops no drop-off.
+    pub fn drop_off_by_badge(&mut self, badge: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+        let Some(person) = self.person_by_badge(badge) else { return Ok(Attempt::Refused(Refusal::UnknownCode)) };
+        let Some(bin) = self.free_bin() else { return Ok(Attempt::Refused(Refusal::NoFreeBin)) };
+        self.physical.insert(bin.as_str().into(), Some(fob.into()));
+        let seq = self.journal(Kind::DropOff, &bin, Some(fob), Some(&person), true_ms)?;
+        Ok(Attempt::Done(Exchange { seq, bin, fob: fob.to_owned(), person: Some(person) }))
+    }
+}

@@ -1,0 +1,298 @@
+//! What a connected box is told before it opens a bin, and what becomes of it.
+
+use super::{
+    state::{Exchange, MAX_OPEN, OPEN_FOR, Stage, WRONG_CODE_FORGOTTEN_MS, WRONG_CODES},
+    words::{
+        Asked, Bearer, Decision, End, Ended, OfExchange, OnlineAnswer, OnlineCommand, OnlineEvent, OnlineRefusal,
+        OpenOrder, Opened,
+    },
+};
+use crate::{
+    boxes::{Act, BinState, Clash, Event, Fob, JournalEntry, Judged, Outcome, Refusal, SmartBox},
+    kernel::{Context, ExchangeId, PersonId, UnixMillis},
+};
+
+type Decided = Result<(), Refusal>;
+
+fn no<T>(refusal: OnlineRefusal) -> Result<T, Refusal> {
+    Err(Refusal::Online(refusal))
+}
+
+impl SmartBox {
+    pub(in crate::boxes) fn decide_online(
+        &self,
+        command: &OnlineCommand,
+        cx: &Context,
+        events: &mut Vec<Event>,
+    ) -> Decided {
+        let mut told = Vec::new();
+        match command {
+            OnlineCommand::Ask { token_hash, asked } => {
+                self.check_token(token_hash)?;
+                self.decide_ask(asked, cx, &mut told)?;
+            }
+            OnlineCommand::Conclude { token_hash, exchange, end } => {
+                self.check_token(token_hash)?;
+                self.decide_end(*exchange, *end, cx.now, &mut told)?;
+            }
+            OnlineCommand::Set { quick_scan } => {
+                let mut settings = self.settings();
+                settings.quick_scan = quick_scan.unwrap_or(settings.quick_scan);
+                if settings != self.settings() {
+                    told.push(OnlineEvent::SettingsChanged(settings));
+                }
+            }
+            OnlineCommand::Give { order, .. } => self.decide_order(*order, cx.now, &mut told)?,
+            OnlineCommand::Fetch { token_hash } => {
+                self.check_token(token_hash)?;
+                self.decide_fetch(cx.now, &mut told);
+            }
+            OnlineCommand::Report { token_hash, order, results } => {
+                self.check_token(token_hash)?;
+                self.decide_report(*order, results, cx.now, &mut told)?;
+            }
+        }
+        for event in told {
+            let event = Event::Online(Box::new(event));
+            let heard = event.judged().and_then(|judged| self.told_of(judged));
+            events.push(event);
+            events.extend(heard);
+        }
+        Ok(())
+    }
+
+    fn decide_ask(&self, asked: &Asked, cx: &Context, told: &mut Vec<OnlineEvent>) -> Decided {
+        let now = cx.now;
+        let known = self.online.as_ref().and_then(|online| online.exchange(asked.id));
+        match known {
+            // The answer was lost: it is given again.
+            Some(known) if known.act == asked.act && known.is_open(now) => return Ok(()),
+            Some(_) => return no(OnlineRefusal::ExchangeEnded),
+            None => {}
+        }
+        let drained = self.sync.drained && asked.head.checked_add(1) == Some(self.journal.next);
+        if !drained || self.sync.offline || self.sync.last_contact.is_none() || cx.epoch > self.epoch {
+            return no(OnlineRefusal::Reconciling);
+        }
+        let retry_s = self.throttled(now);
+        if retry_s > 0 {
+            return no(OnlineRefusal::Throttled { retry_s });
+        }
+        if asked.by == Bearer::Nobody {
+            told.push(OnlineEvent::WrongCode);
+            return Ok(());
+        }
+        let person = self.entitled(&asked.by, asked.act, now)?;
+        let bin = match asked.act {
+            Act::PickUp(fob) => self.bin_to_take_from(&fob, now)?,
+            Act::DropOff(fob) => self.bin_to_fill(&fob, now)?,
+            Act::Opened | Act::OpenedAll => return no(OnlineRefusal::NotPermitted),
+        };
+        let open = self.online.iter().flat_map(|online| &online.exchanges).filter(|exchange| exchange.is_open(now));
+        if open.count() >= MAX_OPEN {
+            return no(OnlineRefusal::UnderWay);
+        }
+        told.push(OnlineEvent::ExchangeOpened(Box::new(Opened {
+            exchange: asked.id,
+            act: asked.act,
+            bin: self.bins[bin].label,
+            person,
+            key: asked.act.fob().and_then(|fob| self.key_on(&fob)).map(|key| key.id),
+            until: now.plus(OPEN_FOR),
+        })));
+        Ok(())
+    }
+
+    /// Seconds until a code is taken again.
+    fn throttled(&self, now: UnixMillis) -> u32 {
+        let until = self.online.as_ref().map_or(UnixMillis(0), |online| online.wrong_until);
+        let behind = now.0.saturating_add((WRONG_CODES - 1) * WRONG_CODE_FORGOTTEN_MS);
+        u32::try_from(until.0.saturating_sub(behind).div_ceil(1_000)).unwrap_or(u32::MAX)
+    }
+
+    /// Whom this exchange counts for; `None`: somebody anonymous. The one place where a credential becomes a person and
+    /// a permission. No end of an access stops a drop-off.
+    fn entitled(&self, by: &Bearer, act: Act, now: UnixMillis) -> Result<Option<PersonId>, Refusal> {
+        match (by, act) {
+            (Bearer::Person(person), Act::PickUp(fob)) => {
+                let key = self.key_on(&fob).map(|key| (key.id, &*key.groups));
+                if self.permits(*person, key, now) { Ok(Some(*person)) } else { no(OnlineRefusal::NotPermitted) }
+            }
+            (Bearer::Person(person), _) => Ok(Some(*person)),
+            (Bearer::Anonymous, Act::DropOff(_)) if self.settings().quick_scan => Ok(None),
+            (Bearer::Anonymous, _) => no(OnlineRefusal::PersonNeeded),
+            (Bearer::Nobody, _) => no(OnlineRefusal::NotPermitted),
+        }
+    }
+
+    /// Whether an exchange that is under way needs this bin or this fob.
+    fn is_in_use(&self, bin: usize, fob: &Fob, now: UnixMillis) -> bool {
+        let uses = |exchange: &Exchange| {
+            exchange.is_open(now) && (usize::from(exchange.bin) == bin || exchange.act.fob().as_ref() == Some(fob))
+        };
+        self.online.as_ref().is_some_and(|online| online.exchanges.iter().any(uses))
+    }
+
+    fn bin_to_take_from(&self, fob: &Fob, now: UnixMillis) -> Result<usize, Refusal> {
+        let Some(bin) = self.bin_of(fob) else { return no(OnlineRefusal::KeyNotHere) };
+        if self.bins[bin].state != BinState::Enabled {
+            return no(OnlineRefusal::BinClosed);
+        }
+        if self.is_in_use(bin, fob, now) { no(OnlineRefusal::UnderWay) } else { Ok(bin) }
+    }
+
+    /// The first bin that is enabled and empty. One of whose emptiness nobody is sure comes last.
+    fn bin_to_fill(&self, fob: &Fob, now: UnixMillis) -> Result<usize, Refusal> {
+        if self.bin_of(fob).is_some() {
+            return no(OnlineRefusal::KeyInBin);
+        }
+        let empty = |bin: &usize| self.bins[*bin].fob.is_none();
+        let enabled = |bin: &usize| self.bins[*bin].state == BinState::Enabled;
+        let free: Vec<usize> = (0..self.bins.len()).filter(empty).filter(enabled).collect();
+        let usable = || free.iter().copied().filter(|bin| !self.is_in_use(*bin, fob, now));
+        if let Some(bin) = usable().find(|bin| self.bins[*bin].confirmed).or_else(|| usable().next()) {
+            return Ok(bin);
+        }
+        no(if !free.is_empty() {
+            OnlineRefusal::UnderWay
+        } else if (0..self.bins.len()).any(|bin| empty(&bin)) {
+            OnlineRefusal::OnlyProtectedLeft
+        } else {
+            OnlineRefusal::NoFreeBin
+        })
+    }
+
+    fn decide_end(&self, id: ExchangeId, end: End, now: UnixMillis, told: &mut Vec<OnlineEvent>) -> Decided {
+        let known = self.online.as_ref().and_then(|online| online.exchange(id));
+        let Some(exchange) = known else { return no(OnlineRefusal::ExchangeEnded) };
+        match (exchange.stage, end) {
+            // Said before.
+            (Stage::Completed, End::Completed { .. }) | (Stage::Ended, End::Cancelled) => return Ok(()),
+            // By now it has not happened. That it has is for the journal to say.
+            _ if !exchange.is_open(now) => return no(OnlineRefusal::ExchangeEnded),
+            (_, End::Cancelled) => {
+                told.push(OnlineEvent::ExchangeEnded { exchange: id, why: Ended::Cancelled });
+            }
+            (_, End::Completed { fob }) => {
+                let act = match (exchange.act, fob) {
+                    (Act::PickUp(_), Some(fob)) => Act::PickUp(fob),
+                    (Act::DropOff(_), Some(fob)) => Act::DropOff(fob),
+                    (act, _) => act,
+                };
+                let judged = self.judge_completed(exchange, act, now);
+                let number = (!judged.outcome.took_place()).then(|| self.server_conflict(0));
+                told.push(OnlineEvent::ExchangeCompleted { judged: Box::new(judged), number });
+            }
+        }
+        Ok(())
+    }
+
+    /// A completion in its time. By then an administrator may have corrected the bin: it must fit what is known now.
+    fn judge_completed(&self, exchange: &Exchange, act: Act, now: UnixMillis) -> Judged {
+        let bin = usize::from(exchange.bin);
+        let label = self.bins[bin].label;
+        let read = JournalEntry {
+            seq: 0,
+            at: now,
+            cursor: None,
+            act,
+            bin: Some(label),
+            person: exchange.person,
+            by: None,
+            exchange: Some(exchange.id),
+        };
+        let outcome = self.judge_of_exchange(exchange, &read, bin, now);
+        let fob = act.fob();
+        Judged {
+            seq: 0,
+            content: 0,
+            outcome,
+            act: Some(act),
+            bin: Some(label),
+            person: exchange.person,
+            box_time: None,
+            at: now,
+            estimated: false,
+            cursor: None,
+            key: fob.and_then(|fob| self.key_on(&fob)).map(|key| key.id),
+            late: false,
+            found: (!outcome.took_place()).then(|| Box::new(self.found(Some(bin), fob))),
+            text: None,
+            exchange: Some(OfExchange { id: exchange.id, known: false }),
+            by: None,
+        }
+    }
+
+    /// The permission of an exchange was judged when it was asked for; whether it fits is judged when it is told.
+    pub(in crate::boxes) fn judge_of_exchange(
+        &self,
+        exchange: &Exchange,
+        read: &JournalEntry,
+        bin: usize,
+        at: UnixMillis,
+    ) -> Outcome {
+        let as_decided = usize::from(exchange.bin) == bin && exchange.act == read.act;
+        match read.act {
+            Act::PickUp(fob) if as_decided => match self.bins[bin].fob == Some(fob) {
+                true => Outcome::Applied,
+                false => Outcome::Ignored(Clash::KeyNotInBin),
+            },
+            Act::PickUp(fob) => self.judge_pick_up(read, &self.bins[bin], &fob, at),
+            Act::DropOff(fob) => self.judge_drop_off(read, &self.bins[bin], &fob),
+            Act::Opened | Act::OpenedAll => Outcome::Applied,
+        }
+    }
+
+    /// A journal entry about an exchange that was not known to be completed.
+    pub(in crate::boxes) fn judge_decided(
+        &self,
+        exchange: &Exchange,
+        read: &JournalEntry,
+        bin: usize,
+        judged: &mut Judged,
+    ) {
+        // The box need not know who stood there.
+        let decided = JournalEntry { person: read.person.or(exchange.person), ..*read };
+        judged.person = decided.person;
+        judged.outcome = self.judge_of_exchange(exchange, &decided, bin, judged.at);
+    }
+
+    pub(in crate::boxes) fn online_answer(&self, command: &OnlineCommand, revision: u64, cx: &Context) -> OnlineAnswer {
+        let known = |id| self.online.as_ref().and_then(|online| online.exchange(id));
+        match command {
+            OnlineCommand::Ask { asked, .. } => match (known(asked.id), asked.act.fob()) {
+                (Some(exchange), Some(fob)) => OnlineAnswer::Decided(Decision {
+                    id: exchange.id,
+                    bin: self.bins[usize::from(exchange.bin)].label,
+                    fob,
+                    person: exchange.person,
+                    until: exchange.until,
+                }),
+                _ => OnlineAnswer::Unknown,
+            },
+            OnlineCommand::Fetch { .. } => {
+                let orders = self.online.iter().flat_map(|online| &online.orders);
+                let alive = orders.filter(|order| cx.now < order.until);
+                OnlineAnswer::Orders(alive.map(OpenOrder::from).collect())
+            }
+            OnlineCommand::Conclude { .. }
+            | OnlineCommand::Set { .. }
+            | OnlineCommand::Give { .. }
+            | OnlineCommand::Report { .. } => OnlineAnswer::Done { revision },
+        }
+    }
+
+    /// The exchange that a journal entry says it belongs to.
+    pub(in crate::boxes) fn exchange_of(&self, read: &JournalEntry) -> Option<&Exchange> {
+        self.online.as_ref()?.exchange(read.exchange?)
+    }
+
+    pub(in crate::boxes) fn tick_online(&self, now: UnixMillis, events: &mut Vec<Event>) {
+        let Some(online) = &self.online else { return };
+        let over = online.exchanges.iter().filter(|exchange| exchange.stage == Stage::Open && exchange.until <= now);
+        let ended = over.map(|exchange| OnlineEvent::ExchangeEnded { exchange: exchange.id, why: Ended::Expired });
+        let dead = online.orders.iter().filter(|order| order.until <= now);
+        let expired = dead.map(|order| OnlineEvent::OrderExpired { number: order.number });
+        events.extend(ended.chain(expired).map(|event| Event::Online(Box::new(event))));
+    }
+}
