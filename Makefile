@@ -45,6 +45,7 @@ test-parts: setup
 	cargo build --locked
 	"$$(.ci/python)" tests/parts/schemathesis/run
 	"$$(.ci/python)" tests/parts/spreadsheet/run
+	"$$(.ci/python)" tests/parts/passes/run
 	"$$(.ci/python)" tests/iuv_clients/run
 	"$$(.ci/python)" tests/iuv_clients/browse
 	"$$(.ci/python)" tests/parts/recovery/run

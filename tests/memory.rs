@@ -72,7 +72,9 @@ fn call<M: Machine>(engine: &Engine) -> Call<M> {
 
 /// Without a person who exists a box forgets its accesses.
 async fn somebody(engine: &Engine, id: PersonId) {
-    let plain = CredentialsPlain { code: Some("123456".to_owned()), badges: Vec::new(), pin: None }.to_bytes();
+    let plain =
+        CredentialsPlain { code: Some("123456".to_owned()), badges: Vec::new(), pin: None, bookings: Vec::new() }
+            .to_bytes();
     let command = person::Command::Create {
         role: Role::User,
         profile: person::Profile { email: None, plain: Vec::new().into() },

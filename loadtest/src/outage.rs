@@ -36,7 +36,7 @@ pub fn use_box(fleet_box: &mut FleetBox, entries: usize, between_ms: u64, odditi
             let code = (!code.is_empty() && chance.happens(0.95)).then_some(code);
             match fleet_box.vbox.drop_off(code.as_deref(), &fob, at_ms)? {
                 Attempt::Done(_) => {}
-                Attempt::Refused(_) | Attempt::NothingInside(_) => {
+                Attempt::Refused(_) | Attempt::NothingInside(_) | Attempt::Opened(_) => {
                     fleet_box.out.push((fob, code.unwrap_or_default()));
                 }
             }

@@ -11,6 +11,8 @@ pub enum Kind {
     PickUp,
     DropOff,
     Opened,
+    /// Every bin; the entry names none.
+    OpenedAll,
 }
 
 impl Kind {
@@ -19,6 +21,7 @@ impl Kind {
             Self::PickUp => "pick_up",
             Self::DropOff => "drop_off",
             Self::Opened => "opened",
+            Self::OpenedAll => "opened_all",
         }
     }
 }
@@ -31,11 +34,21 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cursor: Option<String>,
     pub kind: Kind,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
     pub bin: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fob: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub person: Option<String>,
+    /// By what somebody was let in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pass: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sheet: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub counter: Option<u32>,
     /// The server had decided it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub exchange: Option<String>,
@@ -170,6 +183,41 @@ pub struct Changes {
     pub people: Vec<PersonItem>,
     #[serde(default)]
     pub removed: Vec<Box<str>>,
+    #[serde(default)]
+    pub offline_codes: Option<OfflineCodes>,
+    #[serde(default)]
+    pub key_codes: Vec<KeyCodeItem>,
+    #[serde(default)]
+    pub booking: Vec<BookingItem>,
+    #[serde(default)]
+    pub public_keys: Vec<PublicKey>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct OfflineCodes {
+    pub sheet: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyCodeItem {
+    pub key: Box<str>,
+    #[serde(default)]
+    pub code: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BookingItem {
+    pub access: Box<str>,
+    pub code: Box<str>,
+}
+
+/// A key that passes are checked with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKey {
+    pub number: u64,
+    pub key: String,
+    #[serde(default)]
+    pub until_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -196,4 +244,8 @@ pub struct Enrolment {
     pub token: String,
     pub generation: u64,
     pub verifier_key: String,
+    #[serde(default)]
+    pub offline_key: String,
+    #[serde(default)]
+    pub public_keys: Vec<PublicKey>,
 }

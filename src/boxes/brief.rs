@@ -5,13 +5,16 @@
 //! ```text
 //! flags | seq | bin | fob | at, 6 bytes | at − box time | person, 16 | key, 16 | cursor: epoch, revision | flag
 //! ```
+//! One that says by what somebody was let in has 3 in the place of the act, and behind the flags a byte with the act and
+//! by what; a pass (16 bytes), or the sheet and the counter of an offline code, stand at the end.
+//!
 //! The content's checksum is computed anew. Numbers are LEB128, the difference zigzag; texts carry their length; what a flag bit denies is left out.
 
 use super::{
     command::{Act, JournalEntry},
     event::Judged,
     judge::content_of_read,
-    words::{Cursor, Flag, Outcome, Short},
+    words::{By, Cursor, Flag, Outcome, PassId, Short},
 };
 use crate::kernel::{KeyId, PersonId, UnixMillis};
 use minicbor::{
@@ -21,8 +24,10 @@ use minicbor::{
     encode::{self, Write},
 };
 
-/// Two bits: pick-up, drop-off, opened.
+/// Two bits: pick-up, drop-off, opened; or that it stands in the byte behind.
 const ACT: u8 = 0b11;
+const BEHIND: u8 = 3;
+const BY_SHIFT: u32 = 2;
 const PERSON: u8 = 1 << 2;
 const KEY: u8 = 1 << 3;
 const CURSOR: u8 = 1 << 4;
@@ -54,7 +59,7 @@ pub(super) fn decode<'b, C>(d: &mut Decoder<'b>, cx: &mut C) -> Result<Judged, E
 }
 
 /// The longest brief entry, with room to spare.
-const BYTES_MAX: usize = 160;
+const BYTES_MAX: usize = 192;
 
 /// A few bytes on the stack.
 struct Writer {
@@ -107,8 +112,18 @@ fn brief(judged: &Judged) -> Option<Writer> {
         Act::PickUp(_) => 0,
         Act::DropOff(_) => 1,
         Act::Opened => 2,
+        Act::OpenedAll => return None,
     };
-    let flags = act_bits
+    let by = judged.by.map(|by| match by {
+        By::AccessCode => 0,
+        By::Badge => 1,
+        By::BookingCode => 2,
+        By::KeyCode => 3,
+        By::Pass(_) => 4,
+        By::OfflineCode { .. } => 5,
+        By::PersonalQr => 6,
+    });
+    let flags = by.map_or(act_bits, |_| BEHIND)
         | bit(judged.person.is_some(), PERSON)
         | bit(judged.key.is_some(), KEY)
         | bit(judged.cursor.is_some(), CURSOR)
@@ -117,6 +132,7 @@ fn brief(judged: &Judged) -> Option<Writer> {
         | bit(flag.is_some(), FLAGGED);
     let mut to = Writer { bytes: [0; BYTES_MAX], len: 0 };
     to.put(&[flags]);
+    by.iter().for_each(|by: &u8| to.put(&[act_bits | by << BY_SHIFT]));
     to.number(judged.seq);
     to.text(bin.as_bytes());
     if let Some(fob) = act.fob() {
@@ -132,6 +148,14 @@ fn brief(judged: &Judged) -> Option<Writer> {
         to.number(cursor.revision);
     }
     flag.iter().for_each(|flag| to.put(&[*flag as u8]));
+    match judged.by {
+        Some(By::Pass(pass)) => to.put(&pass.to_bytes()),
+        Some(By::OfflineCode { sheet, counter }) => {
+            to.number(u64::from(sheet));
+            to.number(u64::from(counter));
+        }
+        _ => {}
+    }
     Some(to)
 }
 
@@ -164,9 +188,11 @@ impl<'b> Reader<'b> {
     fn judged(mut self) -> Option<Judged> {
         let flags = *self.take(1)?.first()?;
         let has = |bit: u8| flags & bit != 0;
+        let stated = if flags & ACT == BEHIND { Some(*self.take(1)?.first()?) } else { None };
+        let act_bits = stated.map_or(flags & ACT, |byte| byte & ACT);
         let seq = self.number()?;
         let bin = self.text()?;
-        let act = match flags & ACT {
+        let act = match act_bits {
             0 => Act::PickUp(self.text()?),
             1 => Act::DropOff(self.text()?),
             2 => Act::Opened,
@@ -186,7 +212,21 @@ impl<'b> Reader<'b> {
             true => Outcome::Flagged(Flag::from_number(*self.take(1)?.first()?)?),
             false => Outcome::Applied,
         };
-        let entry = JournalEntry { seq, at: box_time, cursor, act, bin, person, exchange: None };
+        let by = match stated.map(|byte: u8| byte >> BY_SHIFT) {
+            None => None,
+            Some(0) => Some(By::AccessCode),
+            Some(1) => Some(By::Badge),
+            Some(2) => Some(By::BookingCode),
+            Some(3) => Some(By::KeyCode),
+            Some(4) => Some(By::Pass(PassId::from_bytes(self.take(16)?)?)),
+            Some(5) => Some(By::OfflineCode {
+                sheet: u32::try_from(self.number()?).ok()?,
+                counter: u32::try_from(self.number()?).ok()?,
+            }),
+            Some(6) => Some(By::PersonalQr),
+            Some(_) => return None,
+        };
+        let entry = JournalEntry { seq, at: box_time, cursor, act, bin: Some(bin), person, by, exchange: None };
         self.0.is_empty().then(|| Judged {
             seq,
             content: content_of_read(&entry),
@@ -202,6 +242,7 @@ impl<'b> Reader<'b> {
             late: has(LATE),
             found: None,
             text: None,
+            by,
             exchange: None,
         })
     }

@@ -3,13 +3,16 @@
 
 use super::{
     alerts::{AlertSettings, KeyAlerts},
+    codes::{OfflineSettings, PassKey},
     messages::{BoxMessage, Sighting},
     online::{OnlineAnswer, OnlineCommand, OnlineRefusal},
     rows::{Conflict, KeyTexts},
-    words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Verifier},
 };
 use crate::kernel::{AccessId, BoxId, ExchangeId, GroupId, KeyId, PersonId, UnixMillis};
+use crate::orgs::Mark;
 use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -113,7 +116,45 @@ pub enum Command {
         generation: u32,
         code: Option<Verifier>,
         badges: Box<[Verifier]>,
+        /// Of accesses here or elsewhere.
+        bookings: Box<[(AccessId, Verifier)]>,
     },
+    /// A key's code, or `None`: it has none any more. `verifier` holds for this `generation`, `base` is the revision of
+    /// the last sealing that `plain` was merged with.
+    SetKeyCode {
+        key: KeyId,
+        mark: Option<Mark>,
+        verifier: Option<Verifier>,
+        generation: u32,
+        base: u64,
+        /// `KeyCodesPlain`.
+        plain: Zeroizing<Vec<u8>>,
+    },
+    /// A key's verifier, made from the opened secret on arrival.
+    KeyCodeGiven {
+        key: KeyId,
+        mark: Mark,
+        verifier: Verifier,
+        generation: u32,
+    },
+    /// Somebody looks at the codes of this sheet, `renew`: a new one, and prints them. `marks`: of what is shown.
+    ShowSheet {
+        number: u32,
+        renew: bool,
+        generation: u32,
+        marks: Box<[Mark]>,
+    },
+    /// Signs a permission, or (`renew`) one that was signed before for longer. `hours` from now, within the access.
+    SignPass {
+        pass: PassId,
+        /// Not for renewal.
+        access: Option<AccessId>,
+        hours: u16,
+        key: u32,
+        renew: bool,
+    },
+    /// What the organisation has chosen, as read at the door.
+    TakeSettings(OfflineSettings),
 }
 
 /// Who sent a message, as far as it matters here.
@@ -235,9 +276,12 @@ pub struct JournalEntry {
     /// The state in force when it happened.
     pub cursor: Option<Cursor>,
     pub act: Act,
-    pub bin: Label,
+    /// `None` exactly for `OpenedAll`.
+    pub bin: Option<Label>,
     /// `None`: anonymous.
     pub person: Option<PersonId>,
+    /// `None`: the box is of a make that does not say.
+    pub by: Option<By>,
     /// The server had decided it.
     pub exchange: Option<ExchangeId>,
 }
@@ -252,13 +296,16 @@ pub enum Act {
     /// By an offline code: nobody knows what was done.
     #[n(2)]
     Opened,
+    /// Every bin, by an offline code of the whole box. The entry names none of them.
+    #[n(3)]
+    OpenedAll,
 }
 
 impl Act {
     pub fn fob(self) -> Option<Fob> {
         match self {
             Self::PickUp(fob) | Self::DropOff(fob) => Some(fob),
-            Self::Opened => None,
+            Self::Opened | Self::OpenedAll => None,
         }
     }
 }
@@ -308,6 +355,19 @@ pub struct Changes {
     pub accesses: Vec<AccessRecord>,
     pub people: Vec<PersonChange>,
     pub removed: Vec<RemovedItem>,
+    /// Of boxes that use them.
+    pub codes: Option<Box<CodeChanges>>,
+}
+
+/// What changed of codes and keys to check with.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CodeChanges {
+    /// Number of the sheet of offline codes in force.
+    pub sheet: Option<u32>,
+    pub key_codes: Vec<(KeyId, Option<Verifier>)>,
+    pub bookings: Vec<(AccessId, Verifier)>,
+    /// All of them.
+    pub pass_keys: Vec<PassKey>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -374,5 +434,16 @@ pub enum Refusal {
     FobInOtherBin,
     /// More bins, keys or accesses than one box may have.
     LimitReached,
+    /// Another key here has this code.
+    CodeTaken,
+    /// Changed since `base`.
+    ChangedMeanwhile,
+    NotEnrolled,
+    PassNotFound,
+    /// The access is over.
+    AccessOver,
+    PassUsed,
+    /// More passes than a box keeps in mind.
+    TooManyPasses,
     Online(OnlineRefusal),
 }

@@ -1,9 +1,11 @@
 //! The machine: which command is decided where, and what a box takes from messages.
 
 use super::{
+    codes::KeyCodesPlain,
     command::{Answer, BoxOrOther, Command, Refusal},
+    decide_codes::Wanted,
     event::Event,
-    messages::{BoxMessage, CredentialsPlain},
+    messages::{BookingPlain, BoxMessage, CredentialsPlain},
     state::SmartBox,
     words::Verifier,
 };
@@ -11,6 +13,7 @@ use crate::kernel::{
     Address, BoxId, ClaimOp, Codec, Context, Effects, EntityKind, Incoming, KeyedHash, Machine, Progress, Stamp,
     UnixMillis,
 };
+use crate::orgs::Mark;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -40,6 +43,7 @@ impl Machine for SmartBox {
                 Command::Tick | Command::Heard { .. } | Command::Unclaimed { .. } | Command::Credentials { .. } => {
                     Ok(())
                 }
+                Command::KeyCodeGiven { .. } => Ok(()),
                 _ => Err(Refusal::NotFound),
             }
             .map(|()| Progress::Done);
@@ -79,9 +83,24 @@ impl Machine for SmartBox {
             Command::Tick => self.decide_tick(cx, events),
             Command::Heard { from, message } => self.decide_heard(*from, message, events),
             Command::Unclaimed { sighting } => self.decide_unclaimed(sighting, events),
-            Command::Credentials { person, revision, generation, code, badges } => {
+            Command::Credentials { person, revision, generation, code, badges, bookings } => {
+                self.decide_bookings(*person, *revision, *generation, bookings, events);
                 self.decide_credentials(*person, *revision, *generation, *code, badges, events);
             }
+            Command::SetKeyCode { key, mark, verifier, generation, base, plain: _ } => {
+                self.decide_key_code(*key, *mark, verifier.filter(|_| *generation == self.generation), *base, events)?;
+            }
+            Command::KeyCodeGiven { key, mark, verifier, generation } => {
+                self.decide_key_code_given(*key, *mark, *verifier, *generation, events);
+            }
+            Command::ShowSheet { number, renew, generation, marks } => {
+                self.decide_sheet(*number, *renew, *generation, marks.len(), events)?;
+            }
+            Command::SignPass { pass, access, hours, key, renew } => {
+                let wanted = Wanted { pass: *pass, access: *access, hours: *hours, key: *key };
+                self.decide_pass(&wanted, *renew, cx.now, events)?;
+            }
+            Command::TakeSettings(settings) => self.decide_settings(settings, events),
         }
         Ok(if self.concerns_alerts(events) { Progress::More } else { Progress::Done })
     }
@@ -90,8 +109,9 @@ impl Machine for SmartBox {
         self.apply(event, stamp);
     }
 
-    fn claims(&self, _command: &Command, events: &[Event], claims: &mut Vec<ClaimOp>) {
+    fn claims(&self, command: &Command, events: &[Event], claims: &mut Vec<ClaimOp>) {
         self.fob_claims(events, claims);
+        self.code_claims(command, events, claims);
     }
 
     fn answer(&self, command: &Command, events: &[Event], revision: u64, cx: &Context) -> Answer {
@@ -119,6 +139,8 @@ impl Machine for SmartBox {
         if incoming.unclaimed {
             return match message {
                 BoxMessage::FobSeen(sighting) => Ok(Command::Unclaimed { sighting }),
+                // Forgotten by whoever has signed it.
+                BoxMessage::PassUsed { .. } => Ok(Command::Heard { from: BoxOrOther::Other, message }),
                 _ => Err("only a sighting goes to a claim's holder".to_owned()),
             };
         }
@@ -128,7 +150,22 @@ impl Machine for SmartBox {
             let key = verifier_key(incoming.keys, BoxId(incoming.to.entity.raw), generation);
             let code = plain.code.as_deref().map(|code| verifier(&key, "code:", code));
             let badges = plain.badges.iter().map(|badge| verifier(&key, "badge:", badge)).collect();
-            return Ok(Command::Credentials { person, revision, generation, code, badges });
+            let booking = |plain: &BookingPlain| (plain.access, verifier(&key, "booking:", &plain.code));
+            let bookings = plain.bookings.iter().map(booking).collect();
+            return Ok(Command::Credentials { person, revision, generation, code, badges, bookings });
+        }
+        if let BoxMessage::KeyCodeGiven { key, generation } = message {
+            let plain = incoming.secret.map(KeyCodesPlain::decode_from).transpose()?.unwrap_or_default();
+            let Some(found) = plain.codes.iter().find(|found| found.key == key) else {
+                return Ok(Command::Heard { from: BoxOrOther::Other, message });
+            };
+            let by = verifier_key(incoming.keys, BoxId(incoming.to.entity.raw), generation);
+            return Ok(Command::KeyCodeGiven {
+                key,
+                mark: Mark::of(incoming.keys, TYPED, incoming.to.org, &found.code),
+                verifier: verifier(&by, "key:", &found.code),
+                generation,
+            });
         }
         let from = match incoming.from.entity.kind {
             EntityKind::SmartBox => BoxOrOther::Box(BoxId(incoming.from.entity.raw)),
@@ -151,6 +188,9 @@ impl Machine for SmartBox {
         Ok(state)
     }
 }
+
+/// What marks of typed digits are made for: one space for all kinds of them.
+pub const TYPED: &str = "orgs.access_code";
 
 /// The key under which this enrolment of the box hashes codes and badges.
 pub fn verifier_key(keys: &dyn KeyedHash, id: BoxId, generation: u32) -> [u8; 32] {

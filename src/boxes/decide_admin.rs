@@ -149,7 +149,9 @@ impl SmartBox {
     pub(super) fn decide_remove_key(&self, key: KeyId, events: &mut Vec<Event>) -> Decided {
         let known = self.key(key).ok_or(Refusal::KeyNotFound)?;
         let own = self.accesses.iter().filter(|access| access.scope() == Scope::Key(key));
-        events.extend(own.map(|access| Event::AccessRevoked { access: access.id, person: access.person }));
+        for access in own {
+            self.end_access(access.id, access.person, events);
+        }
         events.push(Event::KeyRemoved { key, fob: known.fob });
         Ok(())
     }
@@ -184,7 +186,7 @@ impl SmartBox {
 
     pub(super) fn decide_revoke(&self, access: AccessId, events: &mut Vec<Event>) -> Decided {
         let known = self.accesses.iter().find(|known| known.id == access).ok_or(Refusal::AccessNotFound)?;
-        events.push(Event::AccessRevoked { access, person: known.person });
+        self.end_access(access, known.person, events);
         Ok(())
     }
 
@@ -215,7 +217,7 @@ impl SmartBox {
                 events.push(Event::ConflictResolved { number, accept, taken: None, person: None });
                 self.decide_correct(bin, Some(fob), events)?;
             }
-            Act::Opened => return Err(Refusal::CannotAccept),
+            Act::Opened | Act::OpenedAll => return Err(Refusal::CannotAccept),
         }
         Ok(())
     }

@@ -26,12 +26,20 @@ impl SmartBox {
             }
             BoxMessage::AlertsChanged(settings) => self.decide_alert_settings(settings, events),
             BoxMessage::FobSeen(sighting) => self.answer_sighting(sighting, events),
-            BoxMessage::KeyMoved { key, accesses, sighting, alerts } => {
+            BoxMessage::KeyMoved { key, accesses, sighting, code, booked, alerts } => {
                 if let (BoxOrOther::Box(from), None) = (from, self.key(key.id)) {
-                    let arrival = Arrival { alerts: alerts.clone(), ..self.arrival(key, accesses, from, sighting) };
+                    let (code, booked, alerts) = (*code, *booked, alerts.clone());
+                    let arrival = Arrival { code, booked, alerts, ..self.arrival(key, accesses, from, sighting) };
                     events.push(Event::KeyArrived(Box::new(arrival)));
                 }
             }
+            BoxMessage::KeyCodeWanted { key, to, generation } => {
+                events.push(Event::KeyCodeTold { key: *key, to: *to, generation: *generation });
+            }
+            BoxMessage::PassUsed { pass, used } => self.decide_pass_used(*pass, *used, events),
+            // Nothing is sealed any more.
+            BoxMessage::KeyCodeGiven { .. } => {}
+            BoxMessage::OfflineSettings(settings) => self.decide_settings(settings, events),
             BoxMessage::FobMovedOn { sighting, key } => {
                 if let Some(visitor) = self.asked_visitor(&sighting.fob) {
                     events.push(match visitor.place {
@@ -116,9 +124,12 @@ impl SmartBox {
                     Place::Bin(bin) => Some(self.bins[usize::from(bin)].label),
                     Place::Out(_) | Place::Unknown => None,
                 };
+                let accesses: Box<[AccessRecord]> = own.collect();
+                let code = self.key_code(key.id).and_then(|known| known.code);
+                let booked = accesses.iter().any(|access| self.booking(access.id).is_some()).then_some(true);
                 let alerts = self.key_alerts(key.id);
                 let alerts = (alerts != KeyAlerts::default()).then(|| Box::new(alerts));
-                let departure = Departure { key: key.record(), accesses: own.collect(), sighting, bin, alerts };
+                let departure = Departure { key: key.record(), accesses, sighting, bin, code, booked, alerts };
                 events.push(Event::KeyDeparted(Box::new(departure)));
                 return;
             }
@@ -157,6 +168,8 @@ impl SmartBox {
             flagged: !key.roaming && !sighting.corrected,
             bin,
             person,
+            code: None,
+            booked: None,
             alerts: None,
         }
     }

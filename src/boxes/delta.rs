@@ -2,7 +2,8 @@
 
 use super::{
     access::Access,
-    command::{BinChange, Changes, KeyChange, PersonChange},
+    codes::Codes,
+    command::{BinChange, Changes, CodeChanges, KeyChange, PersonChange},
     state::SmartBox,
 };
 
@@ -46,6 +47,23 @@ impl SmartBox {
             let removed = self.removals.iter().filter(|removal| removal.revision > since);
             changes.removed.extend(removed.map(|removal| removal.item));
         }
+        changes.codes = self.codes.as_deref().and_then(|codes| self.code_changes(codes, since));
         changes
+    }
+
+    /// Key codes only if the organisation wants them offline; codes without a verifier are on their way.
+    fn code_changes(&self, codes: &Codes, since: u64) -> Option<Box<CodeChanges>> {
+        let mut changes = CodeChanges::default();
+        if codes.told > since {
+            changes.sheet = Some(codes.sheet.number);
+            changes.pass_keys.clone_from(&codes.settings.pass_keys);
+        }
+        if self.model.exchanges_offline() {
+            let keys = codes.keys.iter().filter(|known| codes.settings.key_codes && known.revision > since);
+            changes.key_codes.extend(keys.map(|known| (known.key, known.verifier)));
+            let bookings = codes.bookings.iter().filter(|known| known.revision > since);
+            changes.bookings.extend(bookings.map(|known| (known.access, known.verifier)));
+        }
+        (changes != CodeChanges::default()).then(|| Box::new(changes))
     }
 }

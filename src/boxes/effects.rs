@@ -1,6 +1,7 @@
 //! What follows from a change: claims, rows, messages, the answer.
 
 use super::{
+    codes::PassUse,
     command::{Act, Answer, Command, KeyRecord, Receipt, SyncAnswer, SyncRequest},
     event::{Event, Judged, SightingAnswer, Suspicion},
     mails::MailNews,
@@ -8,10 +9,11 @@ use super::{
     online::OnlineEvent,
     rows::{BoxRow, BoxVersion, Conflict, KeyRow, Resolution, ServerVersion, conflict_key, person_box_key},
     state::SmartBox,
-    words::{Clash, Fault, Fob, Label, Outcome},
+    words::{By, Clash, Fault, Fob, Label, Outcome},
 };
 use crate::kernel::{
     BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PersonId, RowSpace, UnixMillis,
+    VaultField,
 };
 
 /// What says which box answers for a fob.
@@ -142,6 +144,7 @@ impl SmartBox {
                 Event::Enrolled { code_hash, .. } => {
                     effects.delete(RowSpace::EnrolmentCodes, cx.org, &code_hash.0);
                     wanted.extend(self.people.iter().map(|person| person.id));
+                    self.ask_key_codes(effects);
                     rewrite = true;
                 }
                 Event::AccessGranted(record) => wanted.push(record.person),
@@ -157,14 +160,52 @@ impl SmartBox {
                 Event::KeyArrived(arrival) => {
                     self.put_key(arrival.key.id, effects);
                     wanted.extend(arrival.accesses.iter().map(|access| access.person));
+                    self.ask_key_codes(effects);
+                    if arrival.booked == Some(true) && self.generation > 0 {
+                        let mut people: Vec<_> = arrival.accesses.iter().map(|access| access.person).collect();
+                        people.sort_unstable();
+                        people.dedup();
+                        let known = |person: &PersonId| self.person(*person).is_some_and(|known| known.heard > 0);
+                        people.into_iter().filter(known).for_each(|person| self.ask_person(person, effects));
+                    }
+                }
+                Event::KeyCodeSet { .. } => {
+                    if let Command::SetKeyCode { plain, .. } = command {
+                        effects.seal(VaultField::KeyCodes, plain.to_vec());
+                    }
+                    self.ask_key_codes(effects);
+                }
+                Event::EntryJudged(Judged {
+                    by: Some(By::Pass(pass)),
+                    act: Some(Act::PickUp(_)),
+                    seq,
+                    outcome,
+                    ..
+                }) if outcome.took_place() && self.signed_pass(*pass).is_none() => {
+                    let (space, value) = (ClaimSpace::Pass, pass.to_bytes().to_vec());
+                    let used = PassUse { at: self.id(), seq: *seq };
+                    let told = BoxMessage::PassUsed { pass: *pass, used };
+                    effects.send(MessageTarget::ClaimHolder { space, value }, &told);
+                }
+                Event::BookingEnded { access, person } => {
+                    let ended = PersonMessage::BookingEnded { access: *access };
+                    effects.send(MessageTarget::Entity(person.at(self.home.org)), &ended);
+                }
+                Event::KeyCodeTold { key, to, generation } => {
+                    let told = BoxMessage::KeyCodeGiven { key: *key, generation: *generation };
+                    let own = self.id().at(self.home.org);
+                    let to = MessageTarget::Entity(to.at(self.home.org));
+                    effects.send_with_secret(to, &told, own, VaultField::KeyCodes);
                 }
                 Event::KeyDeparted(departure) => {
                     let (key, accesses) = (departure.key.clone(), departure.accesses.clone());
-                    let (sighting, alerts) = (departure.sighting, departure.alerts.clone());
-                    self.tell(sighting.by, &BoxMessage::KeyMoved { key, accesses, sighting, alerts }, effects);
+                    let (sighting, code, booked) = (departure.sighting, departure.code, departure.booked);
+                    let alerts = departure.alerts.clone();
+                    let moved = BoxMessage::KeyMoved { key, accesses, sighting, code, booked, alerts };
+                    self.tell(sighting.by, &moved, effects);
                     departure.accesses.iter().for_each(|access| self.unwant(access.person, cx, effects));
                 }
-                Event::SightingAnswered { sighting, answer } => self.pass(*sighting, *answer, effects),
+                Event::SightingAnswered { sighting, answer } => self.pass_on(*sighting, *answer, effects),
                 Event::VisitorAskedAgain { fob } => self.ask_home(fob, effects),
                 Event::AlertRaised(_) | Event::AlertAcknowledged { .. } | Event::AlertEnded { .. } => {
                     self.alert_row(event, effects);
@@ -354,7 +395,7 @@ impl SmartBox {
         effects.send(MessageTarget::Entity(person.at(self.home.org)), &wanted);
     }
 
-    fn tell(&self, other: BoxId, message: &BoxMessage, effects: &mut Effects) {
+    pub(super) fn tell(&self, other: BoxId, message: &BoxMessage, effects: &mut Effects) {
         effects.send(MessageTarget::Entity(other.at(self.home.org)), message);
     }
 
@@ -382,7 +423,7 @@ impl SmartBox {
         }
     }
 
-    fn pass(&self, sighting: Sighting, answer: SightingAnswer, effects: &mut Effects) {
+    fn pass_on(&self, sighting: Sighting, answer: SightingAnswer, effects: &mut Effects) {
         let passed = Sighting { hops: sighting.hops.saturating_add(1), ..sighting };
         match answer {
             SightingAnswer::PassedOn(to) => self.tell(to, &BoxMessage::FobSeen(passed), effects),

@@ -1,14 +1,16 @@
 //! What has happened to a SmartBox. Stored for ever: numbers are append-only, golden bytes in the tests. People stand
 //! here by id alone; long texts stand in rows.
 
+pub use super::event_moves::{Arrival, Departure, SightingAnswer};
 use super::{
     alerts::{AlertSettings, ExchangeTold, KeyAlerts, Trouble},
     brief,
+    codes::{KeyCodeRecord, OfflineSettings, Pass, PassUse},
     command::{Accept, AccessRecord, Act, KeyRecord},
     messages::Sighting,
     online::{OfExchange, OnlineEvent},
     rows::ServerVersion,
-    words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Verifier},
 };
 use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
@@ -258,6 +260,83 @@ pub enum Event {
         #[n(3)]
         badges: Box<[Verifier]>,
     },
+    /// Set, or taken away.
+    #[n(50)]
+    KeyCodeSet {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        code: Option<KeyCodeRecord>,
+        #[n(2)]
+        verifier: Option<Verifier>,
+    },
+    /// The verifier of this enrolment has come.
+    #[n(51)]
+    KeyCodeVerified {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        verifier: Verifier,
+    },
+    /// All booking codes of a person at this box.
+    #[n(52)]
+    BookingsSet {
+        #[n(0)]
+        person: PersonId,
+        #[n(1)]
+        bookings: Box<[(AccessId, Verifier)]>,
+    },
+    /// The access that it belonged to has ended: its person gives the code back.
+    #[n(54)]
+    BookingEnded {
+        #[n(0)]
+        access: AccessId,
+        #[n(1)]
+        person: PersonId,
+    },
+    /// The box where a key is at home now was told its code.
+    #[n(55)]
+    KeyCodeTold {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        to: BoxId,
+        #[n(2)]
+        generation: u32,
+    },
+    #[n(56)]
+    SheetRenewed {
+        #[n(0)]
+        number: u32,
+    },
+    /// Somebody has the codes of this sheet in hand.
+    #[n(57)]
+    SheetShown {
+        #[n(0)]
+        number: u32,
+        #[n(1)]
+        codes: u32,
+    },
+    /// Signed, or signed for longer. `dropped`: passes that are over and are forgotten.
+    #[n(58)]
+    PassSigned {
+        #[n(0)]
+        pass: Pass,
+        #[n(1)]
+        dropped: Box<[PassId]>,
+    },
+    /// Another box's journal tells of it. `before`: it had been used already.
+    #[n(59)]
+    PassUsed {
+        #[n(0)]
+        pass: PassId,
+        #[n(1)]
+        used: PassUse,
+        #[n(2)]
+        before: Option<PassUse>,
+    },
+    #[n(53)]
+    SettingsTaken(#[n(0)] OfflineSettings),
     /// An exchange, an order or a setting of a connected box.
     #[n(60)]
     Online(#[n(0)] Box<OnlineEvent>),
@@ -380,6 +459,9 @@ pub struct Judged {
     /// What cannot be read.
     #[n(13)]
     pub text: Option<Box<str>>,
+    /// By what somebody was let in.
+    #[n(20)]
+    pub by: Option<By>,
     /// The server had decided it.
     #[n(14)]
     pub exchange: Option<OfExchange>,
@@ -432,61 +514,4 @@ pub struct Synced {
     /// Since when it has been missing something is another time than before.
     #[n(7)]
     pub settled: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
-pub struct Departure {
-    #[n(0)]
-    pub key: KeyRecord,
-    #[n(1)]
-    pub accesses: Box<[AccessRecord]>,
-    #[n(2)]
-    pub sighting: Sighting,
-    /// The bin that was believed to hold it.
-    #[n(3)]
-    pub bin: Option<Label>,
-    /// What is different about its alerts.
-    #[n(10)]
-    pub alerts: Option<Box<KeyAlerts>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
-pub struct Arrival {
-    #[n(0)]
-    pub key: KeyRecord,
-    #[n(1)]
-    pub accesses: Box<[AccessRecord]>,
-    #[n(2)]
-    pub from: BoxId,
-    #[n(3)]
-    pub at: UnixMillis,
-    /// It may not be dropped here.
-    #[n(4)]
-    pub flagged: bool,
-    #[n(5)]
-    pub bin: Option<Label>,
-    /// Who took it out meanwhile.
-    #[n(6)]
-    pub person: Option<PersonId>,
-    /// What is different about its alerts.
-    #[n(10)]
-    pub alerts: Option<Box<KeyAlerts>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub enum SightingAnswer {
-    /// The key has left for this box, which is asked instead.
-    #[n(0)]
-    PassedOn(#[n(0)] BoxId),
-    /// Asked anew of whoever holds the fob now.
-    #[n(1)]
-    AskedAround,
-    /// The key has been here, or with somebody, since.
-    #[n(2)]
-    MovedOn(#[n(0)] KeyId),
-    /// The same unknown fob lies here.
-    #[n(3)]
-    HeldHere,
-    #[n(4)]
-    Unclaimed,
 }

@@ -83,6 +83,7 @@ impl SmartBox {
                     person.badges = Box::default();
                     person.revision = stamp.revision;
                 }
+                self.forget_verifiers(stamp);
             }
             Event::Suspended { number, .. } => {
                 self.suspended = true;
@@ -164,6 +165,7 @@ impl SmartBox {
             }
             Event::KeyRemoved { key, fob } => {
                 self.keys.retain(|known| known.id != *key);
+                self.forget_key_code(*key);
                 self.forget_key_alerts(*key);
                 self.remove(RemovedItem::Key(*key), stamp);
                 if let Some(index) = self.bin_of(fob) {
@@ -200,6 +202,7 @@ impl SmartBox {
                     self.empty(index, expected, stamp);
                 }
                 self.keys.retain(|known| known.id != key.id);
+                self.forget_key_code(key.id);
                 self.forget_key_alerts(key.id);
                 self.remove(RemovedItem::Key(key.id), stamp);
                 if self.departed.len() == MAX_DEPARTED {
@@ -214,12 +217,34 @@ impl SmartBox {
                 for access in &arrival.accesses {
                     self.grant(*access, stamp);
                 }
+                if let Some(code) = arrival.code {
+                    self.set_key_code(arrival.key.id, Some(code), None, stamp);
+                }
                 if let Some(own) = arrival.alerts.as_deref() {
                     self.alerts.get_or_insert_default().set_key(arrival.key.id, *own, stamp.revision);
                 }
             }
+            Event::SightingAnswered { .. }
+            | Event::CredentialsAsked { .. }
+            | Event::BookingEnded { .. }
+            | Event::ExchangeTold(_)
+            | Event::KeyCodeTold { .. } => {}
+            Event::KeyCodeSet { key, code, verifier } => {
+                self.set_key_code(*key, *code, *verifier, stamp);
+                self.codes_mut().sealed = stamp.revision;
+            }
+            Event::KeyCodeVerified { key, verifier } => self.verify_key_code(*key, *verifier, stamp),
+            Event::BookingsSet { person, bookings } => self.set_bookings(*person, bookings, stamp),
+            Event::SheetRenewed { number } => self.renew_sheet(*number, stamp),
+            Event::SheetShown { .. } => self.codes_mut().sheet.shown = Some(stamp.at),
+            Event::PassSigned { pass, dropped } => {
+                let passes = &mut self.codes_mut().passes;
+                passes.retain(|known| known.id != pass.id && !dropped.contains(&known.id));
+                passes.push(*pass);
+            }
+            Event::PassUsed { pass, used, .. } => self.use_pass(*pass, *used),
+            Event::SettingsTaken(settings) => self.take_settings(settings, stamp),
             Event::Online(event) => self.apply_online(event, stamp),
-            Event::SightingAnswered { .. } | Event::CredentialsAsked { .. } | Event::ExchangeTold(_) => {}
             Event::AlertsSet(_)
             | Event::KeyAlertsSet { .. }
             | Event::AlertRaised(_)
@@ -322,7 +347,7 @@ impl SmartBox {
     }
 
     /// As `miss`, for what only boxes with offline exchange are told.
-    fn miss_permission(&mut self, stamp: Stamp) {
+    pub(super) fn miss_permission(&mut self, stamp: Stamp) {
         if self.model.exchanges_offline() {
             self.miss(stamp);
         }
@@ -418,6 +443,7 @@ impl SmartBox {
         let Some(at) = self.accesses.iter().position(|known| known.id == access) else { return };
         let mut access = self.accesses.remove(at);
         let person = access.person;
+        self.forget_access_codes(access.id);
         self.remove(RemovedItem::Access(access.id), stamp);
         self.forget_person(person, stamp);
         self.miss_permission(stamp);

@@ -24,6 +24,9 @@ impl SmartBox {
     /// What happened at a bin. `conflict`: the number to keep it under if it does not fit.
     pub(super) fn apply_act(&mut self, judged: &Judged, conflict: Option<u64>, stamp: Stamp) {
         let bin = judged.bin.as_ref().and_then(|label| self.bin_index(label));
+        if judged.by.is_some() && judged.outcome.took_place() {
+            self.spend(judged, bin);
+        }
         match (judged.outcome, judged.act, bin) {
             (Outcome::Applied | Outcome::Flagged(_), Some(act), Some(bin)) => {
                 match act {
@@ -35,10 +38,16 @@ impl SmartBox {
                         self.take_out(fob, judged.person, judged.at);
                     }
                     Act::DropOff(fob) => self.put_in(bin, fob, judged, stamp),
-                    Act::Opened => self.bins[bin].confirmed = false,
+                    Act::Opened | Act::OpenedAll => self.bins[bin].confirmed = false,
                 }
                 // Its own doing: the box misses nothing.
                 self.touch(bin, stamp);
+            }
+            (Outcome::Applied | Outcome::Flagged(_), Some(Act::OpenedAll), None) => {
+                for bin in 0..self.bins.len() {
+                    self.bins[bin].confirmed = false;
+                    self.touch(bin, stamp);
+                }
             }
             (Outcome::Ignored(_), act, bin) => {
                 self.keep_conflict(conflict);

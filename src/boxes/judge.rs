@@ -7,7 +7,7 @@ use super::{
     online::OfExchange,
     rows::ServerVersion,
     state::{Bin, Place, SmartBox},
-    words::{BinState, Clash, Fault, Flag, Fob, Outcome},
+    words::{BinState, By, Clash, Fault, Flag, Fob, Label, Outcome},
 };
 use crate::kernel::{GroupId, KeyId, PersonId, UnixMillis};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -31,16 +31,17 @@ pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
         Act::PickUp(fob) => (1, Some(fob)),
         Act::DropOff(fob) => (2, Some(fob)),
         Act::Opened => (3, None),
+        Act::OpenedAll => (4, None),
     };
     // In one piece: byte by byte it was a fortieth of a sync.
-    let (mut bytes, mut len) = ([0; 1 + 8 + 2 * 32 + 16 + 12 + 16], 0);
+    let (mut bytes, mut len) = ([0; 1 + 8 + 2 * 32 + 16 + 12 + 17 + 16], 0);
     let mut take = |part: &[u8]| {
         bytes[len..len + part.len()].copy_from_slice(part);
         len += part.len();
     };
     take(&[number]);
     take(&read.at.0.to_be_bytes());
-    for text in [read.bin.as_bytes(), fob.map_or(&[], Fob::as_bytes)] {
+    for text in [read.bin.as_ref().map_or(&[][..], Label::as_bytes), fob.map_or(&[], Fob::as_bytes)] {
         take(&[text.len() as u8]);
         take(text);
     }
@@ -48,6 +49,23 @@ pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
     if let Some(cursor) = read.cursor {
         take(&cursor.epoch.to_be_bytes());
         take(&cursor.revision.to_be_bytes());
+    }
+    match read.by {
+        None => {}
+        Some(By::AccessCode) => take(&[0]),
+        Some(By::Badge) => take(&[1]),
+        Some(By::BookingCode) => take(&[2]),
+        Some(By::KeyCode) => take(&[3]),
+        Some(By::Pass(pass)) => {
+            take(&[4]);
+            take(&pass.to_bytes());
+        }
+        Some(By::OfflineCode { sheet, counter }) => {
+            take(&[5]);
+            take(&sheet.to_be_bytes());
+            take(&counter.to_be_bytes());
+        }
+        Some(By::PersonalQr) => take(&[6]),
     }
     if let Some(exchange) = read.exchange {
         take(&exchange.to_bytes());
@@ -88,6 +106,7 @@ impl SmartBox {
                     late: false,
                     found: None,
                     text: Some(text.clone()),
+                    by: None,
                     exchange: None,
                 };
             }
@@ -98,7 +117,7 @@ impl SmartBox {
             content,
             outcome: Outcome::Applied,
             act: Some(read.act),
-            bin: Some(read.bin),
+            bin: read.bin,
             person: read.person,
             box_time: Some(read.at),
             at,
@@ -108,6 +127,7 @@ impl SmartBox {
             late: false,
             found: None,
             text: None,
+            by: read.by,
             exchange: read.exchange.map(|id| OfExchange { id, known: false }),
         };
         let exchange = self.exchange_of(read);
@@ -117,16 +137,17 @@ impl SmartBox {
             judged.exchange = Some(OfExchange { id: exchange.id, known: true });
             return judged;
         }
-        let index = self.bin_index(&read.bin);
+        let index = read.bin.as_ref().and_then(|label| self.bin_index(label));
         match (index, read.act) {
+            (_, Act::OpenedAll) => judged.outcome = self.judge_opened(read, None),
             (None, _) => judged.outcome = Outcome::Rejected(Fault::UnknownBin),
-            (Some(_), Act::Opened) => {}
+            (Some(index), Act::Opened) => judged.outcome = self.judge_opened(read, Some(index)),
             (Some(index), Act::PickUp(fob)) => match self.late_pick_up(index, &fob) {
                 Some(late) => {
                     let late = &self.late[late];
                     judged.late = true;
                     judged.key = Some(late.key);
-                    judged.outcome = self.permitted(read.person, Some((late.key, &late.groups)), at);
+                    judged.outcome = self.permitted(read, Some((late.key, &late.groups)), at);
                 }
                 None => match exchange {
                     Some(exchange) => self.judge_decided(exchange, read, index, &mut judged),
@@ -144,6 +165,16 @@ impl SmartBox {
         judged
     }
 
+    /// What is done cannot be undone: it is told all the same.
+    fn judge_opened(&self, read: &JournalEntry, list: Option<usize>) -> Outcome {
+        match read.by {
+            Some(By::OfflineCode { sheet, counter }) if self.is_stale_code(list, sheet, counter) => {
+                Outcome::Flagged(Flag::CodeReused)
+            }
+            _ => Outcome::Applied,
+        }
+    }
+
     pub(super) fn judge_pick_up(&self, read: &JournalEntry, bin: &Bin, fob: &Fob, at: UnixMillis) -> Outcome {
         if bin.fob.as_ref() != Some(fob) {
             return Outcome::Ignored(Clash::KeyNotInBin);
@@ -152,13 +183,17 @@ impl SmartBox {
             return Outcome::Flagged(Flag::NotPermitted);
         }
         let key = self.key_on(fob).map(|key| (key.id, &*key.groups));
-        self.permitted(read.person, key, at)
+        self.permitted(read, key, at)
     }
 
-    fn permitted(&self, person: Option<PersonId>, key: Option<(KeyId, &[GroupId])>, at: UnixMillis) -> Outcome {
-        match person {
-            Some(person) if self.permits(person, key, at) => Outcome::Applied,
-            _ => Outcome::Flagged(Flag::NotPermitted),
+    fn permitted(&self, read: &JournalEntry, key: Option<(KeyId, &[GroupId])>, at: UnixMillis) -> Outcome {
+        let reused = read.by.and_then(By::pass).and_then(|pass| self.signed_pass(pass));
+        if reused.is_some_and(|pass| pass.used.is_some()) {
+            return Outcome::Flagged(Flag::PassReused);
+        }
+        match self.admits(read.by, read.person, key, at) {
+            true => Outcome::Applied,
+            false => Outcome::Flagged(Flag::NotPermitted),
         }
     }
 

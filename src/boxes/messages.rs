@@ -2,10 +2,11 @@
 
 use super::{
     alerts::{AlertSettings, KeyAlerts},
+    codes::{KeyCodeRecord, OfflineSettings, PassUse},
     command::{AccessRecord, KeyRecord},
     words::{Fob, Plan},
 };
-use crate::kernel::{BoxId, KeyId, PersonId, UnixMillis};
+use crate::kernel::{AccessId, BoxId, KeyId, PassId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
 
 /// What a SmartBox receives.
@@ -30,6 +31,11 @@ pub enum BoxMessage {
         /// The sighting that this answers.
         #[n(2)]
         sighting: Sighting,
+        #[n(3)]
+        code: Option<KeyCodeRecord>,
+        /// One of the accesses has a booking code.
+        #[n(4)]
+        booked: Option<bool>,
         #[n(10)]
         alerts: Option<Box<KeyAlerts>>,
     },
@@ -78,6 +84,36 @@ pub enum BoxMessage {
         #[n(1)]
         revision: u64,
     },
+    /// From the home of a key to whoever has sealed its code.
+    #[n(10)]
+    KeyCodeWanted {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        to: BoxId,
+        /// Of the asking box.
+        #[n(2)]
+        generation: u32,
+    },
+    /// The answer. Its secret is the sealed `KeyCodes` row, `KeyCodesPlain`.
+    #[n(11)]
+    KeyCodeGiven {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
+        generation: u32,
+    },
+    /// From the organisation, to all its boxes.
+    #[n(12)]
+    OfflineSettings(#[n(0)] OfflineSettings),
+    /// From a box whose journal tells of a pass, to the box that has signed it.
+    #[n(13)]
+    PassUsed {
+        #[n(0)]
+        pass: PassId,
+        #[n(1)]
+        used: PassUse,
+    },
     /// From a person who is erased, to every box under `RowSpace::PersonBoxes`.
     #[n(9)]
     PersonGone {
@@ -99,6 +135,12 @@ pub enum PersonMessage {
         to: BoxId,
         #[n(1)]
         generation: u32,
+    },
+    /// An access with a booking code has ended: the code is free again.
+    #[n(1)]
+    BookingEnded {
+        #[n(0)]
+        access: AccessId,
     },
 }
 
@@ -133,4 +175,15 @@ pub struct CredentialsPlain {
     /// The second factor at pick-ups. No box is told it.
     #[n(2)]
     pub pin: Option<String>,
+    #[cbor(n(3), default)]
+    pub bookings: Vec<BookingPlain>,
+}
+
+/// The code of a booking: an access of the person that has one.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct BookingPlain {
+    #[n(0)]
+    pub access: AccessId,
+    #[n(1)]
+    pub code: String,
 }

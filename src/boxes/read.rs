@@ -3,11 +3,12 @@
 use super::{
     access::Access,
     alerts::Alerts,
+    codes::Codes,
     command::{AccessRecord, Act, Scope},
     event::{Event, Judged},
     online::{OnlineEvent, Opening, Order},
     state::{Place, SmartBox},
-    words::{BinState, Cursor, Fob, Health, Label, Model, Outcome, Plan},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, Plan},
 };
 use crate::kernel::{BoxId, ExchangeId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
 
@@ -44,6 +45,8 @@ pub struct Overview {
     pub visitors_unresolved: u32,
     pub late_pick_ups: u32,
     pub open_conflicts: u32,
+    /// Nobody has its offline codes in hand.
+    pub unprepared: bool,
     /// The oldest ones; see `MAX_OPEN_CONFLICTS`.
     pub conflicts: Vec<u64>,
 }
@@ -123,6 +126,7 @@ pub struct HistoryItem {
     pub outcome: Outcome,
     pub box_time: Option<UnixMillis>,
     pub estimated: bool,
+    pub by: Option<By>,
     /// The server had decided it.
     pub exchange: Option<ExchangeId>,
 }
@@ -132,6 +136,7 @@ pub enum HistoryKind {
     PickUp,
     DropOff,
     Opened,
+    OpenedAll,
     Corrected,
     MovedIn,
     MovedOut,
@@ -148,6 +153,7 @@ impl HistoryKind {
             Self::PickUp => "pick_up",
             Self::DropOff => "drop_off",
             Self::Opened => "opened",
+            Self::OpenedAll => "opened_all",
             Self::Corrected => "corrected",
             Self::MovedIn => "moved_in",
             Self::MovedOut => "moved_out",
@@ -187,6 +193,7 @@ impl SmartBox {
             visitors_unresolved: self.visitors.iter().map(|visitor| u32::from(visitor.asked.is_some())).sum(),
             late_pick_ups: u32::try_from(self.late.len()).unwrap_or(u32::MAX),
             open_conflicts: self.open_conflicts(),
+            unprepared: self.codes.as_deref().is_none_or(|codes| codes.sheet.shown.is_none()),
             conflicts: self.conflicts.open.to_vec(),
         }
     }
@@ -249,9 +256,11 @@ impl SmartBox {
             + self.conflicts.open.heap_bytes()
             + self.online.as_ref().map_or(0, |online| size_of_val(&**online) + online.heap_bytes());
         let enrolment = self.enrolment.as_deref().map_or(0, size_of_val);
+        let codes = self.codes.as_deref().map_or(0, Codes::size_in_memory);
         let contents = self.journal.contents.capacity() * size_of::<u32>();
         let alerts = self.alerts.as_deref().map_or(0, Alerts::heap_bytes);
-        size_of::<Self>() + texts + keys + badges + accesses + items + rare + enrolment + contents + alerts
+        let own = size_of::<Self>() + texts + keys + badges + accesses + items;
+        own + rare + enrolment + contents + codes + alerts
     }
 
     /// Whether an access of this scope may be granted here.
@@ -279,6 +288,7 @@ pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
         outcome: Outcome::Applied,
         box_time: None,
         estimated: false,
+        by: None,
         exchange: None,
     };
     Some(match event {
@@ -334,6 +344,7 @@ fn told(judged: &Judged, blank: HistoryItem) -> Option<HistoryItem> {
             Some(Act::PickUp(_)) => HistoryKind::PickUp,
             Some(Act::DropOff(_)) => HistoryKind::DropOff,
             Some(Act::Opened) => HistoryKind::Opened,
+            Some(Act::OpenedAll) => HistoryKind::OpenedAll,
             None => HistoryKind::Unreadable,
         },
         seq: (judged.seq > 0).then_some(judged.seq),
@@ -346,6 +357,7 @@ fn told(judged: &Judged, blank: HistoryItem) -> Option<HistoryItem> {
         box_time: judged.box_time,
         estimated: judged.estimated,
         exchange: judged.exchange.map(|of| of.id),
+        by: judged.by,
         ..blank
     })
 }

@@ -3,10 +3,11 @@
 use super::{
     access::Access,
     alerts::Alerts,
+    codes::Codes,
     command::{KeyRecord, RemovedItem},
     online::Online,
     rare::Rare,
-    words::{BinState, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
 };
 use crate::kernel::{Address, BoxId, GroupId, KeyId, OrgId, PersonId, UnixMillis};
 use minicbor::{Decode, Decoder, Encode, Encoder};
@@ -102,6 +103,8 @@ pub struct SmartBox {
     /// Of the last change of name, location or zone.
     #[cbor(n(26), default)]
     pub(super) described: u64,
+    #[n(27)]
+    pub(super) codes: Option<Box<Codes>>,
     /// Of a box of which somebody wants to hear more than by default, or with which something is wrong.
     #[n(29)]
     pub(super) alerts: Option<Box<Alerts>>,
@@ -396,6 +399,7 @@ impl SmartBox {
             conflicts: Conflicts::default(),
             leaving: Rare::default(),
             described: 0,
+            codes: None,
             alerts: None,
             online: None,
         }
@@ -464,6 +468,21 @@ impl SmartBox {
     /// access to the whole box covers it.
     pub(super) fn permits(&self, person: PersonId, key: Option<(KeyId, &[GroupId])>, at: UnixMillis) -> bool {
         self.accesses.iter().chain(&self.withdrawn).any(|access| access.permits(person, key, at))
+    }
+
+    /// The same for whoever was let in by something: a key's code names nobody and opens for that key alone.
+    pub(super) fn admits(
+        &self,
+        by: Option<By>,
+        person: Option<PersonId>,
+        key: Option<(KeyId, &[GroupId])>,
+        at: UnixMillis,
+    ) -> bool {
+        match (by, person) {
+            (Some(By::KeyCode), _) => key.is_some_and(|(key, _)| self.key_code(key).is_some()),
+            (_, Some(person)) => self.permits(person, key, at),
+            (_, None) => false,
+        }
     }
 
     /// Since when the box has been missing a change that it did not make itself.

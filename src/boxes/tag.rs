@@ -52,7 +52,9 @@ impl SmartBox {
             Command::SetBinState { bin, .. } | Command::CorrectBin { bin, .. } | Command::ConfirmBin { bin } => {
                 self.bin_index(bin).map(|index| self.bins[index].revision)
             }
-            Command::ChangeKey { key, .. } | Command::RemoveKey { key } => self.key_tag(*key),
+            Command::ChangeKey { key, .. } | Command::RemoveKey { key } | Command::SetKeyCode { key, .. } => {
+                self.key_tag(*key)
+            }
             Command::SetKeyAlerts { key, .. } => self.key_alerts_tag(*key),
             Command::AcknowledgeAlert { number } => self.alert_in_force(*number).map(AlertRow::tag),
             Command::AddKey { key, .. } => self.key_tag(key.id).or(Some(self.described)),
@@ -67,7 +69,11 @@ impl SmartBox {
                 Some(if open { OPEN_CONFLICT } else { RESOLVED_CONFLICT })
             }
             Command::Online(OnlineCommand::Give { .. }) => Some(self.described),
-            Command::Create(_) | Command::Describe { .. } | Command::MakeEnrolmentCode { .. } => Some(self.described),
+            Command::Create(_)
+            | Command::Describe { .. }
+            | Command::MakeEnrolmentCode { .. }
+            | Command::ShowSheet { .. }
+            | Command::SignPass { .. } => Some(self.described),
             Command::Online(OnlineCommand::Set { .. }) => Some(self.settings_tag()),
             // Nobody names a condition for these.
             Command::Enrol { .. }
@@ -78,7 +84,9 @@ impl SmartBox {
             | Command::Tick
             | Command::Heard { .. }
             | Command::Unclaimed { .. }
-            | Command::Credentials { .. } => Some(self.revision),
+            | Command::Credentials { .. }
+            | Command::KeyCodeGiven { .. }
+            | Command::TakeSettings(_) => Some(self.revision),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The small words of this context: labels, fobs, cursors, models, plans, outcomes. Spelled once, for wire and store.
 
+pub use crate::kernel::PassId;
 use crate::kernel::schema::{line, pattern};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -275,14 +276,26 @@ pub enum Flag {
     MayNotBeDroppedHere,
     #[n(3)]
     UnknownFob,
+    /// A pass was used a second time.
+    #[n(4)]
+    PassReused,
+    /// An offline code was used a second time, or one of an older sheet.
+    #[n(5)]
+    CodeReused,
 }
 
 impl Flag {
     /// By the number under which it is stored.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::NotPermitted, Self::OtherHolder, Self::MayNotBeDroppedHere, Self::UnknownFob]
-            .into_iter()
-            .find(|flag| *flag as u8 == number)
+        const ALL: [Flag; 6] = [
+            Flag::NotPermitted,
+            Flag::OtherHolder,
+            Flag::MayNotBeDroppedHere,
+            Flag::UnknownFob,
+            Flag::PassReused,
+            Flag::CodeReused,
+        ];
+        ALL.into_iter().find(|flag| *flag as u8 == number)
     }
 }
 
@@ -319,6 +332,56 @@ pub enum Fault {
     SequenceReused,
     #[n(3)]
     BehindReceipts,
+}
+
+/// By what somebody was let in at a keypad or reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum By {
+    #[n(0)]
+    AccessCode,
+    #[n(1)]
+    Badge,
+    #[n(2)]
+    BookingCode,
+    /// Whoever knows it: nobody is named.
+    #[n(3)]
+    KeyCode,
+    #[n(4)]
+    Pass(#[n(0)] PassId),
+    #[n(5)]
+    OfflineCode {
+        #[n(0)]
+        sheet: u32,
+        #[n(1)]
+        counter: u32,
+    },
+    #[n(6)]
+    PersonalQr,
+}
+
+impl By {
+    /// As on the wire.
+    pub const NAMES: [&'static str; 7] =
+        ["access_code", "badge", "booking_code", "key_code", "pass", "offline_code", "personal_qr"];
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[match self {
+            Self::AccessCode => 0,
+            Self::Badge => 1,
+            Self::BookingCode => 2,
+            Self::KeyCode => 3,
+            Self::Pass(_) => 4,
+            Self::OfflineCode { .. } => 5,
+            Self::PersonalQr => 6,
+        }]
+    }
+
+    pub fn pass(self) -> Option<PassId> {
+        match self {
+            Self::Pass(pass) => Some(pass),
+            _ => None,
+        }
+    }
 }
 
 /// What became of a journal entry.
@@ -359,6 +422,8 @@ impl Outcome {
             Self::Flagged(Flag::OtherHolder) => "other_holder",
             Self::Flagged(Flag::MayNotBeDroppedHere) => "may_not_be_dropped_here",
             Self::Flagged(Flag::UnknownFob) => "unknown_fob",
+            Self::Flagged(Flag::PassReused) => "pass_reused",
+            Self::Flagged(Flag::CodeReused) => "code_reused",
             Self::Ignored(Clash::BinOccupied) => "bin_occupied",
             Self::Ignored(Clash::KeyElsewhere) => "key_elsewhere",
             Self::Ignored(Clash::KeyNotInBin) => "key_not_in_bin",

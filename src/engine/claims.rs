@@ -82,4 +82,17 @@ impl Engine {
         let digest = self.shared.claim_digest(space, org, value);
         self.with_db(move |db, _| db.claim_holder(space, org, &digest)).await
     }
+
+    /// The same of many, in their order.
+    pub async fn claim_holders(
+        &self,
+        space: ClaimSpace,
+        org: OrgId,
+        values: Vec<Vec<u8>>,
+    ) -> Result<Vec<Option<Address>>, StoreError> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        let holder =
+            move |db: &Db, value: Vec<u8>| db.claim_holder(space, org, &shared.claim_digest(space, org, &value));
+        self.with_db(move |db, _| values.into_iter().map(|value| holder(db, value)).collect()).await
+    }
 }

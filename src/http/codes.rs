@@ -87,6 +87,12 @@ codes! {
     CannotAccept = "boxes.cannot_accept", 409, Pointless, "There is no box's version that could be taken over";
     BinOccupied = "boxes.bin_occupied", 409, Pointless, "The bin holds another fob";
     FobInOtherBin = "boxes.fob_in_other_bin", 409, Pointless, "The fob is in another bin than the one named";
+    TypedCodeTaken = "codes.taken", 409, Pointless, "These digits are in use";
+    TooManyCodes = "codes.limit_reached", 409, Pointless, "There are as many of these as there may be";
+    BoxNotEnrolled = "boxes.not_enrolled", 409, Pointless, "The box has never been enrolled";
+    AccessOver = "passes.access_over", 409, Pointless, "The access is over";
+    PassUsed = "passes.used", 409, Pointless, "The pass has been used";
+    BoxChangedMeanwhile = "boxes.changed_meanwhile", 409, Safe, "The box was changed at the same moment";
     LimitReached = "boxes.limit_reached", 409, Pointless, "The box has as many of these as it may have";
     BoxReconciling = "boxes.reconciling", 409, Safe, "The box has something to tell first";
     BoxOffline = "boxes.offline", 409, Safe, "The box is not in contact";

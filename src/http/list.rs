@@ -173,7 +173,7 @@ impl Sink {
         match format {
             Format::Csv => sink.rows.row(columns.iter().copied()),
             Format::Json => sink.bytes.extend_from_slice(b"{\"items\":["),
-            Format::Ndjson | Format::EventStream => {}
+            Format::Ndjson | Format::EventStream | Format::Html | Format::Svg | Format::Png => {}
         }
         sink
     }

@@ -224,6 +224,7 @@ impl Problem {
                 ClaimSpace::StoreName => Code::StoreNameTaken.into(),
                 ClaimSpace::IuvKey => Code::IuvKeyTaken.into(),
                 ClaimSpace::Code => Code::ProductCodeTaken.into(),
+                ClaimSpace::Pass => Code::AlreadyExists.into(),
                 ClaimSpace::Replay => Code::InProgress.into(),
             },
             Failure::Busy => Self::from(Code::Busy).retry_after_s(1),

@@ -10,6 +10,9 @@ pub enum Format {
     Csv,
     Ndjson,
     EventStream,
+    Html,
+    Svg,
+    Png,
 }
 
 impl Format {
@@ -19,6 +22,9 @@ impl Format {
             Self::Csv => "text/csv",
             Self::Ndjson => "application/x-ndjson",
             Self::EventStream => "text/event-stream",
+            Self::Html => "text/html",
+            Self::Svg => "image/svg+xml",
+            Self::Png => "image/png",
         }
     }
 
@@ -26,6 +32,7 @@ impl Format {
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::Html => "text/html; charset=utf-8",
             other => other.media_type(),
         }
     }

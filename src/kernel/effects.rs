@@ -110,7 +110,7 @@ pub enum ClaimSpace {
     Fob = 1,
     /// A person's e-mail, lower case.
     Email = 2,
-    /// A person's access code at keypads.
+    /// Digits that are typed at keypads, of whatever kind: of people, bookings, keys, or on a box's sheet.
     AccessCode = 3,
     /// A person's badge id.
     Badge = 4,
@@ -126,11 +126,12 @@ pub enum ClaimSpace {
     IuvKey = 9,
     /// A product code: taken for ever.
     Code = 12,
+    Pass = 18,
 }
 
 impl ClaimSpace {
     /// Those that have durable rows.
-    pub const STORED: [Self; 9] = [
+    pub const STORED: [Self; 10] = [
         Self::Fob,
         Self::Email,
         Self::AccessCode,
@@ -140,6 +141,7 @@ impl ClaimSpace {
         Self::StoreName,
         Self::IuvKey,
         Self::Code,
+        Self::Pass,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {
@@ -230,10 +232,11 @@ pub enum VaultField {
     FormerContacts = 16,
     DirectoryAccount = 17,
     BreakGlassAddress = 18,
+    KeyCodes = 19,
 }
 
 impl VaultField {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Profile,
         Self::Credentials,
         Self::WebhookSecret,
@@ -247,6 +250,7 @@ impl VaultField {
         Self::InstallationUsers,
         Self::RecoveryContact,
         Self::FormerContacts,
+        Self::KeyCodes,
         Self::DirectoryAccount,
         Self::BreakGlassAddress,
     ];

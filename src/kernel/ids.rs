@@ -327,6 +327,9 @@ typed_id!(
     /// A group of keys, for grants.
     GroupId, "grp");
 typed_id!(
+    /// A signed permission that a person carries.
+    PassId, "pass");
+typed_id!(
     /// An exchange that a box asked the server for.
     ExchangeId, "exc");
 typed_id!(

@@ -24,7 +24,7 @@ pub use effects::{
 pub use feed::{EventOutcome, EventView, FeedCursor};
 pub use ids::{
     AccessId, Address, BoxId, DeviceId, EntityId, EntityKind, ExchangeId, GroupId, InstallationId, KeyId, MailId,
-    OrgId, PersonId, ProductId, SessionId, ShopperId, StoreId, TokenId, WebhookId,
+    OrgId, PassId, PersonId, ProductId, SessionId, ShopperId, StoreId, TokenId, WebhookId,
 };
 pub use machine::{Codec, Context, Incoming, KeyedHash, Machine, Principal, Progress, Stamp};
 pub use mail_trouble::MailTrouble;

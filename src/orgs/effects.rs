@@ -42,6 +42,10 @@ pub fn of_organisation(
             let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
             effects.send(boxes, &BoxMessage::PlanChanged { plan: *plan });
         }
+        if let (organisation::Event::Offline(_), Some(known)) = (event, &state.known) {
+            let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
+            effects.send(boxes, &BoxMessage::OfflineSettings(known.offline.settings()));
+        }
         if let organisation::Event::AlertsSet(settings) = event {
             let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
             effects.send(boxes, &BoxMessage::AlertsChanged(settings.clone()));
@@ -128,8 +132,24 @@ pub fn of_person(state: &Person, command: &Command, events: &[person::Event], ef
                 Command::Change { credentials: None, .. }
                 | Command::Erase
                 | Command::Export
+                | Command::Book { .. }
+                | Command::Unbook { .. }
+                | Command::ShowQr { .. }
                 | Command::GiveCredentials { .. } => {}
             },
+            Event::Booked(_) => {
+                if let Command::Book { plain, .. } = command {
+                    effects.seal(VaultField::Credentials, plain.to_vec());
+                }
+                effects.send(needed_by(), &BoxMessage::PersonChanged { person: id, revision: state.revision });
+            }
+            Event::Unbooked { .. } => {
+                if let Command::Unbook { plain: Some((_, plain)), .. } = command {
+                    effects.seal(VaultField::Credentials, plain.to_vec());
+                    effects.send(needed_by(), &BoxMessage::PersonChanged { person: id, revision: state.revision });
+                }
+            }
+            Event::QrShown { .. } => {}
             Event::Erased => {
                 effects.erase();
                 effects.delete(RowSpace::People, org, &id.to_bytes());

@@ -99,10 +99,13 @@ pub enum Scope {
     RecoveryRead = 12,
     #[serde(rename = "recovery:write")]
     RecoveryWrite = 13,
+    /// Shows the offline codes of boxes.
+    #[serde(rename = "boxes:codes")]
+    BoxesCodes = 14,
 }
 
 impl Scope {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Operator,
         Self::OrgAdmin,
         Self::BoxesRead,
@@ -117,6 +120,7 @@ impl Scope {
         Self::IuvCodes,
         Self::RecoveryRead,
         Self::RecoveryWrite,
+        Self::BoxesCodes,
     ];
 
     pub fn name(self) -> &'static str {
@@ -135,6 +139,7 @@ impl Scope {
             Self::IuvCodes => "iuv:codes",
             Self::RecoveryRead => "recovery:read",
             Self::RecoveryWrite => "recovery:write",
+            Self::BoxesCodes => "boxes:codes",
         }
     }
 }

@@ -13,6 +13,7 @@ mod boxes_move;
 mod boxes_sync;
 mod bulk;
 mod catcher;
+mod codes;
 mod devices;
 mod devices_certificates;
 mod devices_csv;

@@ -36,6 +36,8 @@ fn things_of(org: &Org) -> Objects {
     let smart_box = org.smart_box("MS5", 4);
     let key = org.key(&smart_box, "04A2F1", Some("A-1"));
     let access = org.access(&smart_box, &person);
+    let signed = org.client.post(&format!("/boxes/{smart_box}/accesses/{access}/passes"), &json!({})).is(201);
+    let pass = string(&signed, "pass");
     let token = org.client.post("/tokens", &json!({"label": "x", "scopes": ["boxes:read"]})).is(201);
     let mut actual = org.enrolled(&smart_box);
     actual.pick_up("A-2", "04A2F1", Some(&person));
@@ -77,6 +79,7 @@ fn things_of(org: &Org) -> Objects {
         ("bin", "A-1".to_owned()),
         ("key", key),
         ("access", access),
+        ("pass", pass),
         ("seq", "1".to_owned()),
         ("alert", alerts["items"][0]["alert"].to_string()),
         ("mail", format!("mail_{NOTHING}")),
@@ -111,6 +114,7 @@ fn unknown_things() -> Objects {
         ("bin", "A-1".to_owned()),
         ("key", id("key")),
         ("access", id("acc")),
+        ("pass", id("pass")),
         ("seq", "1".to_owned()),
         ("alert", "1".to_owned()),
         ("mail", id("mail")),
@@ -240,7 +244,7 @@ fn what_belongs_to_others_is_not_there() {
                 let own = things.0.iter().filter(|(name, _)| *name != "box").cloned();
                 Objects(own.chain([("box", our_things.of("box").to_owned())]).collect()).path(route)
             };
-            if ["{key}", "{access}"].iter().any(|name| route.path.contains(name)) {
+            if ["{key}", "{access}", "{pass}"].iter().any(|name| route.path.contains(name)) {
                 let foreign = ask(&ours.client, route, &mixed(&their_things), &person);
                 foreign.problem(404, "object.not_found");
                 assert_eq!(foreign.bare(), ask(&ours.client, route, &mixed(&no_things), &person).bare());

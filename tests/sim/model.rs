@@ -62,7 +62,8 @@ impl ModelBox {
 
     pub fn write(&mut self, at: UnixMillis, act: Act, bin: Label, person: Option<PersonId>) {
         let seq = self.journal.len() as u64 + 1;
-        self.journal.push(JournalEntry { seq, at, cursor: self.cursor, act, bin, person, exchange: None });
+        let bin = Some(bin);
+        self.journal.push(JournalEntry { seq, at, cursor: self.cursor, act, bin, person, by: None, exchange: None });
     }
 
     /// The next piece of the journal, from `back` receipted entries before its unsent part on.

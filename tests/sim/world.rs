@@ -117,8 +117,13 @@ impl World {
     async fn found(&mut self, org: OrgId) {
         for _ in 0..PEOPLE {
             let id = PersonId(self.id());
-            let plain =
-                boxes::CredentialsPlain { code: Some("123456".to_owned()), badges: Vec::new(), pin: None }.to_bytes();
+            let plain = boxes::CredentialsPlain {
+                code: Some("123456".to_owned()),
+                badges: Vec::new(),
+                pin: None,
+                bookings: Vec::new(),
+            }
+            .to_bytes();
             let command = person::Command::Create {
                 role: Role::User,
                 profile: person::Profile { email: None, plain: Vec::new().into() },

@@ -114,7 +114,7 @@ fn somebody(
     };
     let decided = match &attempt {
         Attempt::Done(exchange) => site.bins.iter().position(|bin| *bin == exchange.bin),
-        Attempt::Refused(_) | Attempt::NothingInside(_) => None,
+        Attempt::Refused(_) | Attempt::NothingInside(_) | Attempt::Opened(_) => None,
     };
     // A box that believes in a key that is not there opens an empty bin: that is nobody's decision.
     let empty =

@@ -179,6 +179,10 @@ fn act(world: &mut World, model: &mut Model, action: Action) -> Result<bool, Loa
             model.tell(Tone::Bad, format!("Refused: {}.", words(refusal)));
             Ok(false)
         }
+        Attempt::Opened(bins) => {
+            model.tell(Tone::Good, format!("{} opened by an offline code.", bins.join(", ")));
+            Ok(true)
+        }
         Attempt::NothingInside(bin) => {
             model.tell(Tone::Bad, format!("{bin} opened, and nothing was inside."));
             Ok(false)
@@ -197,6 +201,9 @@ fn words(refusal: Refusal) -> &'static str {
         Refusal::KeyNotHere => "the key is in none of the bins",
         Refusal::BinClosed => "the bin is protected or disabled",
         Refusal::NoFreeBin => "no bin is free",
+        Refusal::Throttled => "too many wrong codes: come again in a while",
+        Refusal::NotSigned => "nobody whom the box trusts has signed this",
+        Refusal::PassUsed => "the pass has been used",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What survives the box's reboot: a folder a box with its state, replaced whole, and its journal, appended.
 
-use super::StoredState;
+use super::{Keypad, StoredState};
 use crate::wire::Entry;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -67,6 +67,20 @@ impl Storage {
             Self::Memory => Ok(()),
             Self::Disk(folder) => folder.append(entry),
         }
+    }
+
+    pub(super) fn load_keypad(&self) -> io::Result<Keypad> {
+        let Self::Disk(folder) = self else { return Ok(Keypad::default()) };
+        match fs::read(folder.path.join("keypad.json")) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Keypad::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn replace_keypad(&mut self, keypad: &Keypad) -> io::Result<()> {
+        let Self::Disk(folder) = self else { return Ok(()) };
+        replace_file(&folder.path, "keypad.json", &serde_json::to_vec(keypad)?)
     }
 
     pub(super) fn replace(

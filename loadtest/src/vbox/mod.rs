@@ -2,12 +2,16 @@
 
 mod badge;
 mod disk;
+mod keypad;
 pub mod online;
+mod signed;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use disk::Storage;
+pub use keypad::{Keypad, sheet_of};
+pub use signed::Signed;
 pub use state::StoredState;
 
 use crate::{
@@ -40,6 +44,11 @@ pub enum Refusal {
     BinClosed,
     /// Every enabled bin is taken.
     NoFreeBin,
+    /// Too many wrong codes: not even the right one opens now.
+    Throttled,
+    /// Nobody whom this box trusts has signed it.
+    NotSigned,
+    PassUsed,
 }
 
 /// What a person got from, or left in, a bin.
@@ -56,6 +65,8 @@ pub struct Exchange {
 pub enum Attempt {
     Done(Exchange),
     Refused(Refusal),
+    /// By an offline code: these bins.
+    Opened(Vec<String>),
     /// The bin opened and was empty: somebody took the key by hand. Nothing is journalled.
     NothingInside(String),
 }
@@ -99,6 +110,7 @@ pub struct VirtualBox {
     ticket: Option<String>,
     next_sync_s: u64,
     storage: Storage,
+    keypad: Keypad,
     pub clock: ClockFault,
     pub health: Health,
     pub chance: Chance,
@@ -126,12 +138,14 @@ impl VirtualBox {
             ticket: None,
             next_sync_s: 0,
             storage,
+            keypad: Keypad::default(),
             clock: ClockFault::None,
             health: Health::default(),
             chance,
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(30)),
         };
         made.storage.prepare()?;
+        made.keypad = made.storage.load_keypad()?;
         if let Some(kept) = made.storage.load()? {
             (made.state, made.ticket, made.resume_at) = (kept.state, kept.ticket, kept.resume_at);
             made.entries = kept.entries.into();
@@ -237,10 +251,15 @@ impl VirtualBox {
         }
         let person = self.person_by_code(code).ok_or(Refusal::UnknownCode)?;
         self.state.permitted(&person, fob, box_ms)?;
+        self.bin_with(fob).map(|bin| (bin, person))
+    }
+
+    /// The bin that a key may be taken out of.
+    fn bin_with(&self, fob: &str) -> Result<String, Refusal> {
         let holds = |content: &Option<Box<str>>| content.as_deref() == Some(fob);
         let (bin, _) = self.belief.iter().find(|(_, content)| holds(content)).ok_or(Refusal::KeyNotHere)?;
         match self.state.bins.get(bin).map(|item| item.state) {
-            Some(BinState::Enabled) => Ok((bin.to_string(), person)),
+            Some(BinState::Enabled) => Ok(bin.to_string()),
             _ => Err(Refusal::BinClosed),
         }
     }
@@ -279,15 +298,34 @@ impl VirtualBox {
         true_ms: u64,
     ) -> io::Result<u64> {
         let entry = Entry {
-            seq: self.head + 1,
-            at_ms: self.clock.shows(true_ms),
-            cursor: self.state.cursor.clone(),
-            kind,
             bin: bin.to_owned(),
             fob: fob.map(str::to_owned),
             person: person.map(str::to_owned),
             exchange: exchange.map(str::to_owned),
+            ..self.blank(kind, true_ms)
         };
+        self.write(entry)
+    }
+
+    /// The next entry, of which only its kind is known.
+    fn blank(&self, kind: Kind, true_ms: u64) -> Entry {
+        Entry {
+            seq: self.head + 1,
+            at_ms: self.clock.shows(true_ms),
+            cursor: self.state.cursor.clone(),
+            kind,
+            bin: String::new(),
+            fob: None,
+            person: None,
+            by: None,
+            pass: None,
+            sheet: None,
+            counter: None,
+            exchange: None,
+        }
+    }
+
+    fn write(&mut self, entry: Entry) -> io::Result<u64> {
         self.storage.append(&entry)?;
         self.head = entry.seq;
         believe(&mut self.belief, &entry);
@@ -380,7 +418,7 @@ fn believe(belief: &mut BTreeMap<Box<str>, Option<Box<str>>>, entry: &Entry) {
     let content = match entry.kind {
         Kind::PickUp => None,
         Kind::DropOff => entry.fob.as_deref().map(Into::into),
-        Kind::Opened => return,
+        Kind::Opened | Kind::OpenedAll => return,
     };
     belief.insert(entry.bin.as_str().into(), content);
 }

@@ -112,7 +112,7 @@ impl VirtualBox {
     fn alone(&mut self, kind: Kind, code: Option<&str>, fob: &str, true_ms: u64) -> Result<Online, Strange> {
         let attempt = match kind {
             Kind::PickUp => self.pick_up(code.unwrap_or_default(), fob, true_ms)?,
-            Kind::DropOff | Kind::Opened => self.drop_off(code, fob, true_ms)?,
+            Kind::DropOff | Kind::Opened | Kind::OpenedAll => self.drop_off(code, fob, true_ms)?,
         };
         Ok(Online::Alone(attempt))
     }

@@ -1,7 +1,7 @@
 //! The state that a box has stored by its cursor, and what may be decided by it.
 
 use super::Refusal;
-use crate::wire::{AccessItem, BinItem, Changes, KeyItem, PersonItem};
+use crate::wire::{AccessItem, BinItem, BookingItem, Changes, KeyCodeItem, KeyItem, PersonItem, PublicKey};
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -14,6 +14,15 @@ pub struct StoredState {
     pub keys: BTreeMap<Box<str>, KeyItem>,
     pub accesses: BTreeMap<Box<str>, AccessItem>,
     pub people: BTreeMap<Box<str>, PersonItem>,
+    #[serde(default)]
+    pub key_codes: BTreeMap<Box<str>, KeyCodeItem>,
+    #[serde(default)]
+    pub bookings: BTreeMap<Box<str>, BookingItem>,
+    #[serde(default)]
+    pub offline_sheet: u32,
+    /// None: those of the enrolment hold.
+    #[serde(default)]
+    pub public_keys: Vec<PublicKey>,
 }
 
 impl StoredState {
@@ -25,8 +34,14 @@ impl StoredState {
         for removed in &changes.removed {
             match removed.strip_prefix("bin:") {
                 Some(bin) => drop(self.bins.remove(bin)),
-                None if removed.starts_with("key_") => drop(self.keys.remove(removed)),
-                None if removed.starts_with("acc_") => drop(self.accesses.remove(removed)),
+                None if removed.starts_with("key_") => {
+                    self.keys.remove(removed);
+                    self.key_codes.remove(removed);
+                }
+                None if removed.starts_with("acc_") => {
+                    self.accesses.remove(removed);
+                    self.bookings.remove(removed);
+                }
                 None => drop(self.people.remove(removed)),
             }
         }
@@ -34,6 +49,12 @@ impl StoredState {
         self.keys.extend(changes.keys.into_iter().map(|item| (item.key.clone(), item)));
         self.accesses.extend(changes.accesses.into_iter().map(|item| (item.access.clone(), item)));
         self.people.extend(changes.people.into_iter().map(|item| (item.person.clone(), item)));
+        self.key_codes.extend(changes.key_codes.into_iter().map(|item| (item.key.clone(), item)));
+        self.bookings.extend(changes.booking.into_iter().map(|item| (item.access.clone(), item)));
+        if let Some(codes) = changes.offline_codes {
+            self.offline_sheet = codes.sheet;
+            self.public_keys = changes.public_keys;
+        }
         self.cursor = Some(cursor);
     }
 
@@ -42,23 +63,35 @@ impl StoredState {
         self.people.values().find(theirs).map(|person| person.person.to_string())
     }
 
+    /// May whoever this access is for pick up the key by this access alone?
+    pub fn permitted_by(&self, access: &str, fob: &str, box_ms: u64) -> Result<(), Refusal> {
+        let key = self.keys.values().find(|key| &*key.fob == fob).ok_or(Refusal::UnknownKey)?;
+        let access = self.accesses.get(access).ok_or(Refusal::NotPermitted)?;
+        Self::holds(access, key, box_ms)
+    }
+
+    fn holds(access: &AccessItem, key: &KeyItem, box_ms: u64) -> Result<(), Refusal> {
+        let covers = access.whole_box == Some(true)
+            || access.key.as_ref() == Some(&key.key)
+            || access.group.as_ref().is_some_and(|group| key.groups.contains(group));
+        if !covers {
+            return Err(Refusal::NotPermitted);
+        }
+        if access.from_ms.is_some_and(|from| box_ms < from) {
+            return Err(Refusal::NotYetValid);
+        }
+        if access.until_ms.is_some_and(|until| box_ms >= until) { Err(Refusal::Expired) } else { Ok(()) }
+    }
+
     /// May this person pick up the key with this fob when the box's clock shows this?
     pub fn permitted(&self, person: &str, fob: &str, box_ms: u64) -> Result<(), Refusal> {
         let key = self.keys.values().find(|key| &*key.fob == fob).ok_or(Refusal::UnknownKey)?;
         let mut nearest = Refusal::NotPermitted;
         for access in self.accesses.values().filter(|access| &*access.person == person) {
-            let covers = access.whole_box == Some(true)
-                || access.key.as_ref() == Some(&key.key)
-                || access.group.as_ref().is_some_and(|group| key.groups.contains(group));
-            if !covers {
-                continue;
-            }
-            if access.from_ms.is_some_and(|from| box_ms < from) {
-                nearest = Refusal::NotYetValid;
-            } else if access.until_ms.is_some_and(|until| box_ms >= until) {
-                nearest = Refusal::Expired;
-            } else {
-                return Ok(());
+            match Self::holds(access, key, box_ms) {
+                Ok(()) => return Ok(()),
+                Err(Refusal::NotPermitted) => {}
+                Err(refusal) => nearest = refusal,
             }
         }
         Err(nearest)

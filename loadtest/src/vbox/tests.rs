@@ -11,6 +11,8 @@ fn identity() -> Enrolment {
         token: "cbx_1".into(),
         generation: 1,
         verifier_key: "00ff".repeat(16),
+        offline_key: "0a".repeat(32),
+        public_keys: vec![],
     }
 }
 
@@ -47,6 +49,7 @@ fn snapshot() -> Changes {
         accesses: vec![access("acc_1", Some(1000), Some(2000))],
         people: vec![PersonItem { person: "per_1".into(), code: Some(code.into()), badges: vec![] }],
         removed: vec![],
+        ..Changes::default()
     }
 }
 

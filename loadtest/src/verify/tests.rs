@@ -41,6 +41,8 @@ fn fleet_box() -> FleetBox {
         token: "cbx".into(),
         generation: 1,
         verifier_key: "00".repeat(32),
+        offline_key: String::new(),
+        public_keys: vec![],
     };
     let bins = [("A-1".into(), Some("F1".into())), ("A-2".into(), None)];
     let mut vbox = VirtualBox::new(identity, bins, Storage::Memory, Chance::seeded(1)).unwrap();

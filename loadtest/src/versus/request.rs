@@ -228,6 +228,8 @@ mod tests {
             token: "cbx_token".into(),
             generation: 1,
             verifier_key: "00".repeat(32),
+            offline_key: String::new(),
+            public_keys: vec![],
         };
         let mut vbox = VirtualBox::new(identity, [], Storage::Memory, Chance::seeded(1)).unwrap();
         let answer = SyncAnswer {

@@ -1,6 +1,6 @@
 //! Accesses: who may pick up what, from when until when.
 
-use super::{ShownAccess, change_box, look, named, refused, schema::Grant};
+use super::{ShownAccess, change_box, codes, look, named, refused, schema::Grant};
 use crate::{
     boxes::{AccessRecord, AccessView, Command, Refusal, Scope, SmartBox},
     http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, List, Problem, Reply, body::objects},
@@ -240,8 +240,18 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
 pub(crate) const REVOKE: Doc = Doc::new("Withdraw an access").changed();
 
 pub(crate) async fn revoke(ask: Ask) -> Result<Reply, Problem> {
-    let command = Command::Revoke { access: ask.path("access")? };
-    Reply::ok(&Changed { revision: change_box(&ask, command).await? })
+    let access: AccessId = ask.path("access")?;
+    let find = move |state: &SmartBox| {
+        let mut accesses = state.inventory().accesses.into_iter();
+        accesses.find(|known| known.record.id == access).map(|known| known.record.person)
+    };
+    let person = look(&ask, named(&ask)?, find).await?;
+    let revision = change_box(&ask, Command::Revoke { access }).await?;
+    if let Some(person) = person {
+        // Of a box that has not heard of the booking yet nobody else would give the code back.
+        codes::forget_booking(&ask, person, access).await?;
+    }
+    Reply::ok(&Changed { revision })
 }
 
 #[cfg(test)]

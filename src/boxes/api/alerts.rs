@@ -283,7 +283,8 @@ impl WireSettings {
     }
 }
 
-pub(crate) const SETTINGS: Doc = Doc::new("Show what the organisation wants to be told").shows_as_taken::<WireSettings>();
+pub(crate) const SETTINGS: Doc =
+    Doc::new("Show what the organisation wants to be told").shows_as_taken::<WireSettings>();
 
 pub(crate) async fn settings(ask: Ask) -> Result<Reply, Problem> {
     let of = ask.org();
@@ -362,7 +363,8 @@ impl From<&KeyAlerts> for WireKeyAlerts {
     }
 }
 
-pub(crate) const OF_KEY: Doc = Doc::new("Show what is different about a key's alerts").shows_as_taken::<WireKeyAlerts>();
+pub(crate) const OF_KEY: Doc =
+    Doc::new("Show what is different about a key's alerts").shows_as_taken::<WireKeyAlerts>();
 
 pub(crate) async fn of_key(ask: Ask) -> Result<Reply, Problem> {
     let key: KeyId = ask.path("key")?;

@@ -2,8 +2,8 @@
 
 use super::schema::{Hash16, OutcomeName, ReasonName, RemovedId, Ticket};
 use crate::boxes::{
-    AccessRecord, BinChange, BinState, Changes, Cursor, Fob, KeyChange, Label, PersonChange, Receipt, RemovedItem,
-    Scope, SyncAnswer, Verifier,
+    AccessRecord, BinChange, BinState, Changes, CodeChanges, Cursor, Fob, KeyChange, Label, PassKey, PersonChange,
+    Receipt, RemovedItem, Scope, SyncAnswer, Verifier,
 };
 use crate::kernel::{AccessId, GroupId, KeyId, PersonId};
 use serde::{
@@ -84,7 +84,7 @@ impl Serialize for Wired<'_, Receipt> {
 
 impl Serialize for Wired<'_, Changes> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Changes { full, bins, keys, accesses, people, removed } = self.0;
+        let Changes { full, bins, keys, accesses, people, removed, codes } = self.0;
         let mut json = serializer.serialize_map(None)?;
         json.serialize_entry("full", full)?;
         if !bins.is_empty() {
@@ -101,6 +101,20 @@ impl Serialize for Wired<'_, Changes> {
         }
         if !removed.is_empty() {
             json.serialize_entry("removed", &Each(removed))?;
+        }
+        if let Some(CodeChanges { sheet, key_codes, bookings, pass_keys }) = codes.as_deref() {
+            if let Some(sheet) = sheet {
+                json.serialize_entry("offline_codes", &OfflineCodesForBox { sheet: *sheet })?;
+            }
+            if !key_codes.is_empty() {
+                json.serialize_entry("key_codes", &Each(key_codes))?;
+            }
+            if !bookings.is_empty() {
+                json.serialize_entry("booking", &Each(bookings))?;
+            }
+            if !pass_keys.is_empty() {
+                json.serialize_entry("public_keys", &Each(pass_keys))?;
+            }
         }
         json.end()
     }
@@ -158,6 +172,53 @@ impl Serialize for Wired<'_, Verifier> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&Hex(&self.0.0))
     }
+}
+
+impl Serialize for Wired<'_, (KeyId, Option<Verifier>)> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("KeyCode", 2)?;
+        json.serialize_field("key", &self.0.0)?;
+        json.serialize_field("code", &self.0.1.as_ref().map(Wired))?;
+        json.end()
+    }
+}
+
+impl Serialize for Wired<'_, (AccessId, Verifier)> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("Booking", 2)?;
+        json.serialize_field("access", &self.0.0)?;
+        json.serialize_field("code", &Wired(&self.0.1))?;
+        json.end()
+    }
+}
+
+impl Serialize for Wired<'_, PassKey> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        PublicKeyForBox::from(*self.0).serialize(serializer)
+    }
+}
+
+/// A key that passes are checked with, as boxes are told of it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PublicKeyForBox {
+    number: u32,
+    /// Ed25519.
+    #[schema(value_type = super::schema::Hash32)]
+    key: String,
+    /// Nothing that it has signed holds from here on; `null`: no end is known.
+    until_ms: Option<u64>,
+}
+
+impl From<PassKey> for PublicKeyForBox {
+    fn from(key: PassKey) -> Self {
+        Self { number: key.number, key: Hex(&key.public).to_string(), until_ms: key.until.map(|until| until.0) }
+    }
+}
+
+/// The sheet of offline codes in force.
+#[derive(Serialize, ToSchema)]
+struct OfflineCodesForBox {
+    sheet: u32,
 }
 
 impl Serialize for Wired<'_, RemovedItem> {
@@ -226,6 +287,33 @@ struct ChangesShape {
     people: Vec<PersonForBox>,
     #[schema(value_type = Vec<RemovedId>, required = false)]
     removed: Vec<String>,
+    #[schema(required = false)]
+    offline_codes: OfflineCodesForBox,
+    #[schema(required = false)]
+    key_codes: Vec<KeyCodeForBox>,
+    #[schema(required = false)]
+    booking: Vec<BookingForBox>,
+    /// All keys that passes may be signed with from now on.
+    #[schema(required = false)]
+    public_keys: Vec<PublicKeyForBox>,
+}
+
+/// Whoever types the code may take the key. `null`: it has none.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "its shape alone is wanted")]
+struct KeyCodeForBox {
+    key: KeyId,
+    #[schema(value_type = Option<Hash16>)]
+    code: Option<String>,
+}
+
+/// Whoever types the code is the access's person, for that access alone.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "its shape alone is wanted")]
+struct BookingForBox {
+    access: AccessId,
+    #[schema(value_type = Hash16)]
+    code: String,
 }
 
 #[derive(ToSchema)]

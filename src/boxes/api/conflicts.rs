@@ -124,6 +124,7 @@ impl Shown {
                 Act::PickUp(_) => "pick_up",
                 Act::DropOff(_) => "drop_off",
                 Act::Opened => "opened",
+                Act::OpenedAll => "opened_all",
             }),
             bin: box_says.bin,
             fob: box_says.act.and_then(Act::fob),

@@ -3,13 +3,13 @@
 
 use super::schema::FirmwareName;
 use crate::{
-    boxes::{Act, Cursor, Entry, Fob, Health, JournalEntry, Label, Link, SyncRequest},
+    boxes::{Act, By, Cursor, Entry, Fob, Health, JournalEntry, Label, Link, SyncRequest},
     http::{
         Problem,
         body::{Object, from_json, object},
     },
     kernel::{
-        ExchangeId, PersonId, UnixMillis,
+        ExchangeId, PassId, PersonId, UnixMillis,
         schema::{FromOne64, Whole64},
     },
 };
@@ -120,6 +120,19 @@ struct Line<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
     person: Option<Text<'a>>,
+    /// By what somebody was let in; absent: the box does not say.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
+    by: Option<Text<'a>>,
+    /// With `by: pass`.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
+    pass: Option<Text<'a>>,
+    /// With `by: offline_code`: number of the sheet, and which code of its list.
+    #[schema(value_type = Option<Whole64>)]
+    sheet: Option<u64>,
+    #[schema(value_type = Option<Whole64>)]
+    counter: Option<u64>,
     /// The server had decided it.
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
@@ -219,6 +232,10 @@ impl Line<'_> {
             "drop_off" => Act::DropOff(fob()?),
             "opened" if self.fob.is_some() => return Err("`opened` has no `fob`".to_owned()),
             "opened" => Act::Opened,
+            "opened_all" if self.fob.is_some() || self.bin.is_some() => {
+                return Err("`opened_all` has neither `bin` nor `fob`".to_owned());
+            }
+            "opened_all" => Act::OpenedAll,
             other => return Err(format!("`kind` {} is not known", quoted(other))),
         };
         Ok(JournalEntry {
@@ -226,10 +243,37 @@ impl Line<'_> {
             at: UnixMillis(self.at_ms),
             cursor: read::<Cursor>("cursor", self.cursor.as_ref())?,
             act,
-            bin: read::<Label>("bin", self.bin.as_ref())?.ok_or_else(|| "`bin` is missing".to_owned())?,
+            bin: match act {
+                Act::OpenedAll => None,
+                _ => Some(read::<Label>("bin", self.bin.as_ref())?.ok_or_else(|| "`bin` is missing".to_owned())?),
+            },
             person: read::<PersonId>("person", self.person.as_ref())?,
+            by: self.by()?,
             exchange: read::<ExchangeId>("exchange", self.exchange.as_ref())?,
         })
+    }
+
+    fn by(&self) -> Result<Option<By>, String> {
+        let Some(Text(name)) = &self.by else { return Ok(None) };
+        let number = |field: &str, number: Option<u64>| {
+            number
+                .and_then(|number| u32::try_from(number).ok())
+                .ok_or_else(|| format!("`{field}` is missing or too large"))
+        };
+        Ok(Some(match &**name {
+            "access_code" => By::AccessCode,
+            "badge" => By::Badge,
+            "booking_code" => By::BookingCode,
+            "key_code" => By::KeyCode,
+            "pass" => {
+                By::Pass(read::<PassId>("pass", self.pass.as_ref())?.ok_or_else(|| "`pass` is missing".to_owned())?)
+            }
+            "offline_code" => {
+                By::OfflineCode { sheet: number("sheet", self.sheet)?, counter: number("counter", self.counter)? }
+            }
+            "personal_qr" => By::PersonalQr,
+            other => return Err(format!("`by` {} is not known", quoted(other))),
+        }))
     }
 }
 

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     boxes::{
-        Accept, AccessRecord, Departure, Event, Health, Judged, KeyRecord, Outcome, Scope, SightingAnswer, Suspicion,
-        history_item,
+        Accept, AccessRecord, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Scope, SightingAnswer,
+        Suspicion, history_item,
     },
     kernel::{Codec, EventOutcome, EventView, Stamp},
     store::StoredRecord,
@@ -126,6 +126,44 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
             return EventView::new("boxes.conflict.fob_in_two_boxes", data).with_outcome(EventOutcome::Refused);
         }
         Event::VisitorAskedAgain { fob } => ("boxes.fob.asked_again", json!({ "fob": fob })),
+        Event::KeyCodeSet { key, code, verifier: _ } => {
+            ("boxes.key_code.set", json!({ "key": key, "has_code": code.is_some() }))
+        }
+        Event::KeyCodeVerified { key, verifier: _ } => ("boxes.key_code.verified", json!({ "key": key })),
+        Event::KeyCodeTold { key, to, generation } => {
+            ("boxes.key_code.told", json!({ "key": key, "box": to, "generation": generation }))
+        }
+        Event::BookingsSet { person, bookings } => (
+            "boxes.bookings.set",
+            json!({ "person": person, "accesses": bookings.iter().map(|(access, _)| access).collect::<Vec<_>>() }),
+        ),
+        Event::BookingEnded { access, person } => {
+            ("boxes.bookings.ended", json!({ "access": access, "person": person }))
+        }
+        Event::SheetRenewed { number } => ("boxes.offline_codes.renewed", json!({ "sheet": number })),
+        Event::SheetShown { number, codes } => {
+            ("boxes.offline_codes.shown", json!({ "sheet": number, "codes": codes }))
+        }
+        Event::PassSigned { pass, dropped: _ } => (
+            "boxes.pass.signed",
+            json!({
+                "pass": pass.id, "access": pass.access, "person": pass.person, "from": pass.from.to_rfc3339(),
+                "until": pass.until.to_rfc3339(), "signing_key": pass.key,
+            }),
+        ),
+        Event::PassUsed { pass, used, before } => {
+            let at = |used: &PassUse| json!({ "box": used.at, "seq": used.seq });
+            let data = json!({ "pass": pass, "used": at(used), "before": before.as_ref().map(at) });
+            let outcome = if before.is_some() { EventOutcome::Flagged } else { EventOutcome::Applied };
+            return EventView::new("boxes.pass.used", data).with_outcome(outcome);
+        }
+        Event::SettingsTaken(settings) => (
+            "boxes.offline_settings.taken",
+            json!({
+                "key_codes": settings.key_codes,
+                "pass_keys": settings.pass_keys.iter().map(|key| key.number).collect::<Vec<_>>(),
+            }),
+        ),
         Event::AlertsSet(settings) => ("boxes.alerts_set", json!({ "alerts": WireSettings::from(&**settings) })),
         Event::KeyAlertsSet { key, alerts } => {
             ("boxes.key.alerts_set", json!({ "key": key, "alerts": WireKeyAlerts::from(alerts) }))
@@ -165,6 +203,7 @@ fn entry(judged: &Judged, event: &Event, stamp: Stamp) -> EventView {
         (Outcome::Applied | Outcome::Flagged(_), Some(Act::PickUp(_))) => "boxes.key.picked_up",
         (Outcome::Applied | Outcome::Flagged(_), Some(Act::DropOff(_))) => "boxes.key.dropped_off",
         (Outcome::Applied | Outcome::Flagged(_), Some(Act::Opened)) => "boxes.bin.opened",
+        (Outcome::Applied | Outcome::Flagged(_), Some(Act::OpenedAll)) => "boxes.bin.opened_all",
     };
     let outcome = match judged.outcome {
         Outcome::Applied | Outcome::Duplicate => EventOutcome::Applied,

@@ -2,14 +2,14 @@
 
 use super::{
     events, look, named,
-    schema::{HistoryKind, OutcomeName, ReasonName},
+    schema::{ByName, HistoryKind, OutcomeName, ReasonName},
     time,
 };
 use crate::{
-    boxes::{Fob, HistoryItem, Label, Outcome, history_item},
+    boxes::{By, Fob, HistoryItem, Label, Outcome, history_item},
     http::{Ask, Doc, Each, List, Look, Problem, Reply, RowKey},
     kernel::{
-        ExchangeId, KeyId, OrgId, PersonId, RowSpace,
+        ExchangeId, KeyId, OrgId, PassId, PersonId, RowSpace,
         schema::{Time, Whole64},
     },
     store::{Db, StoreError, StoredRecord, keys},
@@ -77,6 +77,12 @@ pub(super) struct Shown {
     #[schema(value_type = Option<Time>)]
     box_time: Option<String>,
     estimated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ByName>, nullable = false)]
+    by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pass: Option<PassId>,
     /// The server had decided it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -100,12 +106,14 @@ impl From<HistoryItem> for Shown {
             reason: item.outcome.reason(),
             box_time: time(item.box_time),
             estimated: item.estimated,
+            by: item.by.map(By::name),
+            pass: item.by.and_then(By::pass),
             exchange: item.exchange,
         }
     }
 }
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 17] = [
     "revision",
     "at",
     "kind",
@@ -120,6 +128,8 @@ const COLUMNS: [&str; 15] = [
     "box_time",
     "estimated",
     "person_erased",
+    "by",
+    "pass",
     "exchange",
 ];
 

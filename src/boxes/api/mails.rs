@@ -96,6 +96,7 @@ fn conflict_seen(reader: &Reader<'_>, conflict: Conflict) -> Result<ConflictSeen
             Act::PickUp(_) => "pick_up",
             Act::DropOff(_) => "drop_off",
             Act::Opened => "opened",
+            Act::OpenedAll => "opened_all",
         }),
         bin: box_says.bin.map(|bin| bin.to_string()),
         key: fob.map(|fob| KeySeen { name, fob: Some(fob) }),

@@ -4,6 +4,7 @@ pub mod accesses;
 pub mod alerts;
 mod answer;
 pub mod bins;
+pub mod codes;
 pub mod conflicts;
 mod decode;
 mod enrolment;
@@ -14,9 +15,11 @@ pub mod keys;
 mod list;
 pub(crate) mod mails;
 pub mod online;
+pub mod passes;
 pub(crate) mod person;
 mod schema;
 mod setup;
+pub mod sheets;
 #[cfg(test)]
 mod tests;
 pub mod wire;
@@ -64,6 +67,13 @@ pub(super) fn refused(refusal: Refusal) -> Problem {
         Refusal::BinOccupied => Code::BinOccupied.into(),
         Refusal::FobInOtherBin => Code::FobInOtherBin.into(),
         Refusal::LimitReached => Code::LimitReached.into(),
+        Refusal::NotEnrolled => Code::BoxNotEnrolled.into(),
+        Refusal::PassNotFound => Problem::detailed(Code::NotFound, "the box has signed no such pass"),
+        Refusal::AccessOver => Code::AccessOver.into(),
+        Refusal::PassUsed => Code::PassUsed.into(),
+        Refusal::TooManyPasses => Code::TooManyCodes.into(),
+        Refusal::CodeTaken => Code::TypedCodeTaken.into(),
+        Refusal::ChangedMeanwhile => Code::BoxChangedMeanwhile.into(),
         Refusal::Online(refusal) => online::refused(refusal),
     }
 }
@@ -169,6 +179,8 @@ struct ShownBox {
     visitors_unresolved: u32,
     late_pick_ups: u32,
     open_conflicts: u32,
+    /// Nobody has its offline codes in hand: see `POST /api/v1/boxes/{box}/offline-codes`.
+    unprepared: bool,
     conflicts: Vec<u64>,
 }
 
@@ -219,6 +231,7 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
         visitors_unresolved,
         late_pick_ups,
         open_conflicts,
+        unprepared,
         conflicts,
     } = look(&ask, named(&ask)?, move |state| state.overview(now, up_since)).await?;
     Reply::object(
@@ -248,6 +261,7 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
             visitors_unresolved,
             late_pick_ups,
             open_conflicts,
+            unprepared,
             conflicts,
         },
     )

@@ -9,11 +9,13 @@ use utoipa::{
     openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type},
 };
 
-const REASONS: [&str; 14] = [
+const REASONS: [&str; 16] = [
     "not_permitted",
     "other_holder",
     "may_not_be_dropped_here",
     "unknown_fob",
+    "pass_reused",
+    "code_reused",
     "bin_occupied",
     "key_elsewhere",
     "key_not_in_bin",
@@ -29,9 +31,10 @@ const REASONS: [&str; 14] = [
 shapes! {
     OutcomeName, "What became of an entry", words(&["applied", "flagged", "ignored", "rejected", "duplicate"]);
     ReasonName, "Why it was flagged, ignored or rejected", words(&REASONS);
-    JournalKind, "What a box says that happened", words(&["pick_up", "drop_off", "opened"]);
+    JournalKind, "What a box says that happened", words(&["pick_up", "drop_off", "opened", "opened_all"]);
+    ByName, "By what somebody was let in", words(&crate::boxes::By::NAMES);
     HistoryKind, "What happened", words(&[
-        "pick_up", "drop_off", "opened", "corrected", "moved_in", "moved_out", "unknown_fob", "unreadable",
+        "pick_up", "drop_off", "opened", "opened_all", "corrected", "moved_in", "moved_out", "unknown_fob", "unreadable",
     ]);
     Hash16, "16 bytes in hexadecimal", pattern("^[0-9a-f]{32}$").examples(["00112233445566778899aabbccddeeff"]);
     Hash32, "32 bytes in hexadecimal", pattern("^[0-9a-f]{64}$").examples(["00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]);

@@ -41,7 +41,7 @@ fn the_protocols_own_example_is_read() {
     assert_eq!((first.seq, first.person), (56, Some(PersonId(5))));
     assert_eq!(first.act, Act::PickUp(Fob::new("04A2F1").unwrap()));
     let Entry::Read(second) = &request.entries[1] else { panic!("readable") };
-    assert_eq!((second.act, second.bin, second.cursor), (Act::Opened, Label::new("A-1").unwrap(), None));
+    assert_eq!((second.act, second.bin, second.cursor), (Act::Opened, Label::new("A-1"), None));
 }
 
 #[test]
@@ -125,6 +125,7 @@ fn the_answer_is_what_the_protocol_says() {
                 badges: Box::new([Verifier([1; 16])]),
             }],
             removed: vec![RemovedItem::Key(KeyId(7))],
+            codes: None,
         },
         next_sync_s: 287,
         due_by: None,

@@ -1,13 +1,13 @@
 //! The box protocol, `/box/v1`: see docs/box-protocol.md.
 
 use super::{
-    answer::{self, Hex, SyncShape},
+    answer::{self, Hex, PublicKeyForBox, SyncShape},
     decode::{CursorText, Sync, decode_sync},
-    enrolment,
+    enrolment, passes,
     schema::Hash32,
 };
 use crate::{
-    boxes::{Answer, Command, Cursor, Model, Refusal, SecretHash, SmartBox, verifier_key},
+    boxes::{Answer, Command, Cursor, Model, Refusal, SecretHash, SmartBox, offline_key, verifier_key},
     http::{
         Ask, Code, Doc, Problem, Reply,
         auth::{self, BoxToken, Caller},
@@ -98,6 +98,11 @@ struct Enrolled {
     generation: u32,
     #[schema(value_type = Hash32)]
     verifier_key: String,
+    /// What the secrets of offline codes follow from.
+    #[schema(value_type = Hash32)]
+    offline_key: String,
+    /// By which passes are checked until a sync tells of others.
+    public_keys: Vec<PublicKeyForBox>,
     server_ms: u64,
 }
 
@@ -112,6 +117,13 @@ pub(crate) async fn enrol(ask: Ask) -> Result<Reply, Problem> {
     let found = ask.engine.row_everywhere(RowSpace::EnrolmentCodes, code_hash.0.to_vec()).await?;
     let (organisation, row) = found.ok_or(Code::EnrolmentCodeInvalid)?;
     let id = BoxId::from_bytes(&row).ok_or(Code::Internal)?;
+    let offline = passes::chosen(&ask, organisation).await?;
+    let public_keys = passes::keys(&ask, organisation, &offline)?;
+    if offline.revision > 0 {
+        // What the organisation changes from here on it tells the box itself.
+        let settings = Command::TakeSettings(offline.settings());
+        ask.tell::<SmartBox>(id.at(organisation), settings, super::refused).await?;
+    }
     let secret = ask.engine.chance().bytes();
     let command = Command::Enrol { code_hash, token_hash: SecretHash(auth::hash_of(&secret)) };
     let committed = ask.tell::<SmartBox>(id.at(organisation), command, super::refused).await?;
@@ -123,6 +135,8 @@ pub(crate) async fn enrol(ask: Ask) -> Result<Reply, Problem> {
         token: auth::token_text(auth::BOX_PREFIX, organisation, id, &secret),
         generation,
         verifier_key: Hex(&verifier_key(ask.engine.keys(), id, generation)).to_string(),
+        offline_key: Hex(&offline_key(ask.engine.keys(), id, generation)).to_string(),
+        public_keys: public_keys.into_iter().map(Into::into).collect(),
         server_ms: ask.now().0,
     })
 }

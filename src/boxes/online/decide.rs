@@ -98,7 +98,7 @@ impl SmartBox {
         let bin = match asked.act {
             Act::PickUp(fob) => self.bin_to_take_from(&fob, now)?,
             Act::DropOff(fob) => self.bin_to_fill(&fob, now)?,
-            Act::Opened => return no(OnlineRefusal::NotPermitted),
+            Act::Opened | Act::OpenedAll => return no(OnlineRefusal::NotPermitted),
         };
         let open = self.online.iter().flat_map(|online| &online.exchanges).filter(|exchange| exchange.is_open(now));
         if open.count() >= MAX_OPEN {
@@ -208,8 +208,9 @@ impl SmartBox {
             at: now,
             cursor: None,
             act,
-            bin: label,
+            bin: Some(label),
             person: exchange.person,
+            by: None,
             exchange: Some(exchange.id),
         };
         let outcome = self.judge_of_exchange(exchange, &read, bin, now);
@@ -230,6 +231,7 @@ impl SmartBox {
             found: (!outcome.took_place()).then(|| Box::new(self.found(Some(bin), fob))),
             text: None,
             exchange: Some(OfExchange { id: exchange.id, known: false }),
+            by: None,
         }
     }
 
@@ -249,7 +251,7 @@ impl SmartBox {
             },
             Act::PickUp(fob) => self.judge_pick_up(read, &self.bins[bin], &fob, at),
             Act::DropOff(fob) => self.judge_drop_off(read, &self.bins[bin], &fob),
-            Act::Opened => Outcome::Applied,
+            Act::Opened | Act::OpenedAll => Outcome::Applied,
         }
     }
 

@@ -26,11 +26,12 @@ fn entry() -> impl Strategy<Value = Judged> {
     (
         (any::<u64>(), outcome, act, bin),
         (proptest::option::of(any::<u128>()), proptest::option::of(any::<u128>()), proptest::option::of(cursor)),
+        by(),
         (time.clone(), time, any::<bool>(), any::<bool>()),
     )
-        .prop_map(|((seq, outcome, act, bin), (person, key, cursor), (at, box_time, estimated, late))| {
+        .prop_map(|((seq, outcome, act, bin), (person, key, cursor), by, (at, box_time, estimated, late))| {
             let person = person.map(PersonId);
-            let read = JournalEntry { seq, at: box_time, cursor, act, bin, person, exchange: None };
+            let read = JournalEntry { seq, at: box_time, cursor, act, bin: Some(bin), person, by, exchange: None };
             Judged {
                 seq,
                 content: content_of_read(&read),
@@ -46,9 +47,23 @@ fn entry() -> impl Strategy<Value = Judged> {
                 late,
                 found: None,
                 text: None,
+                by,
                 exchange: None,
             }
         })
+}
+
+fn by() -> impl Strategy<Value = Option<By>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(By::AccessCode)),
+        Just(Some(By::Badge)),
+        Just(Some(By::BookingCode)),
+        Just(Some(By::KeyCode)),
+        any::<u128>().prop_map(|pass| Some(By::Pass(PassId(pass)))),
+        (any::<u32>(), any::<u32>()).prop_map(|(sheet, counter)| Some(By::OfflineCode { sheet, counter })),
+        Just(Some(By::PersonalQr)),
+    ]
 }
 
 proptest! {
@@ -76,8 +91,9 @@ fn an_ordinary_entry_is_shorter_than_its_fields_by_more_than_a_quarter() {
         at: UnixMillis(1_767_225_599_000),
         cursor: Some(Cursor { epoch: 1, revision: 300 }),
         act: Act::PickUp(Fob::new("04A2F1C3").unwrap()),
-        bin: Label::new("A-1").unwrap(),
+        bin: Label::new("A-1"),
         person,
+        by: None,
         exchange: None,
     };
     let judged = Judged {
@@ -85,7 +101,7 @@ fn an_ordinary_entry_is_shorter_than_its_fields_by_more_than_a_quarter() {
         content: content_of_read(&read),
         outcome: Outcome::Applied,
         act: Some(read.act),
-        bin: Some(read.bin),
+        bin: read.bin,
         person,
         box_time: Some(read.at),
         at,
@@ -95,6 +111,7 @@ fn an_ordinary_entry_is_shorter_than_its_fields_by_more_than_a_quarter() {
         late: false,
         found: None,
         text: None,
+        by: None,
         exchange: None,
     };
     let (brief, fields) =

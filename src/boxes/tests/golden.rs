@@ -36,6 +36,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         late: true,
         found: Some(Box::new(found)),
         text: Some("?".into()),
+        by: None,
         exchange: None,
     };
     let taken = Judged {
@@ -92,8 +93,15 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         settled: true,
     };
     let (accesses, fob): (Box<[_]>, _) = ([access].into(), fob("04A2F1"));
-    let departure =
-        Departure { key: record.clone(), accesses: accesses.clone(), sighting, bin: Some(bin), alerts: None };
+    let departure = Departure {
+        key: record.clone(),
+        accesses: accesses.clone(),
+        sighting,
+        bin: Some(bin),
+        code: None,
+        booked: None,
+        alerts: None,
+    };
     let arrival = Arrival {
         key: record.clone(),
         accesses,
@@ -102,8 +110,24 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         flagged: true,
         bin: Some(bin),
         person: Some(person),
+        code: None,
+        booked: None,
         alerts: None,
     };
+    let by = |by| {
+        let Judged { seq, cursor, person, .. } = judged;
+        let (at, act, by) = (UnixMillis(60_000), Act::Opened, Some(by));
+        let content =
+            judge::content_of_read(&JournalEntry { seq, at, cursor, act, bin: Some(bin), person, by, exchange: None });
+        let (act, outcome) = (Some(act), Outcome::Applied);
+        Judged { text: None, found: None, act, outcome, content, by, ..judged.clone() }
+    };
+    let (by_pass, by_offline_code) = (by(By::Pass(PassId(8))), by(By::OfflineCode { sheet: 1, counter: 300 }));
+    let code = KeyCodeRecord { mark: crate::orgs::Mark([4; 16]), at: BoxId(6) };
+    let pass_key = PassKey { number: 2, public: [3; 32], from: at, until: Some(at) };
+    let offline = OfflineSettings { revision: 9, key_codes: true, pass_keys: vec![pass_key] };
+    let used = PassUse { at: BoxId(6), seq: 56 };
+    let pass = Pass { id: PassId(8), access: AccessId(5), person, from: at, until: at, signed: at, key: 2, used: None };
     let late = LateLimits { after_pick_up: Some(60), after_end: Some(0), before_booking: Some(30) };
     let own = KeyAlerts { late, exchange: Some(ExchangeAlert::All) };
     let settings = AlertSettings {
@@ -177,6 +201,18 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ),
         ("restored", Event::Restored { epoch: 54_310_400 }),
         ("journal_gap", Event::JournalGap { number, first: 57, last: 60 }),
+        ("entry_by_pass", Event::EntryJudged(by_pass)),
+        ("entry_by_offline_code", Event::EntryJudged(by_offline_code)),
+        ("key_code_set", Event::KeyCodeSet { key, code: Some(code), verifier: Some(Verifier([7; 16])) }),
+        ("key_code_verified", Event::KeyCodeVerified { key, verifier: Verifier([7; 16]) }),
+        ("bookings_set", Event::BookingsSet { person, bookings: [(AccessId(5), Verifier([7; 16]))].into() }),
+        ("settings_taken", Event::SettingsTaken(offline)),
+        ("booking_ended", Event::BookingEnded { access: AccessId(5), person }),
+        ("key_code_told", Event::KeyCodeTold { key, to: BoxId(6), generation: 3 }),
+        ("sheet_renewed", Event::SheetRenewed { number: 2 }),
+        ("sheet_shown", Event::SheetShown { number: 2, codes: 310 }),
+        ("pass_signed", Event::PassSigned { pass, dropped: [PassId(9)].into() }),
+        ("pass_used", Event::PassUsed { pass: PassId(8), used, before: Some(used) }),
         ("alerts_set", Event::AlertsSet(Box::new(settings))),
         ("key_alerts_set", Event::KeyAlertsSet { key, alerts: own }),
         ("alert_raised", Event::AlertRaised(condition)),

@@ -2,7 +2,10 @@
 
 use super::world::START;
 use crate::{
-    boxes::{AccessRecord, BinChange, Changes, Event, KeyChange, Label, Model, PersonChange, RemovedItem, SmartBox},
+    boxes::{
+        AccessRecord, BinChange, Changes, Event, KeyChange, Label, Model, PassKey, PersonChange, RemovedItem, SmartBox,
+        Verifier,
+    },
     kernel::{AccessId, KeyId, PersonId},
 };
 use std::collections::BTreeMap;
@@ -14,6 +17,10 @@ pub struct Mirror {
     keys: BTreeMap<KeyId, KeyChange>,
     accesses: BTreeMap<AccessId, AccessRecord>,
     people: BTreeMap<PersonId, PersonChange>,
+    key_codes: BTreeMap<KeyId, Verifier>,
+    bookings: BTreeMap<AccessId, Verifier>,
+    sheet: u32,
+    pass_keys: Vec<PassKey>,
 }
 
 impl Mirror {
@@ -23,8 +30,14 @@ impl Mirror {
         }
         for removed in &changes.removed {
             match removed {
-                RemovedItem::Key(key) => drop(self.keys.remove(key)),
-                RemovedItem::Access(access) => drop(self.accesses.remove(access)),
+                RemovedItem::Key(key) => {
+                    self.keys.remove(key);
+                    self.key_codes.remove(key);
+                }
+                RemovedItem::Access(access) => {
+                    self.accesses.remove(access);
+                    self.bookings.remove(access);
+                }
                 RemovedItem::Person(person) => drop(self.people.remove(person)),
             }
         }
@@ -32,6 +45,18 @@ impl Mirror {
         self.keys.extend(changes.keys.iter().map(|key| (key.key, key.clone())));
         self.accesses.extend(changes.accesses.iter().map(|access| (access.id, *access)));
         self.people.extend(changes.people.iter().map(|person| (person.person, person.clone())));
+        let Some(codes) = changes.codes.as_deref() else { return };
+        for (key, code) in &codes.key_codes {
+            match code {
+                Some(code) => drop(self.key_codes.insert(*key, *code)),
+                None => drop(self.key_codes.remove(key)),
+            }
+        }
+        self.bookings.extend(codes.bookings.iter().copied());
+        self.sheet = codes.sheet.unwrap_or(self.sheet);
+        if codes.sheet.is_some() {
+            self.pass_keys.clone_from(&codes.pass_keys);
+        }
     }
 }
 
@@ -58,6 +83,9 @@ pub fn is_foreign(event: &Event, before: &SmartBox) -> bool {
             let known = before.changes_since(0).people.into_iter().find(|known| known.person == *person);
             told && known.is_some_and(|known| known.code != *code || known.badges != *badges)
         }
+        // Of key codes it is told only where its organisation wants that.
+        Event::KeyCodeSet { .. } | Event::KeyCodeVerified { .. } => told && before.tells_key_codes(),
+        Event::BookingsSet { .. } | Event::SettingsTaken(_) => told,
         _ => false,
     }
 }

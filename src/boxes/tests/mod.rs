@@ -3,6 +3,7 @@
 
 mod alerts;
 mod brief;
+mod codes;
 mod demanding;
 mod events;
 mod golden;
@@ -15,4 +16,4 @@ mod restored;
 mod rules;
 mod table;
 mod walk;
-mod world;
+pub(super) mod world;

@@ -68,8 +68,9 @@ fn entry(world: &World, site: usize, (after, kind, place, what, at): (i8, u8, u8
         at: UnixMillis(at),
         cursor: None,
         act,
-        bin: label(bin(place)),
+        bin: Some(label(bin(place))),
         person,
+        by: None,
         exchange: None,
     })
 }

@@ -191,8 +191,9 @@ fn a_clone_is_noticed_after_a_restore_as_before() {
         at: story.world.now,
         cursor: None,
         act: Act::Opened,
-        bin: label("A-3"),
+        bin: Some(label("A-3")),
         person: None,
+        by: None,
         exchange: None,
     });
     let request = SyncRequest { head: 6, ..story.world.request(0, vec![other]) };

@@ -240,7 +240,9 @@ fn credentials_are_asked_for_per_enrolment_and_kept_as_verifiers() {
     assert_eq!(PersonMessage::decode_from(&asked.body), Ok(wanted));
     let row = (RowSpace::PersonBoxes as u8, person_box_key(BEN, world.id(0)).to_vec());
     assert!(world.rows.contains_key(&row));
-    let plain = CredentialsPlain { code: Some("123456".into()), badges: vec!["b1".into()], pin: None }.to_bytes();
+    let plain =
+        CredentialsPlain { code: Some("123456".into()), badges: vec!["b1".into()], pin: None, bookings: Vec::new() }
+            .to_bytes();
     let give = |revision, generation| {
         let body = BoxMessage::PersonCredentials { person: BEN, revision, generation }.to_bytes();
         let (to, from) = (crate::kernel::BoxId(1).at(ORG), BEN.at(ORG));
@@ -379,7 +381,14 @@ fn a_box_of_ordinary_size_is_small() {
     for at in 0..20 {
         world.grant(site, PersonId(at), Scope::Box);
         let (code, badges) = (Some(Verifier([1; 16])), [Verifier([2; 16])].into());
-        let credentials = Command::Credentials { person: PersonId(at), revision: 1, generation: 1, code, badges };
+        let credentials = Command::Credentials {
+            person: PersonId(at),
+            revision: 1,
+            generation: 1,
+            code,
+            badges,
+            bookings: Box::default(),
+        };
         world.run(site, credentials).unwrap();
     }
     world.sync(site, vec![]);

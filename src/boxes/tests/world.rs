@@ -422,7 +422,8 @@ impl World {
     pub fn entry(&self, site: usize, after: u64, act: Act, bin: &str, person: Option<PersonId>) -> Entry {
         let seq = self.sites[site].seq + after;
         let cursor = self.sites[site].cursor;
-        Entry::Read(JournalEntry { seq, at: self.now, cursor, act, bin: label(bin), person, exchange: None })
+        let bin = Some(label(bin));
+        Entry::Read(JournalEntry { seq, at: self.now, cursor, act, bin, person, by: None, exchange: None })
     }
 
     /// The entry so many after the last one that this box has a receipt for.

@@ -30,6 +30,7 @@ const TAGS: &[(&str, &str)] = &[
     ("bins", "The bins of a box"),
     ("keys", "Keys on their fobs"),
     ("accesses", "Who may pick up what, and when"),
+    ("passes", "Permissions and identities to carry, and what holds for boxes that decide alone"),
     ("alerts", "What administrators are told without asking, and what is wrong now"),
     ("conflicts", "Journal entries that did not fit"),
     ("devices", "Desk phones: set-up, authentication, state"),

@@ -4,7 +4,7 @@
 use crate::{
     boxes::api::alerts::WireSettings,
     kernel::{Codec, EventView, UnixMillis},
-    orgs::{Network, PhonesEvent, organisation, person, token},
+    orgs::{Network, OfflineEvent, PhonesEvent, organisation, person, token},
     store::StoredRecord,
 };
 use serde_json::json;
@@ -61,6 +61,13 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
         Event::MailResent { id } => ("organisations.mail_resent", json!({ "mail": id })),
         Event::MailGivenUp { id } => ("organisations.mail_given_up", json!({ "mail": id })),
         Event::Phones(event) => phones(event),
+        Event::Offline(OfflineEvent::Chosen { key_codes, pass_hours }) => {
+            ("organisations.offline_chosen", json!({ "key_codes": key_codes, "pass_hours": pass_hours }))
+        }
+        Event::Offline(OfflineEvent::KeyMade { keys }) => (
+            "organisations.pass_key_made",
+            json!({ "pass_keys": keys.iter().map(|key| key.number).collect::<Vec<_>>() }),
+        ),
         Event::AlertsSet(settings) => {
             ("organisations.alerts_set", json!({ "alerts": WireSettings::from(&**settings) }))
         }
@@ -107,6 +114,9 @@ pub(crate) fn person(event: &person::Event) -> EventView {
         Event::RoleChanged { role } => ("people.role_changed", json!({ "role": role })),
         Event::Erased => ("people.erased", json!({})),
         Event::Exported => ("people.exported", json!({})),
+        Event::Booked(booking) => ("people.booked", json!({ "access": booking.access })),
+        Event::Unbooked { access } => ("people.unbooked", json!({ "access": access })),
+        Event::QrShown { until } => ("people.qr_shown", json!({ "until": until.to_rfc3339() })),
         Event::CredentialsGiven { to, generation } => {
             ("people.credentials_given", json!({ "box": to, "generation": generation }))
         }

@@ -181,6 +181,8 @@ async fn tell(ask: &Ask, command: Command) -> Result<u64, Problem> {
 
 pub(crate) fn refused(refusal: Refusal) -> Problem {
     match refusal {
+        Refusal::PassKeyMade => Code::BoxChangedMeanwhile.into(),
+        Refusal::TooManyPassKeys => Code::TooManyCodes.into(),
         Refusal::NotFound | Refusal::MailNotFound => Code::NotFound.into(),
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
         Refusal::WhitelistEntryNotFound => Problem::detailed(Code::NotFound, "no such entry"),

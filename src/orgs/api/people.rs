@@ -106,7 +106,8 @@ const BADGES_MAX: usize = 16;
 const ATTEMPTS: usize = 3;
 
 /// Values that stand once in an organisation.
-const TAKEN: &[Code] = &[Code::EmailTaken, Code::AccessCodeTaken, Code::BadgeTaken, Code::ChangedMeanwhile];
+const TAKEN: &[Code] =
+    &[Code::EmailTaken, Code::AccessCodeTaken, Code::BadgeTaken, Code::ChangedMeanwhile, Code::TypedCodeTaken];
 
 pub(crate) const CREATE: Doc = Doc::new("Add a person").takes::<Create>().created::<Created>().refuses(TAKEN);
 
@@ -114,7 +115,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let body: Create = ask.json()?;
     let role = body.role.unwrap_or(Role::User);
     let profile = ProfilePlain { name: body.name, email: body.email, mobile: body.mobile };
-    let credentials = CredentialsPlain { code: body.access_code, badges: body.badges, pin: body.pin };
+    let credentials =
+        CredentialsPlain { code: body.access_code, badges: body.badges, pin: body.pin, bookings: Vec::new() };
     let mut wrong = Wrong::default();
     check_role(&mut wrong, role);
     check_profile(&mut wrong, &profile);
@@ -324,7 +326,7 @@ pub(crate) async fn is_pin_of(ask: &Ask, person: PersonId, pin: &str) -> Result<
 }
 
 fn sealed_credentials(ask: &Ask, org: OrgId, credentials: &CredentialsPlain) -> Credentials {
-    let code = |code: &String| Mark::of(ask.engine.keys(), "orgs.access_code", org, code);
+    let code = |code: &String| Mark::of(ask.engine.keys(), crate::boxes::TYPED, org, code);
     let badge = |badge: &String| Mark::of(ask.engine.keys(), "orgs.badge", org, badge);
     Credentials {
         access_code: credentials.code.as_ref().map(code),
@@ -369,5 +371,7 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
         Refusal::ChangedMeanwhile => Code::ChangedMeanwhile.into(),
         Refusal::IsOwner => Code::IsOwner.into(),
+        Refusal::CodeTaken => Code::TypedCodeTaken.into(),
+        Refusal::TooManyBookings => Code::TooManyCodes.into(),
     }
 }

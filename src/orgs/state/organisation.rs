@@ -9,6 +9,7 @@ use crate::{
     orgs::{
         effects,
         mails::{DeadLetter, DeadMail, OrganisationMessage},
+        state::offline::{Offline, OfflineCommand, OfflineEvent},
         state::phones::{Phones, PhonesCommand, PhonesEvent, PhonesRefusal},
         words::{Language, MailChoice},
     },
@@ -71,6 +72,8 @@ pub struct Details {
     pub changed: u64,
     #[cbor(n(40), default)]
     pub phones: Phones,
+    #[cbor(n(65), default)]
+    pub offline: Offline,
     /// What it wants to be told of its boxes; `None`: as by default.
     #[n(45)]
     pub alerts: Option<Box<AlertSettings>>,
@@ -117,6 +120,7 @@ pub enum Command {
         days: Option<u32>,
     },
     Phones(PhonesCommand),
+    Offline(OfflineCommand),
     /// All of them, whichever change.
     SetAlerts(Box<AlertSettings>),
     /// To the system organisation: this one goes, with all that is its own.
@@ -209,6 +213,8 @@ pub enum Event {
     },
     #[n(40)]
     Phones(#[n(0)] PhonesEvent),
+    #[n(65)]
+    Offline(#[n(0)] OfflineEvent),
     #[n(30)]
     HistoryDaysSet {
         #[n(0)]
@@ -249,6 +255,7 @@ impl Event {
             | Self::MailGivenUp { .. }
             | Self::Operated(_)
             | Self::Phones(_)
+            | Self::Offline(_)
             | Self::ErasureBegun { .. }
             | Self::ErasureDone { .. }
             | Self::AccountReserved(_) => false,
@@ -264,6 +271,9 @@ pub enum Refusal {
     MailNotFound,
     WhitelistEntryNotFound,
     WhitelistFull,
+    /// There is a newer pass key than the caller knew.
+    PassKeyMade,
+    TooManyPassKeys,
     /// Another organisation has this account number, or this one has another.
     AccountTaken,
 }
@@ -311,12 +321,16 @@ impl Machine for Organisation {
                 | Command::ChooseMails { .. }
                 | Command::MailDied(_)
                 | Command::Phones(_)
+                | Command::Offline(_)
                 | Command::SetAlerts(_)
                 | Command::KeepHistory { .. },
                 None,
             ) => return Err(Refusal::NotFound),
             (Command::Phones(command), Some(known)) => {
                 known.phones.decide(command, cx.now, |event| events.push(Event::Phones(event)))?;
+            }
+            (Command::Offline(command), Some(known)) => {
+                known.offline.decide(command, cx.now, |event| events.push(Event::Offline(event)))?;
             }
             (Command::SetAlerts(settings), Some(known)) => {
                 if known.alert_settings() != **settings {
@@ -401,10 +415,12 @@ impl Machine for Organisation {
                     history_days: None,
                     changed: stamp.revision,
                     phones: Phones::default(),
+                    offline: Offline::default(),
                     alerts: None,
                 });
             }
             (Event::Phones(event), Some(known)) => known.phones.apply(event, stamp),
+            (Event::Offline(event), Some(known)) => known.offline.apply(event, stamp),
             (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
             (Event::MailResent { id } | Event::MailGivenUp { id }, _) => self.dead_mails.retain(|dead| dead != id),
             (Event::MailsChosen { choice }, Some(known)) => known.mails = *choice,
@@ -431,6 +447,7 @@ impl Machine for Organisation {
                 | Event::MailsChosen { .. }
                 | Event::AlertsSet(_)
                 | Event::Phones(_)
+                | Event::Offline(_)
                 | Event::HistoryDaysSet { .. },
                 None,
             ) => {}

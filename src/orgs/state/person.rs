@@ -3,8 +3,8 @@
 use crate::{
     boxes::PersonMessage,
     kernel::{
-        Address, BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, EntityKind, Incoming, Machine, Progress, Stamp,
-        UnixMillis,
+        AccessId, Address, BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, EntityKind, Incoming, Machine,
+        Progress, Stamp, UnixMillis,
     },
     orgs::{
         effects,
@@ -50,7 +50,21 @@ pub struct Known {
     /// Of the last change of role, profile or credentials.
     #[n(5)]
     pub changed: u64,
+    #[cbor(n(6), default)]
+    pub bookings: Vec<Booking>,
 }
+
+/// An access that is told by a code of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Booking {
+    #[n(0)]
+    pub access: AccessId,
+    #[n(1)]
+    pub mark: Mark,
+}
+
+/// Bookings with a code that one person may have.
+pub const BOOKINGS_MAX: usize = 64;
 
 /// A profile to seal, and what of it must be unique.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +98,21 @@ pub enum Command {
         credentials: Option<Credentials>,
     },
     Erase,
+    /// An access gets a code of its own. `plain`: credentials as after it, merged with those of revision `base`.
+    Book {
+        base: u64,
+        booking: Booking,
+        plain: Zeroizing<Vec<u8>>,
+    },
+    /// It has none any more. Without `plain` its digits stay sealed until the next change, and mean nothing.
+    Unbook {
+        access: AccessId,
+        plain: Option<(u64, Zeroizing<Vec<u8>>)>,
+    },
+    /// An identity was signed, to be shown at boxes until then.
+    ShowQr {
+        until: UnixMillis,
+    },
     /// Everything that is known of them goes out; only that it did is noted.
     Export,
     /// A box asks by what it shall know this person.
@@ -130,6 +159,18 @@ pub enum Event {
     /// All that was known of them was handed out.
     #[n(6)]
     Exported,
+    #[n(65)]
+    Booked(#[n(0)] Booking),
+    #[n(66)]
+    Unbooked {
+        #[n(0)]
+        access: AccessId,
+    },
+    #[n(67)]
+    QrShown {
+        #[n(0)]
+        until: UnixMillis,
+    },
 }
 
 /// In order of precedence.
@@ -141,6 +182,9 @@ pub enum Refusal {
     ChangedMeanwhile,
     /// The owner can neither be erased nor have another role.
     IsOwner,
+    /// Another code of theirs has these digits.
+    CodeTaken,
+    TooManyBookings,
 }
 
 impl Person {
@@ -184,15 +228,57 @@ impl Machine for Person {
                 }
             }
             (Command::Create { .. }, Standing::Erased) => return Err(Refusal::AlreadyExists),
-            (Command::Change { .. } | Command::Erase | Command::Export, Standing::Unknown) => {
+            (
+                Command::Change { .. }
+                | Command::Erase
+                | Command::Export
+                | Command::Book { .. }
+                | Command::ShowQr { .. },
+                Standing::Unknown,
+            ) => {
                 return Err(Refusal::NotFound);
             }
-            (Command::Change { .. } | Command::Export, Standing::Erased) => return Err(Refusal::NotFound),
+            (
+                Command::Change { .. } | Command::Export | Command::Book { .. } | Command::ShowQr { .. },
+                Standing::Erased,
+            ) => return Err(Refusal::NotFound),
+            (Command::ShowQr { until }, Standing::Known(_)) => events.push(Event::QrShown { until: *until }),
+            (Command::Book { base, booking, .. }, Standing::Known(known)) => {
+                if known.bookings.contains(booking) {
+                    return Ok(Progress::Done);
+                }
+                if *base != known.changed {
+                    return Err(Refusal::ChangedMeanwhile);
+                }
+                if known.access_code == Some(booking.mark) {
+                    return Err(Refusal::CodeTaken);
+                }
+                if known.bookings.iter().any(|other| other.access == booking.access) {
+                    return Err(Refusal::AlreadyExists);
+                }
+                if known.bookings.len() >= BOOKINGS_MAX {
+                    return Err(Refusal::TooManyBookings);
+                }
+                events.push(Event::Booked(*booking));
+            }
+            (Command::Unbook { access, plain }, Standing::Known(known)) => {
+                if known.bookings.iter().any(|booking| booking.access == *access) {
+                    if plain.as_ref().is_some_and(|(base, _)| *base != known.changed) {
+                        return Err(Refusal::ChangedMeanwhile);
+                    }
+                    events.push(Event::Unbooked { access: *access });
+                }
+            }
+            (Command::Unbook { .. }, Standing::Unknown | Standing::Erased) => {}
             (Command::Export, Standing::Known(_)) => events.push(Event::Exported),
             (Command::Erase, Standing::Erased) => {}
             (Command::Change { base, role, profile, credentials }, Standing::Known(known)) => {
                 if *base != known.changed {
                     return Err(Refusal::ChangedMeanwhile);
+                }
+                let code = credentials.as_ref().and_then(|credentials| credentials.access_code);
+                if code.is_some_and(|code| known.bookings.iter().any(|booking| booking.mark == code)) {
+                    return Err(Refusal::CodeTaken);
                 }
                 if let Some(role) = role.filter(|role| *role != known.role) {
                     if known.role == Role::Owner {
@@ -227,16 +313,21 @@ impl Machine for Person {
                     badges: Vec::new(),
                     created: stamp.at,
                     changed: stamp.revision,
+                    bookings: Vec::new(),
                 });
             }
             (Event::Erased, standing) => *standing = Standing::Erased,
-            (Event::CredentialsGiven { .. } | Event::Exported, _) => {}
+            (Event::CredentialsGiven { .. } | Event::Exported | Event::QrShown { .. }, _) => {}
             (event, Standing::Known(known)) => {
                 known.changed = stamp.revision;
                 known.apply(event);
             }
             (
-                Event::ProfileSealed { .. } | Event::CredentialsSealed { .. } | Event::RoleChanged { .. },
+                Event::ProfileSealed { .. }
+                | Event::CredentialsSealed { .. }
+                | Event::RoleChanged { .. }
+                | Event::Booked(_)
+                | Event::Unbooked { .. },
                 Standing::Unknown | Standing::Erased,
             ) => {}
         }
@@ -260,11 +351,27 @@ impl Machine for Person {
                     let Some(known) = known else { continue };
                     exchange(ClaimSpace::Email, known.email.as_slice(), &[], claims);
                     exchange(ClaimSpace::AccessCode, known.access_code.as_slice(), &[], claims);
+                    let mut marks: Vec<_> = known.bookings.iter().map(|booking| booking.mark).collect();
+                    marks.sort_unstable_by_key(|mark| mark.0);
+                    marks.dedup();
+                    exchange(ClaimSpace::AccessCode, &marks, &[], claims);
                     exchange(ClaimSpace::Badge, &known.badges, &[], claims);
+                }
+                Event::Booked(booking) => {
+                    exchange(ClaimSpace::AccessCode, &[], &[booking.mark], claims);
+                }
+                Event::Unbooked { access } => {
+                    let all = known.map(|known| &known.bookings[..]).unwrap_or_default();
+                    let Some(booking) = all.iter().find(|booking| booking.access == *access) else { continue };
+                    // Several accesses may be told by one code.
+                    if all.iter().filter(|other| other.mark == booking.mark).count() == 1 {
+                        exchange(ClaimSpace::AccessCode, &[booking.mark], &[], claims);
+                    }
                 }
                 Event::Created { .. }
                 | Event::RoleChanged { .. }
                 | Event::CredentialsGiven { .. }
+                | Event::QrShown { .. }
                 | Event::Exported => {}
             }
         }
@@ -284,6 +391,7 @@ impl Machine for Person {
     fn message(message: Incoming<'_>) -> Result<Command, String> {
         match PersonMessage::decode_from(message.body)? {
             PersonMessage::CredentialsWanted { to, generation } => Ok(Command::GiveCredentials { to, generation }),
+            PersonMessage::BookingEnded { access } => Ok(Command::Unbook { access, plain: None }),
         }
     }
 
@@ -309,7 +417,13 @@ impl Known {
                 self.badges = badges.clone();
             }
             Event::RoleChanged { role } => self.role = *role,
-            Event::Created { .. } | Event::Erased | Event::CredentialsGiven { .. } | Event::Exported => {}
+            Event::Booked(booking) => self.bookings.push(*booking),
+            Event::Unbooked { access } => self.bookings.retain(|booking| booking.access != *access),
+            Event::Created { .. }
+            | Event::Erased
+            | Event::CredentialsGiven { .. }
+            | Event::QrShown { .. }
+            | Event::Exported => {}
         }
     }
 }

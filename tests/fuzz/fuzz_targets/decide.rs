@@ -222,14 +222,22 @@ fn entry(u: &mut Unstructured<'_>) -> Result<Entry> {
         _ => Act::Opened,
     };
     let (at, cursor, bin) = (time(u)?, maybe(u, cursor)?, label(u)?);
-    Ok(Entry::Read(JournalEntry { seq, at, cursor, act, bin, person: maybe(u, |u| Ok(PersonId(small(u)?)))?, exchange: None }))
+    let (bin, person) = (Some(bin), maybe(u, |u| Ok(PersonId(small(u)?)))?);
+    Ok(Entry::Read(JournalEntry { seq, at, cursor, act, bin, person, by: None, exchange: None }))
 }
 
 fn message(u: &mut Unstructured<'_>) -> Result<BoxMessage> {
     Ok(match u.int_in_range(0..=8)? {
         0 => BoxMessage::PlanChanged { plan: *u.choose(&[Plan::Lite, Plan::BusinessPro])? },
         1 => BoxMessage::FobSeen(sighting(u)?),
-        2 => BoxMessage::KeyMoved { key: key(u)?, accesses: several(u, 2, access)?, sighting: sighting(u)?, alerts: None },
+        2 => BoxMessage::KeyMoved {
+            key: key(u)?,
+            accesses: several(u, 2, access)?,
+            sighting: sighting(u)?,
+            code: None,
+            booked: None,
+            alerts: None,
+        },
         3 => BoxMessage::FobMovedOn { sighting: sighting(u)?, key: KeyId(small(u)?) },
         4 => BoxMessage::FobHeldElsewhere { sighting: sighting(u)? },
         5 => BoxMessage::FobUnclaimed { sighting: sighting(u)? },

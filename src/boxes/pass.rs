@@ -1,0 +1,162 @@
+//! Signed passes and personal QR codes: a CWT (RFC 8392) in a COSE_Sign1 (RFC 9052) with Ed25519, as Base45 (RFC 9285)
+//! behind `CAS1:`. A box checks them with a public key and no network.
+
+use super::command::Scope;
+use crate::kernel::{BoxId, KeyedHash, OrgId, PassId, PersonId, UnixMillis};
+use minicbor::Encoder;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+
+/// How a text begins that is one of ours.
+pub const PREFIX: &str = "CAS1:";
+/// COSE: EdDSA.
+const EDDSA: i8 = -8;
+const COSE_SIGN1: u64 = 18;
+const ALPHABET: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
+
+/// What is signed.
+#[derive(Debug, Clone)]
+pub struct Claims {
+    pub organisation: OrgId,
+    pub person: PersonId,
+    pub id: PassId,
+    pub from: UnixMillis,
+    pub until: UnixMillis,
+    pub signed: UnixMillis,
+    /// `None`: who it is, and nothing about what they may take.
+    pub permission: Option<Permission>,
+}
+
+/// What a pass opens.
+#[derive(Debug, Clone)]
+pub struct Permission {
+    pub scope: Scope,
+    /// `None`: wherever the key is, because it may be dropped off anywhere.
+    pub smart_box: Option<BoxId>,
+}
+
+/// The private key of an organisation with this number. It follows from the server's own secret.
+fn key_pair(keys: &dyn KeyedHash, organisation: OrgId, number: u32) -> Option<Ed25519KeyPair> {
+    let seed = keys.keyed_hash("orgs.pass_key", &[&organisation.to_bytes(), &number.to_be_bytes()]);
+    Ed25519KeyPair::from_seed_unchecked(&seed).ok()
+}
+
+/// What boxes check with.
+pub fn public_key(keys: &dyn KeyedHash, organisation: OrgId, number: u32) -> Option<[u8; 32]> {
+    key_pair(keys, organisation, number)?.public_key().as_ref().try_into().ok()
+}
+
+/// The text that stands in the QR code.
+pub fn sign(keys: &dyn KeyedHash, number: u32, claims: &Claims) -> Option<String> {
+    let pair = key_pair(keys, claims.organisation, number)?;
+    let bytes = cose_sign1(&pair, number, claims).ok()?;
+    Some(format!("{PREFIX}{}", base45(&bytes)))
+}
+
+type Failed = minicbor::encode::Error<std::convert::Infallible>;
+
+fn cose_sign1(pair: &Ed25519KeyPair, number: u32, claims: &Claims) -> Result<Vec<u8>, Failed> {
+    let mut protected = Encoder::new(Vec::with_capacity(16));
+    protected.map(2)?.u8(1)?.i8(EDDSA)?.u8(4)?.bytes(&number.to_be_bytes())?;
+    let protected = protected.into_writer();
+    let payload = cwt(claims)?;
+    let mut to_sign = Encoder::new(Vec::with_capacity(payload.len() + 64));
+    to_sign.array(4)?.str("Signature1")?.bytes(&protected)?.bytes(&[])?.bytes(&payload)?;
+    let signature = pair.sign(&to_sign.into_writer());
+    let mut message = Encoder::new(Vec::with_capacity(payload.len() + 96));
+    message.tag(minicbor::data::Tag::new(COSE_SIGN1))?.array(4)?.bytes(&protected)?.map(0)?.bytes(&payload)?;
+    message.bytes(signature.as_ref())?;
+    Ok(message.into_writer())
+}
+
+/// Times in whole seconds: the beginning is rounded down, the end too, so that nothing lives longer than was granted.
+fn cwt(claims: &Claims) -> Result<Vec<u8>, Failed> {
+    let permission = claims.permission.as_ref();
+    let boxes = permission.and_then(|permission| permission.smart_box);
+    let entries = 7 + u64::from(permission.is_some()) + u64::from(boxes.is_some());
+    let mut cbor = Encoder::new(Vec::with_capacity(192));
+    cbor.map(entries)?;
+    cbor.u8(2)?.str(&claims.person.to_string())?;
+    cbor.u8(3)?.str(&claims.organisation.to_string())?;
+    cbor.u8(4)?.u64(claims.until.0 / 1000)?;
+    cbor.u8(5)?.u64(claims.from.0 / 1000)?;
+    cbor.u8(6)?.u64(claims.signed.0 / 1000)?;
+    cbor.u8(7)?.bytes(&claims.id.to_bytes())?;
+    cbor.str("kind")?.str(if permission.is_some() { "pass" } else { "person" })?;
+    match permission.map(|permission| permission.scope) {
+        Some(Scope::Key(key)) => cbor.str("key")?.bytes(&key.to_bytes())?.ok()?,
+        Some(Scope::Group(group)) => cbor.str("group")?.bytes(&group.to_bytes())?.ok()?,
+        Some(Scope::Box) => cbor.str("all")?.bool(true)?.ok()?,
+        None => {}
+    }
+    if let Some(smart_box) = boxes {
+        cbor.str("box")?.bytes(&smart_box.to_bytes())?;
+    }
+    Ok(cbor.into_writer())
+}
+
+fn base45(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(2) * 3);
+    for pair in bytes.chunks(2) {
+        let (mut number, digits) = match *pair {
+            [high, low] => (usize::from(high) << 8 | usize::from(low), 3),
+            [one] => (usize::from(one), 2),
+            _ => continue,
+        };
+        for _ in 0..digits {
+            text.push(char::from(ALPHABET[number % 45]));
+            number /= 45;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{boxes::tests::world::TestKeys, kernel::KeyId};
+
+    #[test]
+    fn the_examples_of_rfc_9285_hold() {
+        for (plain, text) in [("AB", "BB8"), ("Hello!!", "%69 VD92EX0"), ("base-45", "UJCLQE7W581"), ("", "")] {
+            assert_eq!(base45(plain.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn what_is_signed_can_be_checked_and_nothing_else() {
+        let claims = Claims {
+            organisation: OrgId(7),
+            person: PersonId(3),
+            id: PassId(9),
+            from: UnixMillis(1_000),
+            until: UnixMillis(2_999),
+            signed: UnixMillis(1_500),
+            permission: Some(Permission { scope: Scope::Key(KeyId(5)), smart_box: Some(BoxId(1)) }),
+        };
+        let pair = key_pair(&TestKeys, OrgId(7), 1).unwrap();
+        let message = cose_sign1(&pair, 1, &claims).unwrap();
+        let mut cbor = minicbor::Decoder::new(&message);
+        assert_eq!(cbor.tag().unwrap().as_u64(), COSE_SIGN1);
+        assert_eq!(cbor.array().unwrap(), Some(4));
+        let protected = cbor.bytes().unwrap().to_vec();
+        assert_eq!(protected, [0xa2, 1, 0x27, 4, 0x44, 0, 0, 0, 1]);
+        assert_eq!(cbor.map().unwrap(), Some(0));
+        let payload = cbor.bytes().unwrap().to_vec();
+        let signature = cbor.bytes().unwrap().to_vec();
+        let signed = |payload: &[u8]| {
+            let mut to_sign = Encoder::new(Vec::new());
+            to_sign.array(4).unwrap().str("Signature1").unwrap().bytes(&protected).unwrap();
+            to_sign.bytes(&[]).unwrap().bytes(payload).unwrap();
+            let key = public_key(&TestKeys, OrgId(7), 1).unwrap();
+            let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key);
+            key.verify(&to_sign.into_writer(), &signature).is_ok()
+        };
+        assert!(signed(&payload));
+        let mut other = payload.clone();
+        other[10] ^= 1;
+        assert!(!signed(&other));
+        assert_ne!(public_key(&TestKeys, OrgId(7), 1), public_key(&TestKeys, OrgId(7), 2));
+        assert_ne!(public_key(&TestKeys, OrgId(7), 1), public_key(&TestKeys, OrgId(8), 1));
+        assert_eq!(sign(&TestKeys, 1, &claims), sign(&TestKeys, 1, &claims), "shown again it is the same");
+    }
+}
