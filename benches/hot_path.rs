@@ -112,7 +112,16 @@ fn sync(first_seq: u64, cursor: Option<Cursor>) -> Command {
         let bin = (n / 2) as usize;
         let act = if n.is_multiple_of(2) { Act::PickUp(fob(bin)) } else { Act::DropOff(fob(bin)) };
         let person = Some(PersonId(u128::from(n) % PEOPLE + 1));
-        Entry::Read(JournalEntry { seq: first_seq + n, at: NOW, cursor, act, bin: label(bin), person, exchange: None })
+        Entry::Read(JournalEntry {
+            seq: first_seq + n,
+            at: NOW,
+            cursor,
+            act,
+            bin: Some(label(bin)),
+            person,
+            by: None,
+            exchange: None,
+        })
     };
     Command::Sync {
         token_hash: SecretHash(castellan::http::auth::hash_of(&TOKEN)),
