@@ -23,6 +23,9 @@ impl Objects {
             path = path.replace(&format!("{{{name}}}"), value);
         }
         assert!(!path.contains('{'), "the walk does not know a parameter of {path}");
+        if route.name == "boxes.exchanges" {
+            path.push_str(&format!("?box={}", self.of("box")));
+        }
         path
     }
 
