@@ -173,7 +173,8 @@ impl Link {
         let first = ping.mul_f64(0.5 + self.worker.engine.chance().below(500) as f64 / 1_000.0);
         let mut heard = time::instant();
         let mut ping_due = heard + first;
-        self.tell_news(session).await?;
+        // What is done now and then takes its room then: ten thousand links wait.
+        Box::pin(self.tell_news(session)).await?;
         loop {
             tokio::select! {
                 biased;
@@ -184,13 +185,13 @@ impl Link {
                     if bell.is_replaced() {
                         return Err(End::Replaced);
                     }
-                    if self.tell_news(session).await? {
+                    if Box::pin(self.tell_news(session)).await? {
                         rt::time::sleep(PACE).await;
                     }
                 }
                 said = messages.recv() => {
                     heard = time::instant();
-                    self.hear(said, session).await?;
+                    Box::pin(self.hear(said, session)).await?;
                 }
                 () = rt::time::sleep_until(ping_due.into()) => {
                     if heard.elapsed() >= silence {
