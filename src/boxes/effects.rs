@@ -12,7 +12,7 @@ use super::{
     words::{By, Clash, Fault, Fob, Label, Outcome},
 };
 use crate::kernel::{
-    BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PersonId, RowSpace, UnixMillis,
+    BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PassId, PersonId, RowSpace, UnixMillis,
     VaultField,
 };
 
@@ -182,7 +182,7 @@ impl SmartBox {
                     outcome,
                     ..
                 }) if outcome.took_place() && self.signed_pass(*pass).is_none() => {
-                    let (space, value) = (ClaimSpace::Pass, pass.to_bytes().to_vec());
+                    let (space, value) = (ClaimSpace::Pass, PassId::to_bytes(*pass).to_vec());
                     let used = PassUse { at: self.id(), seq: *seq };
                     let told = BoxMessage::PassUsed { pass: *pass, used };
                     effects.send(MessageTarget::ClaimHolder { space, value }, &told);
