@@ -1,5 +1,7 @@
 //! What has happened to a SmartBox. Stored for ever: numbers are append-only, golden bytes in the tests. People stand
 //! here by id alone; long texts stand in rows.
+//!
+//! One file because the numbers of all events have to be seen side by side.
 
 pub use super::event_moves::{Arrival, Departure, SightingAnswer};
 use super::{

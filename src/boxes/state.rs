@@ -1,4 +1,6 @@
 //! A SmartBox as the server knows it. Compact: ten thousand of these are awake at once.
+//!
+//! One file because what a box is made of, and what each part of it costs, has to be seen at once.
 
 use super::{
     access::Access,

@@ -1,6 +1,6 @@
 //! Opening the database and reading from it. Writing is the commit log's business alone.
 
-use super::{StoreError, keys, record::StoredRecord};
+use super::{StoreError, keys, record::StoredRecord, scan::behind};
 use crate::kernel::{Address, ClaimSpace, OrgId, RowSpace, UnixMillis};
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompactionStyle,
@@ -222,62 +222,6 @@ impl Db {
         self.raw.delete(key).unwrap();
     }
 
-    /// Rows whose key begins with `prefix`, behind `after` (a whole key), in order.
-    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<KeyValue>, StoreError> {
-        self.scan_family(Family::Default, prefix, after, limit)
-    }
-
-    /// Rows from `from` to before `end`. What was removed behind `end` is not walked over.
-    pub fn scan_between(&self, from: &[u8], end: &[u8], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
-        let mut read = ReadOptions::default();
-        read.set_iterate_upper_bound(end);
-        let mode = IteratorMode::From(from, Direction::Forward);
-        let rows = self.raw.iterator_cf_opt(&self.family(Family::Default), read, mode).take(limit);
-        rows.map(|row| row.map(|(key, value)| (key.into_vec(), value.into_vec())).map_err(StoreError::from)).collect()
-    }
-
-    /// The same for whoever passes everything that there is: it leaves the cache to others.
-    pub fn scan_once(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<KeyValue>, StoreError> {
-        self.scan_with(passing_by(), Family::Default, prefix, after, limit)
-    }
-
-    pub fn scan_family(
-        &self,
-        family: Family,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<KeyValue>, StoreError> {
-        self.scan_with(ReadOptions::default(), family, prefix, after, limit)
-    }
-
-    fn scan_with(
-        &self,
-        mut read: ReadOptions,
-        family: Family,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<KeyValue>, StoreError> {
-        if let Some(end) = behind(prefix) {
-            read.set_iterate_upper_bound(end);
-        }
-        let from = after.filter(|after| *after >= prefix).unwrap_or(prefix);
-        let mode = IteratorMode::From(from, Direction::Forward);
-        let mut rows = Vec::new();
-        for row in self.raw.iterator_cf_opt(&self.family(family), read, mode) {
-            let (key, value) = row?;
-            if after == Some(&key[..]) {
-                continue;
-            }
-            if rows.len() == limit {
-                break;
-            }
-            rows.push((key.into_vec(), value.into_vec()));
-        }
-        Ok(rows)
-    }
-
     /// The first row at or behind `from` whose key begins with `prefix`.
     pub fn first_from(&self, family: Family, prefix: &[u8], from: &[u8]) -> Result<Option<KeyValue>, StoreError> {
         let mode = IteratorMode::From(from, Direction::Forward);
@@ -455,7 +399,7 @@ impl Db {
 
 /// For entities on their way into memory, where they are read from then on, and for rounds over everything. Parts
 /// of indexes and filters are not brought into the cache by it either.
-fn passing_by() -> ReadOptions {
+pub(super) fn passing_by() -> ReadOptions {
     let mut read = ReadOptions::default();
     read.fill_cache(false);
     read
@@ -494,14 +438,6 @@ fn append_only(mut family: rocksdb::Options, cache: &Cache) -> rocksdb::Options 
     family.set_level_zero_slowdown_writes_trigger(40);
     family.set_level_zero_stop_writes_trigger(60);
     family
-}
-
-/// The first key behind everything that begins with `prefix`.
-fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte < u8::MAX)?;
-    let mut end = prefix[..=last].to_vec();
-    end[last] += 1;
-    Some(end)
 }
 
 #[cfg(test)]

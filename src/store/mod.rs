@@ -9,6 +9,7 @@ pub mod log;
 pub mod master;
 pub mod ops;
 pub mod record;
+mod scan;
 pub mod vault;
 
 pub use db::{Db, Family, Options, Partitions, StoreMemory};

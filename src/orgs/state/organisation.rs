@@ -1,4 +1,6 @@
 //! An organisation: who it is and what it has booked. Others read it by its view, without a hop through its actor.
+//!
+//! One file because a state, its events and what becomes of it are read together.
 
 use crate::{
     boxes::{AlertSettings, Plan},
