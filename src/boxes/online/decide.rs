@@ -8,7 +8,7 @@ use super::{
     },
 };
 use crate::{
-    boxes::{Act, BinState, Clash, Event, Fob, JournalEntry, Judged, Outcome, Refusal, SmartBox},
+    boxes::{Act, BinState, Clash, Event, Fob, JournalEntry, Judged, Outcome, Refusal, SmartBox, access::Access},
     kernel::{Context, ExchangeId, PersonId, UnixMillis},
 };
 
@@ -130,7 +130,18 @@ impl SmartBox {
                 let key = self.key_on(&fob).map(|key| (key.id, &*key.groups));
                 if self.permits(*person, key, now) { Ok(Some(*person)) } else { no(OnlineRefusal::NotPermitted) }
             }
-            (Bearer::Person(person), _) => Ok(Some(*person)),
+            (Bearer::Booking(person, access), Act::PickUp(fob)) => {
+                let key = self.key_on(&fob).map(|key| (key.id, &*key.groups));
+                let opens = |known: &Access| known.id == *access && known.permits(*person, key, now);
+                if self.accesses.iter().any(opens) { Ok(Some(*person)) } else { no(OnlineRefusal::NotPermitted) }
+            }
+            (Bearer::Person(person) | Bearer::Booking(person, _), _) => Ok(Some(*person)),
+            // Its code opens for a key, at home here, and for nothing else.
+            (Bearer::KeyCode(mark), _) => {
+                let key = act.fob().and_then(|fob| self.key_on(&fob));
+                let code = key.and_then(|key| self.key_code(key.id)).and_then(|known| known.code);
+                if code.is_some_and(|code| code.mark == *mark) { Ok(None) } else { no(OnlineRefusal::NotPermitted) }
+            }
             (Bearer::Anonymous, Act::DropOff(_)) if self.settings().quick_scan => Ok(None),
             (Bearer::Anonymous, _) => no(OnlineRefusal::PersonNeeded),
             (Bearer::Nobody, _) => no(OnlineRefusal::NotPermitted),

@@ -4,7 +4,8 @@
 use super::{SecondFactor, Settings};
 use crate::{
     boxes::{Act, Fob, Judged, Label, SecretHash},
-    kernel::{ExchangeId, KeyId, PersonId, UnixMillis},
+    kernel::{AccessId, ExchangeId, KeyId, PersonId, UnixMillis},
+    orgs::Mark,
 };
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,10 @@ pub enum Bearer {
     /// Nobody has this code or badge.
     Nobody,
     Person(PersonId),
+    /// The code of a booking: this person, by this access alone.
+    Booking(PersonId, AccessId),
+    /// Whoever knows the code of a key, which names nobody.
+    KeyCode(Mark),
     /// Nothing was shown: a quick scan.
     Anonymous,
 }

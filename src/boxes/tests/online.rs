@@ -2,7 +2,7 @@
 //! "What a demanding user tries".
 
 use super::world::*;
-use crate::{boxes::*, kernel::*};
+use crate::{boxes::*, kernel::*, orgs::Mark};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -310,6 +310,41 @@ fn case_8_a_fob_from_elsewhere_is_taken() {
         lines.last().map(|line| (line.kind, line.outcome)),
         Some((HistoryKind::MovedIn, flagged(Flag::MayNotBeDroppedHere)))
     );
+}
+
+#[test]
+fn a_keys_code_opens_for_that_key_and_names_nobody() {
+    let mut story = Story::new();
+    let other = story.world.add_key(0, "F2", Some("A-2"), false);
+    let mark = Mark([7; 16]);
+    let set = Command::SetKeyCode {
+        key: other,
+        mark: Some(mark),
+        verifier: Some(Verifier([7; 16])),
+        generation: 1,
+        base: story.world.sites[0].state.key_codes_sealed(),
+        plain: Vec::new().into(),
+    };
+    story.world.run(0, set).unwrap();
+    story.refused(take("F1"), Bearer::KeyCode(mark), OnlineRefusal::NotPermitted);
+    story.refused(take("F2"), Bearer::KeyCode(Mark([8; 16])), OnlineRefusal::NotPermitted);
+    let taken = story.decided(take("F2"), Bearer::KeyCode(mark));
+    assert_eq!((taken.bin, taken.person), (label("A-2"), None));
+    story.complete(taken.id).unwrap();
+    let back = story.decided(leave("F2"), Bearer::KeyCode(mark));
+    assert_eq!(back.person, None);
+}
+
+#[test]
+fn a_bookings_code_opens_for_that_access_alone() {
+    let mut story = Story::new();
+    let other = story.world.add_key(0, "F2", Some("A-2"), false);
+    let access = story.world.grant(0, BEN, Scope::Key(other));
+    let by = Bearer::Booking(BEN, access);
+    story.refused(take("F1"), by, OnlineRefusal::NotPermitted);
+    story.refused(take("F2"), Bearer::Booking(BEN, AccessId(99)), OnlineRefusal::NotPermitted);
+    story.refused(take("F2"), Bearer::Booking(ANNA, access), OnlineRefusal::NotPermitted);
+    assert_eq!(story.decided(take("F2"), by).person, Some(BEN));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::values::{self, AccessCode, AssignedRole, Email, Mobile, Pin, Wrong, o
 use crate::{
     http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, List, Problem, Reply},
     kernel::{
-        Address, ClaimSpace, Codec, EntityKind, KeyedHash, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
+        Address, ClaimSpace, Codec, EntityId, KeyedHash, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
         schema::{Text, Time},
     },
     orgs::{
@@ -306,13 +306,12 @@ fn sealed_profile(ask: &Ask, org: OrgId, profile: &ProfilePlain) -> Profile {
     Profile { email: profile.email.as_ref().map(mark), plain: Zeroizing::new(profile.to_bytes()) }
 }
 
-/// Who has this access code or badge.
-pub(crate) async fn holder(ask: &Ask, space: ClaimSpace, shown: &str) -> Result<Option<PersonId>, Problem> {
+/// Who has this badge or typed code: a person, or of a key's code the box where the key is at home.
+pub(crate) async fn holder(ask: &Ask, space: ClaimSpace, shown: &str) -> Result<Option<(EntityId, Mark)>, Problem> {
     let purpose = if space == ClaimSpace::Badge { "orgs.badge" } else { "orgs.access_code" };
     let mark = Mark::of(ask.engine.keys(), purpose, ask.org(), shown);
     let holder = ask.engine.claim_holder(space, ask.org(), &mark.0).await?;
-    let person = holder.filter(|holder| holder.entity.kind == EntityKind::Person);
-    Ok(person.map(|person| PersonId(person.entity.raw)))
+    Ok(holder.map(|holder| (holder.entity, mark)))
 }
 
 /// Whether this is the person's PIN; `None` if there is none.

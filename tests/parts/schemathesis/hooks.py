@@ -73,6 +73,7 @@ def real_path(case):
         "report": lambda: "0" * 79,
         "user": lambda: WORLD.new_user(case.path_parameters["installation"]),
         "path": lambda: WORLD.new_installation()[1],
+        "pass": WORLD.new_pass,
         "exchange": WORLD.new_exchange,
         "order": WORLD.new_order,
     }

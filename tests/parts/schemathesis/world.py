@@ -81,6 +81,11 @@ class World:
         body = {"name": "Van", "fob": self.fob()}
         return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/keys", body)["key"]
 
+    def new_pass(self):
+        """A pass of the box that the tests name."""
+        path = f"/api/v1/boxes/{self.box}/accesses/{self.new_access()}/passes"
+        return self.ask(self.token, "POST", path, {})["pass"]
+
     def new_webhook(self, tested=False):
         """One that is sent no events; its log holds delivery 1 if it was tested."""
         body = {"url": "https://hooks.invalid/", "types": ["none"]}

@@ -11,10 +11,10 @@ use crate::{
     },
     http::{Ask, Code, Doc, Problem, Reply},
     kernel::{
-        ClaimSpace, Codec, ExchangeId, KeyId, PersonId, RowSpace,
+        ClaimSpace, Codec, EntityId, EntityKind, ExchangeId, KeyId, PersonId, RowSpace,
         schema::{Text, Whole64},
     },
-    orgs::api::people,
+    orgs::{api::people, person::Person},
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -163,7 +163,9 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     };
     let by = behind(&ask, body.by.as_ref()).await?;
     let second = match (&by, &body.pin) {
-        (Bearer::Person(person), Some(Typed(pin))) => people::is_pin_of(&ask, *person, pin).await?,
+        (Bearer::Person(person) | Bearer::Booking(person, _), Some(Typed(pin))) => {
+            people::is_pin_of(&ask, *person, pin).await?
+        }
         _ => None,
     };
     let id = ExchangeId(ask.mint_id("exchange", 0));
@@ -196,7 +198,19 @@ async fn behind(ask: &Ask, by: Option<&By>) -> Result<Bearer, Problem> {
     if !crate::orgs::api::is_text(shown, SHOWN_MAX) {
         return Err(Problem::field(at, "expected 1 to 120 characters on one line"));
     }
-    Ok(people::holder(ask, space, shown).await?.map_or(Bearer::Nobody, Bearer::Person))
+    Ok(match people::holder(ask, space, shown).await? {
+        Some((EntityId { kind: EntityKind::Person, raw }, mark)) => {
+            let person = PersonId(raw);
+            let booked = move |state: &Person, _| {
+                let bookings = state.known().map_or(&[][..], |known| &known.bookings);
+                bookings.iter().find(|booking| booking.mark == mark).map(|booking| booking.access)
+            };
+            let access = ask.engine.read(person.at(ask.org()), booked).await?;
+            access.map_or(Bearer::Person(person), |access| Bearer::Booking(person, access))
+        }
+        Some((EntityId { kind: EntityKind::SmartBox, .. }, mark)) => Bearer::KeyCode(mark),
+        _ => Bearer::Nobody,
+    })
 }
 
 #[derive(Deserialize, ToSchema)]
