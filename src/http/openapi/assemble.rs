@@ -123,7 +123,10 @@ fn problem() -> RefOr<Schema> {
         .required("detail");
     ObjectBuilder::new()
         .description(Some("What went wrong (RFC 9457)"))
-        .property("type", text().description(Some("Where the code is explained")).pattern(Some("^/problems/[a-z_.]+$")))
+        .property(
+            "type",
+            text().description(Some("Where the code is explained")).pattern(Some("^/problems/[a-z0-9_.]+$")),
+        )
         .required("type")
         .property("title", text())
         .required("title")

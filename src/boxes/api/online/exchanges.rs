@@ -128,6 +128,7 @@ struct Decided {
 }
 
 const REFUSES: &[Code] = &[
+    Code::Invalid,
     Code::BoxReconciling,
     Code::TooManyWrongCodes,
     Code::CredentialUnknown,

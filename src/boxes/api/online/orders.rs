@@ -275,8 +275,11 @@ struct Report {
     results: Vec<WireResult>,
 }
 
-pub(crate) const REPORT: Doc =
-    Doc::new("Say what became of an order").takes::<Report>().done().refuses(&[Code::OrderEnded, Code::NotFound]);
+pub(crate) const REPORT: Doc = Doc::new("Say what became of an order").takes::<Report>().done().refuses(&[
+    Code::Invalid,
+    Code::OrderEnded,
+    Code::NotFound,
+]);
 
 pub(crate) async fn report(ask: Ask) -> Result<Reply, Problem> {
     let token = token(&ask)?;
