@@ -35,7 +35,7 @@ build: setup
 
 # Everything in the dev profile, whose dependencies are optimised: one compilation serves all tests, kill -9 included.
 test: setup
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 # The server against its own OpenAPI document, its CSV in LibreOffice, clients of its web stores in their languages, a
 # browser: some minutes.

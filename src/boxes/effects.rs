@@ -7,7 +7,7 @@ use super::{
     mails::MailNews,
     messages::{BoxMessage, PersonMessage, Sighting},
     online::OnlineEvent,
-    rows::{BoxRow, BoxVersion, Conflict, KeyRow, Resolution, ServerVersion, conflict_key, person_box_key},
+    rows::{BoxRow, BoxVersion, Conflict, KeyRow, Resolution, ServerVersion, numbered_key, person_box_key},
     state::SmartBox,
     words::{By, Clash, Fault, Fob, Label, Outcome},
 };
@@ -283,7 +283,7 @@ impl SmartBox {
         if conflict.resolved.is_none() {
             news.conflicts.push(conflict.number);
         }
-        effects.put(RowSpace::Conflicts, cx.org, &conflict_key(self.id(), conflict.number), conflict.to_bytes());
+        effects.put(RowSpace::Conflicts, cx.org, &numbered_key(self.id(), conflict.number), conflict.to_bytes());
         true
     }
 
@@ -337,7 +337,7 @@ impl SmartBox {
             effects.put(RowSpace::PersonBoxes, org, &person_box_key(person.id, self.id()), Vec::new());
         }
         for alert in self.alerts.iter().flat_map(|alerts| &alerts.in_force) {
-            effects.put(RowSpace::Alerts, org, &conflict_key(self.id(), alert.number), alert.to_bytes());
+            effects.put(RowSpace::Alerts, org, &numbered_key(self.id(), alert.number), alert.to_bytes());
         }
     }
 
@@ -345,14 +345,14 @@ impl SmartBox {
         let org = self.home.org;
         let alert = match event {
             Event::AlertEnded { number, .. } => {
-                return effects.delete(RowSpace::Alerts, org, &conflict_key(self.id(), *number));
+                return effects.delete(RowSpace::Alerts, org, &numbered_key(self.id(), *number));
             }
             Event::AlertAcknowledged { number } => self.alert_in_force(*number),
             Event::AlertRaised(condition) => self.alert_told(condition),
             _ => None,
         };
         if let Some(alert) = alert {
-            effects.put(RowSpace::Alerts, org, &conflict_key(self.id(), alert.number), alert.to_bytes());
+            effects.put(RowSpace::Alerts, org, &numbered_key(self.id(), alert.number), alert.to_bytes());
         }
     }
 

@@ -132,8 +132,8 @@ pub struct Resolution {
 /// Set in the numbers of conflicts that no journal entry stands for.
 pub const SERVER_CONFLICT: u64 = 1 << 52;
 
-/// The key of a conflict's row behind the organisation.
-pub fn conflict_key(id: BoxId, number: u64) -> [u8; 24] {
+/// The key behind the organisation of a row of something that a box has numbered: a conflict, an alert.
+pub fn numbered_key(id: BoxId, number: u64) -> [u8; 24] {
     let mut key = [0; 24];
     key[..16].copy_from_slice(&id.to_bytes());
     key[16..].copy_from_slice(&number.to_be_bytes());

@@ -117,7 +117,7 @@ impl Past {
     }
 
     async fn resolve(&self, org: OrgId, id: BoxId, number: u64) {
-        let key = castellan::boxes::conflict_key(id, number).to_vec();
+        let key = castellan::boxes::numbered_key(id, number).to_vec();
         let row = self.engine.row(RowSpace::Conflicts, org, key).await.unwrap().unwrap();
         let conflict = Box::new(Conflict::decode_from(&row).unwrap());
         let accept = castellan::boxes::Accept::ByHand;

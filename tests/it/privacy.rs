@@ -145,7 +145,7 @@ fn all_that_is_known_of_a_person_is_handed_out_and_that_it_was_is_noted() {
         export["known"]["profile"],
         json!({"name": "Bruno Bianchi", "email": "bruno@rossi.example", "mobile": "+390212345678"})
     );
-    assert_eq!(export["known"]["credentials"], json!({"access_code": "271828", "badges": ["BADGE-7"]}));
+    assert_eq!(export["known"]["credentials"], json!({"access_code": "271828", "badges": ["BADGE-7"], "pin": null}));
     assert_eq!((&export["known"]["role"], &export["person"]), (&json!("user"), &json!(person)));
     let [at_box] = &export["known"]["boxes"].as_array().unwrap()[..] else { panic!("{export}") };
     assert_eq!((&at_box["box"], &at_box["accesses"][0]["access"]), (&json!(smart_box.id), &json!(access)));

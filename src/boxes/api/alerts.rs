@@ -1,19 +1,16 @@
 //! Alerts in force, what an organisation wants to be told, and what is different for one key.
 
-use super::{change_box, key_of, look, named, refused, time};
+use super::{change_box, key_of, look, named, place::Place, refused, time};
 use crate::{
     boxes::{
         AlertKind, AlertMails, AlertRow, AlertSettings, AlertWhat, Command, ExchangeAlert, KeyAlerts, Label,
         LateLimits, MAX_ALERT_MAILS, MAX_ALERT_MINUTES, Refusal, Trouble,
     },
     http::{
-        Ask, Changed, Doc, List, Problem, Reply, RowKey,
+        Ask, Changed, Doc, List, Problem, Reply,
         body::{object, objects},
     },
-    kernel::{
-        BoxId, KeyId, PersonId, RowSpace,
-        schema::{Time, pattern},
-    },
+    kernel::{BoxId, KeyId, PersonId, RowSpace, schema::Time},
     orgs::{
         Organisation,
         api::{Wrong, or_null, organisations},
@@ -23,51 +20,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{borrow::Cow, collections::HashSet, fmt, str::FromStr};
-use utoipa::{
-    IntoParams, ToSchema,
-    openapi::{RefOr, Schema},
-};
-
-/// Where a page of alerts ended: `box_….<number>`.
-struct Place(BoxId, u64);
-
-impl utoipa::PartialSchema for Place {
-    fn schema() -> RefOr<Schema> {
-        pattern(r"^box_[0-7][0-9a-hjkmnp-tv-z]{25}\.[0-9]{1,18}$").examples(["box_0123456789abcdefghjkmnpqrs.1"]).into()
-    }
-}
-
-impl ToSchema for Place {
-    fn name() -> Cow<'static, str> {
-        "AlertPlace".into()
-    }
-}
-
-impl FromStr for Place {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (id, number) = text.split_once('.').ok_or(())?;
-        Ok(Self(id.parse().map_err(|_| ())?, number.parse().map_err(|_| ())?))
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
-}
-
-impl RowKey for Place {
-    fn to_key(&self) -> Vec<u8> {
-        crate::boxes::conflict_key(self.0, self.1).to_vec()
-    }
-
-    fn from_key(key: &[u8]) -> Option<Self> {
-        let (id, number) = key.split_at_checked(16)?;
-        Some(Self(BoxId::from_bytes(id)?, u64::from_be_bytes(number.try_into().ok()?)))
-    }
-}
+use std::collections::HashSet;
+use utoipa::{IntoParams, ToSchema};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Alert)]
@@ -142,18 +96,19 @@ struct Filter {
     acknowledged: Option<bool>,
 }
 
-pub(crate) const LIST: Doc = Doc::new("List alerts that are in force").query::<Filter>().exports::<Shown, Place>();
+pub(crate) const LIST: Doc =
+    Doc::new("List alerts that are in force").query::<Filter>().exports::<Shown, Place<false>>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let (page, filter) = ask.list_query::<Filter>()?;
     let prefix = filter.r#box.map(|id| id.to_bytes().to_vec()).unwrap_or_default();
     let list = List::of_rows(&COLUMNS, (RowSpace::Alerts, ask.org(), prefix), move |_, key, alert: AlertRow| {
-        let Place(id, _) = key_of(key)?;
+        let Place::<false>(id, _) = key_of(key)?;
         let passes = filter.kind.is_none_or(|kind| kind == alert.condition.what.kind())
             && filter.acknowledged.is_none_or(|acknowledged| acknowledged == alert.acknowledged.is_some());
         Ok(passes.then(|| Shown::of(id, &alert)))
     });
-    ask.list::<Place, _>(list, &page).await
+    ask.list::<Place<false>, _>(list, &page).await
 }
 
 #[derive(Deserialize, ToSchema)]

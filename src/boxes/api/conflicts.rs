@@ -1,64 +1,19 @@
 //! Conflicts: both versions, whole, and how they end.
 
 use super::{
-    change_box, key_of, named, refused,
+    change_box, key_of, named,
+    place::Place,
+    refused,
     schema::{JournalKind, OutcomeName, ReasonName},
     stored, time,
 };
 use crate::{
-    boxes::{Accept, Act, BinState, Command, Conflict, Cursor, Fob, Label, Refusal, conflict_key},
-    http::{Ask, Changed, Code, Doc, List, Problem, Reply, RowKey},
-    kernel::{
-        BoxId, KeyId, PersonId, RowSpace,
-        schema::{Time, pattern},
-    },
+    boxes::{Accept, Act, BinState, Command, Conflict, Cursor, Fob, Label, Refusal, numbered_key},
+    http::{Ask, Changed, Code, Doc, List, Problem, Reply},
+    kernel::{BoxId, KeyId, PersonId, RowSpace, schema::Time},
 };
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, fmt, str::FromStr};
-use utoipa::{
-    IntoParams, ToSchema,
-    openapi::{RefOr, Schema},
-};
-
-/// Where a page of conflicts ended: `box_….<number>`.
-struct Place(BoxId, u64);
-
-impl utoipa::PartialSchema for Place {
-    fn schema() -> RefOr<Schema> {
-        pattern(r"^box_[0-7][0-9a-hjkmnp-tv-z]{25}\.[0-9]{1,18}$").examples(["box_0123456789abcdefghjkmnpqrs.1"]).into()
-    }
-}
-
-impl ToSchema for Place {
-    fn name() -> Cow<'static, str> {
-        "ConflictPlace".into()
-    }
-}
-
-impl FromStr for Place {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (id, number) = text.split_once('.').ok_or(())?;
-        Ok(Self(id.parse().map_err(|_| ())?, number.parse().map_err(|_| ())?))
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
-}
-
-impl RowKey for Place {
-    fn to_key(&self) -> Vec<u8> {
-        conflict_key(self.0, self.1).to_vec()
-    }
-
-    fn from_key(key: &[u8]) -> Option<Self> {
-        let (id, number) = key.split_at_checked(16)?;
-        Some(Self(BoxId::from_bytes(id)?, u64::from_be_bytes(number.try_into().ok()?)))
-    }
-}
+use utoipa::{IntoParams, ToSchema};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Conflict)]
@@ -186,22 +141,22 @@ struct Filter {
     open: Option<bool>,
 }
 
-pub(crate) const LIST: Doc = Doc::new("List conflicts").query::<Filter>().exports::<Shown, Place>();
+pub(crate) const LIST: Doc = Doc::new("List conflicts").query::<Filter>().exports::<Shown, Place<false>>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let (page, filter) = ask.list_query::<Filter>()?;
     let prefix = filter.r#box.map(|id| id.to_bytes().to_vec()).unwrap_or_default();
     let list = List::of_rows(&COLUMNS, (RowSpace::Conflicts, ask.org(), prefix), move |_, key, conflict: Conflict| {
-        let Place(id, _) = key_of(key)?;
+        let Place::<false>(id, _) = key_of(key)?;
         let passes = filter.open.is_none_or(|open| open == conflict.resolved.is_none());
         Ok(passes.then(|| Shown::of(id, conflict)))
     });
-    ask.list::<Place, _>(list, &page).await
+    ask.list::<Place<false>, _>(list, &page).await
 }
 
 async fn find(ask: &Ask) -> Result<(BoxId, Conflict), Problem> {
     let (id, number): (BoxId, u64) = (ask.path("box")?, ask.path("seq")?);
-    let row = ask.engine.row(RowSpace::Conflicts, ask.org(), conflict_key(id, number).to_vec()).await?;
+    let row = ask.engine.row(RowSpace::Conflicts, ask.org(), numbered_key(id, number).to_vec()).await?;
     let bytes = row.ok_or_else(|| refused(Refusal::ConflictNotFound))?;
     Ok((id, stored(&bytes)?))
 }

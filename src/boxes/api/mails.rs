@@ -2,7 +2,7 @@
 
 use crate::{
     boxes::{
-        Act, AlertItem, AlertKind, AlertWhat, BoxMail, BoxRow, Conflict, Fob, KeyRow, conflict_key,
+        Act, AlertItem, AlertKind, AlertWhat, BoxMail, BoxRow, Conflict, Fob, KeyRow, numbered_key,
         words::{BinState, Plan},
     },
     delivery::mail::{MailKind, Reader},
@@ -180,7 +180,7 @@ fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
         BoxMail::Conflicts { smart_box: id, numbers, total } => {
             let mut conflicts = Vec::with_capacity(numbers.len());
             for number in numbers {
-                if let Some(conflict) = reader.row(RowSpace::Conflicts, &conflict_key(id, number))? {
+                if let Some(conflict) = reader.row(RowSpace::Conflicts, &numbered_key(id, number))? {
                     conflicts.push(conflict_seen(reader, conflict)?);
                 }
             }

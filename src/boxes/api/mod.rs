@@ -17,6 +17,7 @@ pub(crate) mod mails;
 pub mod online;
 pub mod passes;
 pub(crate) mod person;
+mod place;
 mod schema;
 mod setup;
 pub mod sheets;

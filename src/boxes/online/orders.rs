@@ -5,7 +5,7 @@ use super::{
     words::{BinResult, OnlineCommand, OnlineEvent, OnlineRefusal, Order},
 };
 use crate::{
-    boxes::{Command, Refusal, SmartBox},
+    boxes::{Command, Refusal, SmartBox, numbered_key},
     kernel::{BoxId, Codec, Context, Effects, RowSpace, UnixMillis},
 };
 use minicbor::{Decode, Encode};
@@ -33,10 +33,7 @@ pub struct OrderRow {
 
 /// The key of an order's row behind the organisation: newer ones first.
 pub fn order_key(id: BoxId, number: u64) -> [u8; 24] {
-    let mut key = [0; 24];
-    key[..16].copy_from_slice(&id.to_bytes());
-    key[16..].copy_from_slice(&(u64::MAX - number).to_be_bytes());
-    key
+    numbered_key(id, !number)
 }
 
 type Decided = Result<(), Refusal>;

@@ -3,7 +3,7 @@ use crate::{
     boxes::{
         AccessRecord, Act, Answer, BinView, BoxMessage, Clash, Command, Conflict, Creation, Cursor, Entry, Event,
         Fault, Flag, Fob, Health, JournalEntry, KeyPlace, KeyRecord, Label, Model, Outcome, Plan, Receipt, Refusal,
-        Scope, SecretHash, SmartBox, SyncAnswer, SyncRequest, check_invariants, conflict_key,
+        Scope, SecretHash, SmartBox, SyncAnswer, SyncRequest, check_invariants, numbered_key,
     },
     kernel::{
         AccessId, Address, BoxId, ClaimOp, Codec, Context, Effects, Incoming, KeyId, KeyedHash, Machine, MailRequest,
@@ -463,7 +463,7 @@ impl World {
     }
 
     pub fn conflict(&self, site: usize, number: u64) -> Conflict {
-        let key = conflict_key(self.id(site), number).to_vec();
+        let key = numbered_key(self.id(site), number).to_vec();
         Conflict::decode_from(&self.rows[&(RowSpace::Conflicts as u8, key)]).unwrap()
     }
 

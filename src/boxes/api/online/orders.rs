@@ -2,7 +2,9 @@
 
 use super::{
     super::{
-        key_of, look, named, stored, time,
+        key_of, look, named,
+        place::Place,
+        stored, time,
         wire::{refused, token, unknown},
     },
     met, one_of,
@@ -12,14 +14,14 @@ use crate::{
         Answer, BinResult, Command, Label, MAX_BINS, ORDERS_KEPT, OnlineAnswer, OnlineCommand, Opening, Order,
         OrderRow, SecretHash, SmartBox, order_key,
     },
-    http::{Ask, Code, Doc, List, PageQuery, Problem, Reply, RowKey},
+    http::{Ask, Code, Doc, List, PageQuery, Problem, Reply},
     kernel::{
         BoxId, RowSpace, UnixMillis,
-        schema::{FromOne64, Time, pattern, shapes, words},
+        schema::{FromOne64, Time, shapes, words},
     },
 };
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::borrow::Cow;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -69,8 +71,6 @@ struct WireResult {
 }
 
 shapes! {
-    BoxOrderPlace, "The `next` of the page before",
-        pattern(r"^box_[0-7][0-9a-hjkmnp-tv-z]{25}\.[0-9]{1,18}$").examples(["box_0123456789abcdefghjkmnpqrs.7"]);
     BoxOrderStage, "How far an order has come", words(&["given", "retrieved", "completed", "expired"]);
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn give(ask: Ask) -> Result<Reply, Problem> {
     let id: BoxId = ask.path("box")?;
     let prefix = id.to_bytes().to_vec();
     let kept = ask.engine.rows(RowSpace::BoxOrders, ask.org(), prefix, None, ORDERS_KEPT).await?;
-    let oldest = kept.get(ORDERS_KEPT - 1).map(|(key, _)| key_of::<Place>(key)).transpose()?;
+    let oldest = kept.get(ORDERS_KEPT - 1).map(|(key, _)| key_of::<Place<true>>(key)).transpose()?;
     let order = match r#do {
         What::Open(bin) => Order::Open(bin),
         What::OpenAll => Order::OpenAll,
@@ -109,35 +109,6 @@ pub(crate) async fn give(ask: Ask) -> Result<Reply, Problem> {
     let command = Command::Online(OnlineCommand::Give { order, forget: oldest.map(|place| place.1) });
     let revision = super::super::change_box(&ask, command).await?;
     Reply::created(&Given { order: revision, revision })
-}
-
-/// A box, and the number of an order in it.
-#[derive(Debug, Clone, Copy)]
-struct Place(BoxId, u64);
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
-}
-
-impl FromStr for Place {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (id, number) = text.split_once('.').ok_or(())?;
-        Ok(Self(id.parse().map_err(|_| ())?, number.parse().map_err(|_| ())?))
-    }
-}
-
-impl RowKey for Place {
-    fn to_key(&self) -> Vec<u8> {
-        order_key(self.0, self.1).to_vec()
-    }
-
-    fn from_key(key: &[u8]) -> Option<Self> {
-        let (id, number) = key.split_at_checked(16)?;
-        Some(Self(BoxId::from_bytes(id)?, u64::MAX - u64::from_be_bytes(number.try_into().ok()?)))
-    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -186,7 +157,7 @@ impl Shown {
 
 const COLUMNS: [&str; 8] = ["order", "do", "stage", "given_at", "retrieved_at", "completed_at", "expires_at", "failed"];
 
-pub(crate) const LIST: Doc = Doc::new("List a box's orders, newest first").exports::<Shown, BoxOrderPlace>();
+pub(crate) const LIST: Doc = Doc::new("List a box's orders, newest first").exports::<Shown, Place<true>>();
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let page: PageQuery = ask.query()?;
@@ -194,10 +165,10 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     let (id, now): (BoxId, _) = (ask.path("box")?, ask.now());
     let prefix = id.to_bytes().to_vec();
     let list = List::of_rows(&COLUMNS, (RowSpace::BoxOrders, ask.org(), prefix), move |_, key, row: OrderRow| {
-        let Place(_, number) = key_of(key)?;
+        let Place::<true>(_, number) = key_of(key)?;
         Ok(Some(Shown::of(number, row, now)))
     });
-    ask.list::<Place, _>(list, &page).await
+    ask.list::<Place<true>, _>(list, &page).await
 }
 
 pub(crate) const SHOW: Doc = Doc::new("Show an order and what became of each bin").shows::<Shown>();
