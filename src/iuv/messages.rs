@@ -10,7 +10,8 @@ use minicbor::{Decode, Encode};
 /// What a shopper receives.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum ShopperMessage {
-    /// From a session: the shopper was let in. Its secret is `Attributes`, which replace what was known of him.
+    /// From a session of an older version: the shopper was let in. Its secret is `Attributes`, which replace what was
+    /// known of him. Now the session's first page says so itself.
     #[n(0)]
     SignedIn {
         #[n(0)]

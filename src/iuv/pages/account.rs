@@ -2,15 +2,13 @@
 
 use super::{Scene, frame::Frame};
 use crate::{
-    http::{Ask, Code, Problem},
-    iuv::shoppers::{self, Known, Shopper, api::attributes_of},
+    http::{Ask, Problem},
+    iuv::{
+        sessions,
+        shoppers::{self, Command, Known, Shopper, SignIn, api::attributes_of},
+    },
     kernel::Address,
 };
-use std::time::Duration;
-
-/// How often, and how far apart, somebody is looked for whose sign-in is still on its way to his account.
-const LOOKS: u32 = 60;
-const LOOKS_APART: Duration = Duration::from_millis(50);
 
 pub(super) async fn known(ask: &Ask, shopper: Address) -> Result<Option<Known>, Problem> {
     Ok(ask.engine.read(shopper, |state: &Shopper, _| state.known().cloned()).await?)
@@ -25,19 +23,23 @@ impl Scene<'_> {
         self.visitor.map(|visitor| visitor.shopper.at(visitor.org))
     }
 
-    /// The account of whoever is signed in, with the attributes of this sign-in or of a later one.
+    /// The account of whoever is signed in, with the attributes of this sign-in or of a later one: a session's first
+    /// page brings them there. `None` also when the session ended, or the account was erased, a moment ago.
     pub(super) async fn account(&self) -> Result<Option<(Address, Known)>, Problem> {
-        let (Some(shopper), Some(visitor)) = (self.shopper(), self.visitor) else { return Ok(None) };
-        let mut newest = None;
-        for _ in 0..LOOKS {
-            newest = known(self.browser.ask, shopper).await?;
-            if newest.as_ref().is_some_and(|known| visitor.since.is_none_or(|since| known.registered >= since)) {
-                break;
-            }
-            tokio::time::sleep(LOOKS_APART).await;
+        let (Some(shopper), Some(visitor)) = (self.shopper(), &self.visitor) else { return Ok(None) };
+        let ask = self.browser.ask;
+        let stands = known(ask, shopper).await?;
+        let has_come = |known: &Known| visitor.since.is_none_or(|since| known.registered >= since);
+        if stands.as_ref().is_some_and(has_come) {
+            return Ok(stands.map(|known| (shopper, known)));
         }
-        let known = newest.ok_or_else(|| Problem::from(Code::Busy).retry_after_s(1))?;
-        Ok(Some((shopper, known)))
+        let Some(since) = visitor.since else { return Ok(None) };
+        let Some(attributes) = sessions::attributes_of(ask, visitor).await? else { return Ok(None) };
+        let command = Command::SignIn(SignIn::of(visitor.store, visitor.kind, since, attributes));
+        if ask.try_tell::<Shopper>(shopper, command).await?.is_err() {
+            return Ok(None);
+        }
+        Ok(known(ask, shopper).await?.map(|known| (shopper, known)))
     }
 
     /// The frame as whoever is signed in sees it.

@@ -1,14 +1,9 @@
-//! What a session is after an event, and what follows from it for the house: word to the shopper, deadlines, erasure.
+//! What a session is after an event, and what follows from it for the house: what is sealed, deadlines, erasure.
 
 use super::state::{
     Command, Event, FORGOTTEN_AFTER, IuvSession, REDEEMED_WITHIN, Refusal, Registered, SignedIn, Standing, Told,
 };
-use crate::{
-    iuv::messages::ShopperMessage,
-    kernel::{
-        Address, Codec, Context, Effects, EntityKind, Machine, MessageTarget, Progress, Stamp, UnixMillis, VaultField,
-    },
-};
+use crate::kernel::{Address, Codec, Context, Effects, EntityKind, Machine, Progress, Stamp, UnixMillis, VaultField};
 use std::time::Duration;
 
 /// A tick at the very moment would find that it is just not over yet.
@@ -74,17 +69,12 @@ impl Machine for IuvSession {
         }
     }
 
-    fn effects(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
+    fn effects(&self, command: &Command, events: &[Event], _: &Context, effects: &mut Effects) {
         for event in events {
             match event {
-                Event::Registered(_) => self.seal(command, effects),
-                Event::Opened { .. } => {
-                    self.seal(command, effects);
-                    self.tell(cx, effects);
-                }
-                Event::Redeemed { .. } => self.tell(cx, effects),
+                Event::Registered(_) | Event::Opened { .. } => self.seal(command, effects),
                 Event::Expired | Event::Forgotten => effects.erase(),
-                Event::RedemptionRefused { .. } | Event::SignedOut => {}
+                Event::Redeemed { .. } | Event::RedemptionRefused { .. } | Event::SignedOut => {}
             }
         }
     }
@@ -136,19 +126,5 @@ impl IuvSession {
         if let Command::Register { attributes, .. } | Command::Open { attributes, .. } = command {
             effects.seal(VaultField::IuvAttributes, attributes.to_vec());
         }
-    }
-
-    /// The shopper hears who he is now.
-    fn tell(&self, cx: &Context, effects: &mut Effects) {
-        let Standing::SignedIn(SignedIn { pass, .. }) = &self.standing else { return };
-        let message = ShopperMessage::SignedIn {
-            session: self.id(),
-            store: pass.store,
-            side: pass.side,
-            kind: pass.kind,
-            at: cx.now,
-        };
-        let shopper = MessageTarget::Entity(pass.shopper.at(cx.org));
-        effects.send_with_secret(shopper, &message, self.address, VaultField::IuvAttributes);
     }
 }

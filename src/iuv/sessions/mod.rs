@@ -15,7 +15,8 @@ use super::words::{Attributes, Side, VerificationKind};
 use crate::{
     engine::{Engine, Failure},
     http::{Ask, Code, Problem, auth::hash_of},
-    kernel::{Address, Codec, OrgId, SessionId, ShopperId, StoreId, UnixMillis},
+    kernel::{Address, Codec, OrgId, SessionId, ShopperId, StoreId, UnixMillis, VaultField},
+    store::StoreError,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use state::{Command, Refusal};
@@ -86,7 +87,14 @@ pub async fn who(engine: &Engine, cookie: &str) -> Result<Option<Visitor>, Failu
     }))
 }
 
-/// Lets somebody in by another kind than IUV; the value of his cookie. The shopper hears his attributes.
+/// What was told of whoever is in, until the session is over.
+pub async fn attributes_of(ask: &Ask, visitor: &Visitor) -> Result<Option<Attributes>, Problem> {
+    let plain = ask.engine.open_vault(visitor.address(), VaultField::IuvAttributes).await?;
+    let read = plain.map(|plain| Attributes::decode_from(&plain)).transpose();
+    Ok(read.map_err(|why| StoreError::Corrupt { what: "session's attributes", why })?)
+}
+
+/// Lets somebody in by another kind than IUV; the value of his cookie.
 pub async fn open(
     ask: &Ask,
     org: OrgId,

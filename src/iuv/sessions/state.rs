@@ -246,7 +246,7 @@ pub enum Told {
 pub const REDEEMED_WITHIN: Duration = Duration::from_secs(60);
 /// Refused redemptions of one session that are noted.
 pub const REFUSED_MAX: u8 = 16;
-/// How long after a sign-out what was told of the shopper is kept, so that it has surely reached him.
+/// How long after a sign-out what was told of the shopper is kept, for a page that is just being made.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 impl IuvSession {

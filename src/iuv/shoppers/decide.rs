@@ -8,6 +8,7 @@ use crate::{
     iuv::{ShopperMessage, words::Attributes},
     kernel::{Address, Codec, Context, Effects, EntityKind, Incoming, Machine, ProductId, Progress, ShopperId, Stamp},
 };
+use std::cmp::Ordering;
 
 impl Machine for Shopper {
     const KIND: EntityKind = EntityKind::Shopper;
@@ -24,6 +25,10 @@ impl Machine for Shopper {
 
     fn decide(&self, command: &Command, _: usize, cx: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
         match (command, &self.standing) {
+            // A session that was there before: what it knows must not bring him back.
+            (Command::SignIn(sign_in), Standing::Erased { at: Some(at), .. }) if sign_in.registered <= *at => {
+                return Err(Refusal::NotFound);
+            }
             (Command::SignIn(sign_in), _) => self.sign_in(sign_in, events),
             (Command::Allow(sign_in), _) => {
                 self.describe(sign_in, events);
@@ -110,8 +115,11 @@ impl Machine for Shopper {
 impl Shopper {
     /// Membership that were said later than these stand; the sign-in counts all the same.
     fn sign_in(&self, sign_in: &SignIn, events: &mut Vec<Event>) {
-        if self.known().is_none_or(|known| sign_in.registered >= known.registered) {
-            self.describe(sign_in, events);
+        match self.known().map(|known| known.registered.cmp(&sign_in.registered)) {
+            // Two pages of one session.
+            Some(Ordering::Equal) => return,
+            Some(Ordering::Greater) => {}
+            Some(Ordering::Less) | None => self.describe(sign_in, events),
         }
         events.push(Event::SignedIn { registered: sign_in.registered });
     }

@@ -9,7 +9,7 @@ use crate::kernel::{Stamp, UnixMillis};
 impl Shopper {
     pub(super) fn apply(&mut self, event: &Event, stamp: Stamp) {
         if let Event::Erased = event {
-            self.standing = Standing::Erased { orders_made: self.orders_made() };
+            self.standing = Standing::Erased { orders_made: self.orders_made(), at: Some(stamp.at) };
             return;
         }
         if self.known().is_none() {
@@ -25,7 +25,7 @@ impl Shopper {
         match &self.standing {
             Standing::Unknown => 0,
             Standing::Known(known) => known.orders_made,
-            Standing::Erased { orders_made } => *orders_made,
+            Standing::Erased { orders_made, .. } => *orders_made,
         }
     }
 }

@@ -31,6 +31,9 @@ pub enum Standing {
     Erased {
         #[n(0)]
         orders_made: u32,
+        /// `None` in what was written before this was kept.
+        #[n(1)]
+        at: Option<UnixMillis>,
     },
 }
 

@@ -279,6 +279,9 @@ fn whoever_is_erased_leaves_no_name_and_may_come_again() {
     assert_eq!(story.effects.vault, [VaultOp::Erase]);
     story.tell(Command::CodeGiven { product: ProductId(2), order: 1, line: 0, number: 5 }).unwrap();
     assert_eq!(story.tell(Command::BeginGuess), Err(Refusal::NotFound));
+    let before = Command::SignIn(sign_in(&[], story.now));
+    assert_eq!(story.tell(before), Err(Refusal::NotFound), "a session from before does not bring the name back");
+    story.pass(Duration::from_millis(1));
     story.tell(Command::SignIn(sign_in(&[], story.now))).unwrap();
     assert_eq!(story.order(&offer(2, &[], 9), false), Ok(Told::Ordered(2)), "no number comes twice");
 }
