@@ -20,6 +20,7 @@ use crate::{
     recovery::Installation,
     store::{CommitLog, Db, Keyring, MasterKeySource, MasterKeys, Options, RocksLog, StoreError},
 };
+use actix_rt::Arbiter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{
     io,
@@ -27,7 +28,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -93,13 +97,23 @@ pub async fn init(config: &Config, chance: Chance) -> Result<String, StartError>
     let keys = Keyring::init(&db, config.master_key().read()?, chance.clone())?;
     let one_worker = EngineConfig { workers: 1, ..engine_config(config, || {}) };
     let log = Arc::new(RocksLog::new(db.clone()));
-    let engine = Engine::start(one_worker, kinds(1), db, log, Arc::new(keys), Clock::system(), chance)?;
-    engine.attach_worker();
-    let token = first_token(&engine).await;
-    engine.stop().await;
-    let db = engine.db().clone();
-    drop(engine);
-    close(db).await;
+    let engine = Engine::start(one_worker, kinds(1), db.clone(), log, Arc::new(keys), Clock::system(), chance)?;
+    // A thread of its own: when it ends, the actors that hold the database are gone.
+    let worker = Arbiter::new();
+    let (tell, told) = oneshot::channel();
+    worker.spawn_fn(move || {
+        actix_rt::spawn(async move {
+            engine.attach_worker();
+            let token = first_token(&engine).await;
+            engine.stop().await;
+            let _ = tell.send(token);
+        });
+    });
+    let token = told.await.unwrap_or_else(|_| Err(StartError::FirstToken("its worker ended".to_owned())));
+    worker.stop();
+    let _ = worker.join();
+    let closed = close(db).await;
+    debug_assert!(closed, "the worker has ended, and with it whoever held the database");
     token
 }
 
@@ -281,16 +295,17 @@ fn dispatch_config(config: &Config) -> DispatchConfig {
 const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Closes the database while the process is still whole: its own threads must not outlive `main`.
-async fn close(mut db: Db) {
+async fn close(mut db: Db) -> bool {
     let pause = Duration::from_millis(5);
     for _ in 0..CLOSED_WITHIN.as_millis() / pause.as_millis() {
         match db.try_close() {
-            Ok(()) => return,
+            Ok(()) => return true,
             Err(held) => db = held,
         }
         actix_rt::time::sleep(pause).await;
     }
     tracing::warn!("somebody still holds the database");
+    false
 }
 
 struct Signals {
