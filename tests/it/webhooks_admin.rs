@@ -36,11 +36,12 @@ fn both_secrets_sign_while_one_follows_the_other() {
     let post = receiver.posts().remove(0);
     assert!(post.is_signed_by(&hook.secret) && post.is_signed_by(&second) && post.signatures() == 2);
     let third = string(&org.client.post(&path, &json!({})).is(201), "secret");
-    receiver.forget();
     org.person("Two");
-    eventually("the next", || receiver.count() > 0);
-    let post = receiver.posts().remove(0);
-    assert!(!post.is_signed_by(&hook.secret) && post.is_signed_by(&second) && post.is_signed_by(&third));
+    // The first may come again when its answer was late.
+    let next = || receiver.posts().into_iter().find(|post| post.is_signed_by(&third));
+    eventually("the next", || next().is_some());
+    let post = next().unwrap();
+    assert!(!post.is_signed_by(&hook.secret) && post.is_signed_by(&second) && post.signatures() == 2);
     let log = rig.log_text();
     assert!([&hook.secret, &second, &third].iter().all(|secret| !log.contains(&secret["whsec_".len()..])));
     let told = Value::from(events(&org, string(&org.client.get("/events?limit=1").is(200), "next"))).to_string();
