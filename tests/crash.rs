@@ -60,6 +60,11 @@ fn what_boxes_decide_and_what_is_alerted_is_what_a_model_says() {
     }
     assert!(report["details"]["alerts_raised"].as_f64() >= Some(5.0), "{report}");
     assert!(report["details"]["decided_offline"].as_f64() >= Some(1.0), "{report}");
+    let decided = &report["details"]["decided"];
+    for kind in ["access_code", "badge", "booking_code", "key_code", "pass", "personal_qr", "offline_code"] {
+        let times = |place: &str| decided[place][kind]["opened"].as_u64().unwrap_or(0);
+        assert!(times("alone") + times("offline") + times("with_server") > 0, "{kind}: {report}");
+    }
 }
 
 /// The scenario with its page, which must show that everything holds.

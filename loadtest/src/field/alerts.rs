@@ -87,7 +87,9 @@ const KINDS: [&str; 7] =
     ["late_after_pick_up", "late_after_end", "late_before_booking", "offline", "guarantee", "conflict", "unconfirmed"];
 
 /// Over the whole feed: nothing is told to have begun twice without an end, nor to have ended twice.
+/// Of every exchange about which something was not in order it is told once, and of no other.
 pub async fn told_once(world: &mut World, tally: &Tally) -> Result<(), LoadError> {
+    let mut exchanges = vec![0; world.sites.len()];
     for organisation in &mut world.organisations {
         let mut open: BTreeSet<String> = BTreeSet::new();
         let mut events = Vec::new();
@@ -101,6 +103,12 @@ pub async fn told_once(world: &mut World, tally: &Tally) -> Result<(), LoadError
             path = format!("/events?type=boxes.alert&limit=200&after={}", page["next"].as_str().unwrap_or_default());
         }
         for event in events {
+            if event["type"] == "boxes.alert.exchange" {
+                if let Some(site) = world.sites.iter().position(|site| event["entity"] == site.vbox.id()) {
+                    exchanges[site] += 1;
+                }
+                continue;
+            }
             let data = &event["data"];
             let of = format!("{} {} {} {}", event["entity"], data["kind"], data["key"], data["bin"]);
             let right = match event["type"].as_str() {
@@ -111,6 +119,15 @@ pub async fn told_once(world: &mut World, tally: &Tally) -> Result<(), LoadError
             if !right {
                 tally.wrong(&tally.false_alerts, || format!("told twice: {} {of}", event["type"]));
             }
+        }
+    }
+    for (site, told) in world.sites.iter().zip(exchanges) {
+        add(&tally.alerts, site.model.told as u64);
+        let words = || format!("{}: told of {told} exchanges, not of {}", site.vbox.id(), site.model.told);
+        match told.cmp(&site.model.told) {
+            std::cmp::Ordering::Less => tally.wrong(&tally.missing_alerts, words),
+            std::cmp::Ordering::Greater => tally.wrong(&tally.false_alerts, words),
+            std::cmp::Ordering::Equal => {}
         }
     }
     Ok(())

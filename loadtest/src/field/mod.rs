@@ -1,11 +1,14 @@
 //! `field`: people use boxes that go on and off the network for days, in a time that is moved by hand. An independent
 //! model says what every box must decide, what the server must make of every entry, and which alerts must be in force.
 
+mod administrator;
 mod alerts;
 mod clock;
+mod contact;
 mod life;
 mod model;
 mod site;
+mod visit;
 
 use crate::{
     chance::Chance,
@@ -18,6 +21,7 @@ use clock::Clock;
 use site::World;
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     time::Instant,
 };
 
@@ -59,14 +63,22 @@ struct Tally {
     conflicts: Cell<u64>,
     offline_decisions: Cell<u64>,
     decided_online: Cell<u64>,
+    /// Decisions by where they were made, by what somebody showed, and how they had to end.
+    counts: RefCell<Counts>,
     words: RefCell<Vec<String>>,
 }
+
+type Counts = BTreeMap<&'static str, BTreeMap<&'static str, BTreeMap<&'static str, u64>>>;
 
 fn add(counter: &Cell<u64>, count: u64) {
     counter.set(counter.get() + count);
 }
 
 impl Tally {
+    fn count(&self, place: &'static str, kind: &'static str, ended: &'static str) {
+        *self.counts.borrow_mut().entry(place).or_default().entry(kind).or_default().entry(ended).or_default() += 1;
+    }
+
     fn wrong(&self, counter: &Cell<u64>, words: impl FnOnce() -> String) {
         add(counter, 1);
         let mut kept = self.words.borrow_mut();
@@ -100,7 +112,7 @@ pub async fn run(args: &FieldArgs, common: &Common, seed: u64) -> Result<Report,
         clock.move_to(at_ms + WITHIN_MS)?;
         life::people_and_administrators(&mut world, &clock, &tally, &mut chance).await?;
         clock.move_to(at_ms + 2 * WITHIN_MS)?;
-        life::syncs(&mut world, &clock, &tally).await?;
+        contact::syncs(&mut world, &clock, &tally).await?;
         alerts::compare(&mut world, &clock, &tally).await?;
         if step % KILLED_EVERY == KILLED_EVERY / 2 {
             clock.move_to(at_ms + 3 * WITHIN_MS)?;
@@ -115,9 +127,9 @@ pub async fn run(args: &FieldArgs, common: &Common, seed: u64) -> Result<Report,
         progress.inc(1);
     }
     // Everybody comes back: what is believed of each box must be what this model believes.
-    life::everyone_back(&mut world, &clock, &tally).await?;
+    contact::everyone_back(&mut world, &clock, &tally).await?;
     alerts::compare(&mut world, &clock, &tally).await?;
-    life::inventories(&mut world, &tally).await?;
+    contact::inventories(&mut world, &tally).await?;
     alerts::told_once(&mut world, &tally).await?;
     progress.finish_and_clear();
     if let Err(error) = server.stop().await {
@@ -140,6 +152,7 @@ pub async fn run(args: &FieldArgs, common: &Common, seed: u64) -> Result<Report,
         ("wall_s", began.elapsed().as_secs_f64().round()),
     ];
     counts.into_iter().for_each(|(name, count)| report.detail(name, count));
+    report.detail("decided", serde_json::json!(*tally.counts.borrow()));
     report.must_be_zero("wrong_decisions", tally.wrong_decisions.get());
     report.must_be_zero("missing_alerts", tally.missing_alerts.get());
     report.must_be_zero("false_alerts", tally.false_alerts.get());

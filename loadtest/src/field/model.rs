@@ -1,20 +1,32 @@
 //! What a box must decide, what the server must make of its journal, and what it must alert of: written from the specs
 //! alone. One box at a time; keys, bins and people are numbers.
 
+mod alone;
+mod late;
+#[cfg(test)]
+mod tests;
+mod with_server;
+
+use std::collections::{BTreeMap, BTreeSet};
+
 /// So near to a limit either answer is right: the server and this model do not read the clock at the same moment.
-const UNSURE_MS: u64 = 30_000;
+pub const UNSURE_MS: u64 = 30_000;
 const MINUTE_MS: u64 = 60_000;
 /// A contact counts as missed after three announced spans, and not before this.
 const CONTACT_LEAST_MS: u64 = 120_000;
+/// People who are nothing to this box are numbered from here.
+pub const STRANGERS: usize = 1_000;
 
 /// Who may take what, from when until when. `key` left out: all of the box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
     pub person: usize,
     pub key: Option<usize>,
     pub from_ms: Option<u64>,
     pub until_ms: Option<u64>,
     pub revoked_ms: Option<u64>,
+    /// The code by which it is booked.
+    pub booking: Option<String>,
 }
 
 impl Grant {
@@ -23,7 +35,7 @@ impl Grant {
     }
 
     /// The first moment at which it no longer holds.
-    fn end_ms(&self) -> u64 {
+    pub fn end_ms(&self) -> u64 {
         self.until_ms.unwrap_or(u64::MAX).min(self.revoked_ms.unwrap_or(u64::MAX))
     }
 
@@ -40,10 +52,11 @@ pub struct Limits {
     pub before_booking: Option<u64>,
 }
 
+/// `None`: somebody who was not named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Bin(usize),
-    Out { person: usize, since_ms: u64 },
+    Out { person: Option<usize>, since_ms: u64 },
     Unknown,
 }
 
@@ -56,16 +69,87 @@ pub struct Bin {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    PickUp { key: usize, person: usize },
-    DropOff { key: usize, person: usize },
-    Opened,
+    /// Without a person: by the key's code. What the server has decided is not judged for permission again.
+    PickUp {
+        key: usize,
+        person: Option<usize>,
+        decided: bool,
+    },
+    DropOff {
+        key: usize,
+        person: Option<usize>,
+    },
+    /// By an offline code of this sheet.
+    Opened {
+        sheet: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    pub bin: usize,
+    /// None: every one of them.
+    pub bin: Option<usize>,
     pub what: What,
     pub at_ms: u64,
+}
+
+/// One line of a printed sheet. Without a bin: it opens all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slip {
+    pub sheet: u32,
+    pub bin: Option<usize>,
+    pub counter: u32,
+}
+
+/// A permission that somebody carries.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// No two have the same.
+    pub number: usize,
+    pub organisation: usize,
+    pub site: usize,
+    /// Of those of its box.
+    pub person: usize,
+    /// None: every key of its box.
+    pub key: Option<usize>,
+    pub signer: u32,
+    pub from_s: u64,
+    pub until_s: u64,
+}
+
+/// Who somebody is, signed.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub organisation: usize,
+    /// Of those of the organisation.
+    pub person: usize,
+    pub signer: u32,
+    pub from_s: u64,
+    pub until_s: u64,
+}
+
+/// What somebody types or shows; people by their numbers in the organisation.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown<'a> {
+    AccessCode(usize),
+    Badge(usize),
+    /// A booking's, a key's, or nobody's.
+    Digits(&'a str),
+    Slip(Slip),
+    Pass(&'a Pass),
+    Identity(&'a Identity),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Opens {
+        bin: usize,
+        key: usize,
+        person: Option<usize>,
+    },
+    /// By an offline code; `None`: every bin.
+    Opened(Option<usize>),
+    No(&'static str),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,35 +166,71 @@ impl Alert {
     }
 }
 
+/// Whose box it is, and who uses it, by their numbers in the organisation.
+#[derive(Clone, Debug, Default)]
+pub struct Here {
+    pub organisation: usize,
+    pub site: usize,
+    pub staff: Vec<usize>,
+}
+
+/// What the server knows and a box may not have heard of.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    grants: Vec<Grant>,
+    key_codes: Vec<Option<String>>,
+    sheet: u32,
+    signer: u32,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Model {
+    pub here: Here,
     pub guarantee_ms: u64,
     pub unconfirmed_min: u64,
     pub limits: Vec<Limits>,
+    /// Whether boxes of this organisation are told the codes of keys.
+    pub tells_key_codes: bool,
     pub grants: Vec<Grant>,
+    pub key_codes: Vec<Option<String>>,
+    pub sheet: u32,
+    /// By which passes must be signed.
+    pub signer: u32,
     /// As the server believes.
     pub bins: Vec<Bin>,
     pub keys: Vec<Place>,
     pub conflicts: usize,
+    /// Exchanges that were told of because something about them was not in order.
+    pub told: usize,
     pending_ms: Option<u64>,
     contact_due_ms: Option<u64>,
     contact_within_ms: u64,
     on_battery: bool,
+    /// Until when it takes for all wrong codes that the server has counted to be forgotten.
+    wrong_until_ms: u64,
     /// As the box has it.
-    known: Vec<Grant>,
+    known: Told,
     belief: Vec<Option<usize>>,
+    wrong_codes: u32,
+    closed_until_ms: u64,
+    /// The next counter of each list of the sheet that was used last.
+    counters: (u32, BTreeMap<Option<usize>, u32>),
+    used_passes: BTreeSet<usize>,
     pub physical: Vec<Option<usize>>,
     journal: Vec<Entry>,
 }
 
 impl Model {
     /// Each key in the bin of its number, all of it known to the box.
-    pub fn new(bins: usize, keys: usize, guarantee_ms: u64, unconfirmed_min: u64) -> Self {
+    pub fn new(here: Here, bins: usize, keys: usize, guarantee_ms: u64, unconfirmed_min: u64) -> Self {
         let physical: Vec<_> = (0..bins).map(|bin| (bin < keys).then_some(bin)).collect();
         Self {
+            here,
             guarantee_ms,
             unconfirmed_min,
             limits: vec![Limits::default(); keys],
+            key_codes: vec![None; keys],
+            signer: 1,
             bins: physical.iter().map(|key| Bin { key: *key, doubtful_ms: None }).collect(),
             keys: (0..keys).map(Place::Bin).collect(),
             belief: physical.clone(),
@@ -119,25 +239,20 @@ impl Model {
         }
     }
 
-    /// The bin that opens for who asks for this key, as the box decides by what it has stored.
-    pub fn may_take(&self, person: usize, key: usize, at_ms: u64) -> Option<usize> {
-        let permitted = self.known.iter().any(|grant| grant.covers(person, key) && grant.holds(at_ms));
-        permitted.then(|| self.belief.iter().position(|held| *held == Some(key))).flatten()
-    }
-
-    /// The bin that opens for a drop-off.
-    pub fn free_bin(&self) -> Option<usize> {
-        (0..self.belief.len()).find(|bin| self.belief[*bin].is_none() && self.physical[*bin].is_none())
+    /// Somebody of the organisation, as this box counts them.
+    pub fn person(&self, of_organisation: usize) -> usize {
+        let staff = self.here.staff.iter().position(|known| *known == of_organisation);
+        staff.unwrap_or(STRANGERS + of_organisation)
     }
 
     /// What the box has done.
-    pub fn did(&mut self, bin: usize, what: What, at_ms: u64) {
+    pub fn did(&mut self, bin: Option<usize>, what: What, at_ms: u64) {
         let content = match what {
-            What::PickUp { .. } => None,
-            What::DropOff { key, .. } => Some(key),
-            What::Opened => self.belief[bin],
+            What::PickUp { .. } => Some(None),
+            What::DropOff { key, .. } => Some(Some(key)),
+            What::Opened { .. } => None,
         };
-        if what != What::Opened {
+        if let (Some(bin), Some(content)) = (bin, content) {
             (self.belief[bin], self.physical[bin]) = (content, content);
         }
         self.journal.push(Entry { bin, what, at_ms });
@@ -146,31 +261,6 @@ impl Model {
     /// Whether something happened here that the server has not heard of.
     pub fn has_unsent(&self) -> bool {
         !self.journal.is_empty()
-    }
-
-    /// The bin that the server names to a connected box for a pick-up: by what it knows itself.
-    pub fn gives(&self, person: usize, key: usize, at_ms: u64) -> Option<usize> {
-        let permitted = self.grants.iter().any(|grant| grant.covers(person, key) && grant.holds(at_ms));
-        permitted.then(|| self.bins.iter().position(|bin| bin.key == Some(key))).flatten()
-    }
-
-    /// The same for a drop-off: the first empty bin, one that nobody is sure of last.
-    pub fn takes_back(&self, key: usize) -> Option<usize> {
-        if self.bins.iter().any(|bin| bin.key == Some(key)) {
-            return None;
-        }
-        let empty = |bin: &&Bin| bin.key.is_none();
-        let sure = self.bins.iter().position(|bin| empty(&bin) && bin.doubtful_ms.is_none());
-        sure.or_else(|| self.bins.iter().position(|bin| empty(&bin)))
-    }
-
-    /// An exchange that the server has decided and heard the end of: the box's own stored state knows nothing of it.
-    pub fn exchanged(&mut self, bin: usize, what: What, at_ms: u64) {
-        self.physical[bin] = match what {
-            What::DropOff { key, .. } => Some(key),
-            What::PickUp { .. } | What::Opened => None,
-        };
-        self.judge(&Entry { bin, what, at_ms }, at_ms);
     }
 
     fn missing(&mut self, at_ms: u64) {
@@ -182,9 +272,41 @@ impl Model {
         self.missing(at_ms);
     }
 
+    /// Its booking code goes with it.
     pub fn revoke(&mut self, grant: usize, at_ms: u64) {
         self.grants[grant].revoked_ms = Some(at_ms);
+        self.grants[grant].booking = None;
         self.missing(at_ms);
+    }
+
+    pub fn book(&mut self, grant: usize, code: &str, at_ms: u64) {
+        self.grants[grant].booking = Some(code.to_owned());
+        self.missing(at_ms);
+    }
+
+    pub fn set_key_code(&mut self, key: usize, code: Option<String>, at_ms: u64) {
+        if self.key_codes[key] != code {
+            self.key_codes[key] = code;
+            if self.tells_key_codes {
+                self.missing(at_ms);
+            }
+        }
+    }
+
+    pub fn renew_sheet(&mut self, sheet: u32, at_ms: u64) {
+        self.sheet = sheet;
+        self.missing(at_ms);
+    }
+
+    pub fn renew_signer(&mut self, signer: u32, at_ms: u64) {
+        self.signer = signer;
+        self.missing(at_ms);
+    }
+
+    /// From when until when a pass must hold that is signed now for so long.
+    pub fn pass_window(&self, grant: usize, hours: u64, now_ms: u64) -> (u64, u64) {
+        let grant = &self.grants[grant];
+        (grant.from_ms.unwrap_or(now_ms).max(now_ms), grant.end_ms().min(now_ms + hours * 60 * MINUTE_MS))
     }
 
     /// An administrator says what a bin holds.
@@ -228,7 +350,12 @@ impl Model {
         self.contact_due_ms = Some(at_ms + self.contact_within_ms);
         self.on_battery = on_battery;
         self.pending_ms = None;
-        self.known = self.grants.iter().filter(|grant| grant.revoked_ms.is_none()).copied().collect();
+        self.known = Told {
+            grants: self.grants.iter().filter(|grant| grant.revoked_ms.is_none()).cloned().collect(),
+            key_codes: if self.tells_key_codes { self.key_codes.clone() } else { Vec::new() },
+            sheet: self.sheet,
+            signer: self.signer,
+        };
         self.belief = self.bins.iter().map(|bin| bin.key).collect();
         became
     }
@@ -240,36 +367,60 @@ impl Model {
     }
 
     fn judge(&mut self, entry: &Entry, now_ms: u64) -> &'static str {
-        let Entry { bin, what, at_ms } = *entry;
-        match what {
-            What::Opened => {
-                self.bins[bin].doubtful_ms.get_or_insert(now_ms);
-                "applied"
+        let became = match (entry.what, entry.bin) {
+            (What::PickUp { key, person, decided }, Some(bin)) => {
+                self.judge_pick_up(bin, key, person, decided, entry.at_ms, now_ms)
             }
-            What::PickUp { key, person } => {
-                if self.bins[bin].key != Some(key) {
-                    self.conflict(bin, key, now_ms);
-                    return "ignored";
+            (What::DropOff { key, person }, Some(bin)) => self.judge_drop_off(bin, key, person, now_ms),
+            (What::Opened { sheet }, bin) => {
+                for bin in bin.map_or(0..self.bins.len(), |bin| bin..bin + 1) {
+                    self.bins[bin].doubtful_ms.get_or_insert(now_ms);
                 }
-                self.bins[bin] = Bin::default();
-                self.keys[key] = Place::Out { person, since_ms: at_ms };
-                let permitted = self.grants.iter().any(|grant| grant.covers(person, key) && grant.holds(at_ms));
-                if permitted { "applied" } else { "flagged" }
+                return if sheet == self.sheet { "applied" } else { "flagged code_reused" };
             }
-            What::DropOff { key, person } => {
-                let was = self.keys[key];
-                let elsewhere = matches!(was, Place::Bin(other) if other != bin);
-                if elsewhere || self.bins[bin].key.is_some_and(|other| other != key) {
-                    self.conflict(bin, key, now_ms);
-                    return "ignored";
-                }
-                self.bins[bin] = Bin { key: Some(key), doubtful_ms: None };
-                self.keys[key] = Place::Bin(bin);
-                match was {
-                    Place::Out { person: holder, .. } if holder != person => "flagged",
-                    _ => "applied",
-                }
-            }
+            (_, None) => "rejected unknown_bin",
+        };
+        self.told += usize::from(became.starts_with("flagged"));
+        became
+    }
+
+    fn judge_pick_up(
+        &mut self,
+        bin: usize,
+        key: usize,
+        person: Option<usize>,
+        decided: bool,
+        at_ms: u64,
+        now_ms: u64,
+    ) -> &'static str {
+        if self.bins[bin].key != Some(key) {
+            self.conflict(bin, key, now_ms);
+            return "ignored key_not_in_bin";
+        }
+        self.bins[bin] = Bin::default();
+        self.keys[key] = Place::Out { person, since_ms: at_ms };
+        let permitted = match person {
+            Some(person) => self.grants.iter().any(|grant| grant.covers(person, key) && grant.holds(at_ms)),
+            None => self.key_codes[key].is_some(),
+        };
+        if permitted || decided { "applied" } else { "flagged not_permitted" }
+    }
+
+    fn judge_drop_off(&mut self, bin: usize, key: usize, person: Option<usize>, now_ms: u64) -> &'static str {
+        let was = self.keys[key];
+        if self.bins[bin].key.is_some_and(|other| other != key) {
+            self.conflict(bin, key, now_ms);
+            return "ignored bin_occupied";
+        }
+        if matches!(was, Place::Bin(other) if other != bin) {
+            self.conflict(bin, key, now_ms);
+            return "ignored key_elsewhere";
+        }
+        self.bins[bin] = Bin { key: Some(key), doubtful_ms: None };
+        self.keys[key] = Place::Bin(bin);
+        match (was, person) {
+            (Place::Out { person: Some(holder), .. }, Some(person)) if holder != person => "flagged other_holder",
+            _ => "applied",
         }
     }
 
@@ -280,131 +431,5 @@ impl Model {
         if let Place::Bin(other) = self.keys[key] {
             self.doubt(other, now_ms);
         }
-    }
-
-    /// What must be in force now, and what may be as well as not.
-    pub fn alerts(&self, now_ms: u64) -> (Vec<Alert>, Vec<Alert>) {
-        let (mut must, mut may) = (Vec::new(), Vec::new());
-        let mut at = |alert: Alert, due_ms: u64| {
-            if now_ms.abs_diff(due_ms) < UNSURE_MS {
-                may.push(alert);
-            } else if now_ms > due_ms {
-                must.push(alert);
-            }
-        };
-        if let Some(due) = self.contact_due_ms {
-            at(Alert { power: self.on_battery, ..Alert::of_box("offline") }, due);
-        }
-        if let Some(since) = self.pending_ms {
-            at(Alert::of_box("guarantee"), since + self.guarantee_ms);
-        }
-        for (bin, content) in self.bins.iter().enumerate() {
-            if let Some(since) = content.doubtful_ms {
-                let alert = Alert { bin: Some(bin), ..Alert::of_box("unconfirmed") };
-                at(alert, since + self.unconfirmed_min * MINUTE_MS);
-            }
-        }
-        for (key, place) in self.keys.iter().enumerate() {
-            let Place::Out { person, since_ms } = *place else { continue };
-            let late = |kind| Alert { key: Some(key), ..Alert::of_box(kind) };
-            let limits = self.limits[key];
-            if let Some(minutes) = limits.after_pick_up {
-                at(late("late_after_pick_up"), since_ms + minutes * MINUTE_MS);
-            }
-            if let (Some(minutes), Some(end)) = (limits.after_end, self.end_of(person, key, since_ms)) {
-                at(late("late_after_end"), end + minutes * MINUTE_MS);
-            }
-            if let (Some(minutes), Some(from)) = (limits.before_booking, self.booked_from(person, key, since_ms)) {
-                at(late("late_before_booking"), (from - minutes * MINUTE_MS).max(since_ms));
-            }
-        }
-        if self.conflicts > 0 {
-            must.push(Alert::of_box("conflict"));
-        }
-        (must, may)
-    }
-
-    /// When what let this person take the key ends; accesses that follow without a gap are one.
-    fn end_of(&self, person: usize, key: usize, since_ms: u64) -> Option<u64> {
-        let mut end = since_ms;
-        while let Some(grant) = self.grants.iter().find(|grant| grant.covers(person, key) && grant.holds(end)) {
-            end = grant.end_ms();
-            if end == u64::MAX {
-                return None;
-            }
-        }
-        (end > since_ms).then_some(end)
-    }
-
-    fn booked_from(&self, holder: usize, key: usize, since_ms: u64) -> Option<u64> {
-        let live = self.grants.iter().filter(|grant| grant.revoked_ms.is_none());
-        let others = live.filter(|grant| grant.person != holder && grant.key == Some(key));
-        others.filter_map(|grant| grant.from_ms).filter(|from| *from > since_ms).min()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: u64 = 60 * MINUTE_MS;
-    const T: u64 = 1_000 * HOUR;
-
-    fn for_ever(person: usize) -> Grant {
-        Grant { person, key: None, from_ms: None, until_ms: None, revoked_ms: None }
-    }
-
-    fn model() -> Model {
-        let mut model = Model::new(4, 2, 2 * HOUR, 60);
-        model.limits = vec![Limits { after_pick_up: Some(120), after_end: Some(30), before_booking: Some(30) }; 2];
-        model.grant(for_ever(0), T);
-        model.sync(T, 300_000, false);
-        model
-    }
-
-    fn kinds(model: &Model, at: u64) -> Vec<&'static str> {
-        model.alerts(at).0.iter().map(|alert| alert.kind).collect()
-    }
-
-    #[test]
-    fn a_box_knows_what_it_was_told_and_what_it_did() {
-        let mut model = model();
-        assert_eq!((model.may_take(0, 1, T), model.may_take(1, 1, T)), (Some(1), None));
-        model.did(1, What::PickUp { key: 1, person: 0 }, T + 1);
-        assert_eq!((model.may_take(0, 1, T), model.free_bin()), (None, Some(1)));
-        model.revoke(0, T + 2);
-        assert_eq!(model.may_take(0, 0, T + 3), Some(0), "it has not heard of it");
-        model.did(0, What::PickUp { key: 0, person: 0 }, T + 3);
-        assert_eq!(model.sync(T + 4, 300_000, false), ["applied", "flagged"]);
-        assert_eq!(model.may_take(0, 0, T + 5), None);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_a_conflict() {
-        let mut model = model();
-        model.correct(0, None, T + 1);
-        model.did(0, What::PickUp { key: 0, person: 0 }, T + 2);
-        model.did(2, What::DropOff { key: 1, person: 0 }, T + 3);
-        assert_eq!(model.sync(T + 4, 300_000, false), ["ignored", "ignored"]);
-        assert_eq!((model.conflicts, kinds(&model, T + 5)), (2, vec!["conflict"]));
-        assert_eq!(kinds(&model, T + 14 * MINUTE_MS), ["conflict"]);
-        assert_eq!(kinds(&model, T + 2 * HOUR), ["offline", "unconfirmed", "unconfirmed", "unconfirmed", "conflict"]);
-    }
-
-    #[test]
-    fn a_key_is_late_in_three_ways() {
-        let mut model = model();
-        model.grant(Grant { key: Some(1), until_ms: Some(T + HOUR), ..for_ever(2) }, T);
-        model.sync(T, 300_000, false);
-        model.did(1, What::PickUp { key: 1, person: 2 }, T + MINUTE_MS);
-        model.sync(T + MINUTE_MS, 300_000 * 100, false);
-        assert_eq!(kinds(&model, T + HOUR), Vec::<&str>::new());
-        assert_eq!(kinds(&model, T + 95 * MINUTE_MS), ["late_after_end"]);
-        let more = Grant { key: Some(1), from_ms: Some(T + HOUR), until_ms: Some(T + 9 * HOUR), ..for_ever(2) };
-        model.grant(more, T + HOUR);
-        assert_eq!(kinds(&model, T + 95 * MINUTE_MS), Vec::<&str>::new(), "one that follows without a gap");
-        assert_eq!(kinds(&model, T + 122 * MINUTE_MS), ["late_after_pick_up"]);
-        model.grant(Grant { key: Some(1), from_ms: Some(T + 2 * HOUR), ..for_ever(3) }, T + HOUR);
-        assert_eq!(kinds(&model, T + 92 * MINUTE_MS), ["late_before_booking"]);
     }
 }

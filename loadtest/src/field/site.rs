@@ -1,9 +1,10 @@
 //! Organisations with their people, boxes, keys and settings, and beside each box its model.
 
 use super::{
-    FieldArgs,
+    FieldArgs, administrator,
     clock::Clock,
-    model::{Grant, Limits, Model},
+    model::{Grant, Here, Limits, Model},
+    visit::{Carried, Given, Printed},
 };
 use crate::{
     api::{Api, text},
@@ -21,6 +22,10 @@ const PEOPLE: usize = 40;
 pub const STAFF: usize = 4;
 /// Bins beside those of the keys.
 const SPARE_BINS: usize = 2;
+/// From this one on organisations want their keys' codes at boxes that nobody can ask.
+const TOLD_KEY_CODES: usize = 1;
+/// Keys that have a code from the beginning.
+const CODED: usize = 3;
 const UNCONFIRMED_MIN: u64 = 61;
 const LATE: Limits = Limits { after_pick_up: Some(120), after_end: Some(30), before_booking: Some(30) };
 
@@ -33,6 +38,16 @@ pub struct Person {
 pub struct Organisation {
     pub api: Api,
     pub people: Vec<Person>,
+    /// Codes that its keys were given so far.
+    codes: u32,
+}
+
+impl Organisation {
+    /// Five digits that it has not used.
+    pub fn next_code(&mut self) -> String {
+        self.codes += 1;
+        format!("{:05}", self.codes)
+    }
 }
 
 /// A box with all that is known of it.
@@ -52,12 +67,17 @@ pub struct Site {
     /// The server's ids of the model's grants.
     pub accesses: Vec<String>,
     pub bins: Vec<String>,
+    /// Codes that its bookings and keys were given, those of today and those of yesterday.
+    pub given: Vec<Given>,
+    /// Offline codes, of all its sheets.
+    pub printed: Vec<Printed>,
 }
 
 pub struct World {
     pub target: Target,
     pub organisations: Vec<Organisation>,
     pub sites: Vec<Site>,
+    pub carried: Carried,
     /// What was in force at the last look, and whether anything may have changed since.
     pub told: Vec<Vec<super::model::Alert>>,
 }
@@ -75,10 +95,19 @@ impl World {
         for (plan, _) in PLANS {
             organisations.push(organisation(&mut operator, plan, chance).await?);
         }
-        let mut world = Self { target, organisations, sites: Vec::new(), told: vec![Vec::new(); args.boxes] };
+        let mut world = Self {
+            target,
+            organisations,
+            sites: Vec::new(),
+            carried: Carried::default(),
+            told: vec![Vec::new(); args.boxes],
+        };
         for index in 0..args.boxes {
-            let site = site(&mut world.organisations, index, args, chance).await?;
+            let site = site(&mut world.organisations, index, args, chance, clock).await?;
             world.sites.push(site);
+        }
+        for organisation in &mut world.organisations[TOLD_KEY_CODES..] {
+            organisation.api.patch("/offline/settings", &json!({"key_codes": true})).await?;
         }
         for site in &mut world.sites {
             first_contact(site, &world.target, clock).await?;
@@ -107,7 +136,7 @@ async fn organisation(operator: &mut Api, plan: &str, chance: &Chance) -> Result
     });
     let settings = json!({"unconfirmed_minutes": UNCONFIRMED_MIN, "late": late, "exchange": "flagged"});
     api.put("/alerts/settings", &settings).await?;
-    Ok(Organisation { api, people })
+    Ok(Organisation { api, people, codes: 0 })
 }
 
 async fn site(
@@ -115,6 +144,7 @@ async fn site(
     index: usize,
     args: &FieldArgs,
     chance: &Chance,
+    clock: &Clock,
 ) -> Result<Site, LoadError> {
     let at = index % organisations.len();
     let organisation = &mut organisations[at];
@@ -125,9 +155,11 @@ async fn site(
     let fobs: Vec<String> = (0..args.keys).map(|key| format!("{index:05}-{key}")).collect();
     let keys: Vec<Value> =
         fobs.iter().zip(&bins).map(|(fob, bin)| json!({"name": fob, "fob": fob, "bin": bin})).collect();
-    let mut model = Model::new(bins.len(), args.keys, PLANS[at].1.as_millis() as u64, UNCONFIRMED_MIN);
+    let here = Here { organisation: at, site: index, staff: staff.clone() };
+    let mut model = Model::new(here, bins.len(), args.keys, PLANS[at].1.as_millis() as u64, UNCONFIRMED_MIN);
     model.limits = vec![LATE; args.keys];
-    let for_ever = |person, key| Grant { person, key, from_ms: None, until_ms: None, revoked_ms: None };
+    model.tells_key_codes = at >= TOLD_KEY_CODES;
+    let for_ever = |person, key| Grant { person, key, ..Grant::default() };
     model.grants = vec![for_ever(0, None), for_ever(1, None), for_ever(2, Some(0)), for_ever(3, Some(0))];
     let grants: Vec<Value> = model
         .grants
@@ -161,7 +193,7 @@ async fn site(
     let identity = api.enrol(&code).await?;
     let content = bins.iter().cloned().enumerate().map(|(bin, label)| (label, fobs.get(bin).cloned()));
     let vbox = VirtualBox::new(identity, content.collect::<Vec<_>>(), Storage::Memory, chance)?;
-    Ok(Site {
+    let mut site = Site {
         organisation: at,
         vbox,
         model,
@@ -173,18 +205,29 @@ async fn site(
         staff,
         accesses,
         bins,
-    })
+        given: Vec::new(),
+        printed: Vec::new(),
+    };
+    for key in 0..args.keys.min(CODED) {
+        let code = organisation.next_code();
+        administrator::key_code(&mut site, &mut organisation.api, key, code, clock).await?;
+    }
+    administrator::print(&mut site, &mut organisation.api, false, clock).await?;
+    Ok(site)
 }
 
-/// Until the box has everything, its people's codes too, which come by messages.
+/// Until the box has everything, its people's codes and its keys' too, which come by messages.
 async fn first_contact(site: &mut Site, target: &Target, clock: &Clock) -> Result<(), LoadError> {
+    let codes = site.model.key_codes.iter().filter(|code| site.model.tells_key_codes && code.is_some()).count();
     for _ in 0..100 {
-        super::life::contact(site, target, clock).await?;
-        let people = &site.vbox.state().people;
-        if people.len() == STAFF && people.values().all(|person| person.code.is_some()) {
+        super::contact::contact(site, target, clock).await?;
+        let state = site.vbox.state();
+        let told = state.key_codes.values().filter(|key| key.code.is_some()).count();
+        let known = state.people.values().filter(|person| person.code.is_some()).count();
+        if known == STAFF && told == codes && state.offline_sheet == site.model.sheet {
             return Ok(());
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    Err(LoadError::Unfit(format!("{} never heard of its people's codes", site.vbox.id())))
+    Err(LoadError::Unfit(format!("{} never heard of its people's and keys' codes", site.vbox.id())))
 }

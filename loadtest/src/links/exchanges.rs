@@ -10,7 +10,10 @@ use crate::{
     link::{Synced, sync_once},
     report::LoadError,
     site::Site,
-    vbox::online::{Online, Road},
+    vbox::{
+        Shown,
+        online::{Online, Road},
+    },
     wire::{Kind, Outcome},
 };
 
@@ -43,10 +46,10 @@ pub(super) async fn run(
         if at.is_none_or(|bin| bin == fleet::bin_name(0) && linked.wanted.get() != "enabled") {
             continue;
         }
-        for (kind, code) in [(Kind::PickUp, Some(&*person.code)), (Kind::DropOff, None)] {
+        for (kind, shown) in [(Kind::PickUp, Some(Shown::Digits(&person.code))), (Kind::DropOff, None)] {
             let cut = chance.happens(0.25);
             let mut road = Road { kept: &mut kept, target: &site.target, cut };
-            match vbox.exchange(&mut road, kind, code, &key.fob, now_ms()).await {
+            match vbox.exchange(&mut road, kind, shown, &key.fob, now_ms()).await {
                 Ok(Online::Done { told: true, .. }) if !cut => done.told += 1,
                 Ok(Online::Done { told: false, .. }) if cut => {
                     done.journalled += 1;

@@ -40,29 +40,52 @@ enum Known {
     Offline { list: String, counter: u32 },
 }
 
+impl Known {
+    fn stands_for(&self) -> (&'static str, Option<String>) {
+        match self {
+            Self::Booking { person, .. } => ("booking_code", Some(person.to_string())),
+            Self::Key(_) => ("key_code", None),
+            Self::Person(person) => ("access_code", Some(person.clone())),
+            Self::Offline { .. } => ("offline_code", None),
+        }
+    }
+}
+
 impl VirtualBox {
     pub fn keypad(&self) -> &Keypad {
         &self.keypad
     }
 
-    /// Somebody types digits, and names the key that they want if the digits do not.
-    pub fn type_digits(&mut self, digits: &str, fob: Option<&str>, true_ms: u64) -> io::Result<Attempt> {
+    /// Whose the digits are, counted before anybody knows; offline codes open at once.
+    fn typed(&mut self, digits: &str, true_ms: u64) -> io::Result<Result<Known, Attempt>> {
         let now = self.clock.shows(true_ms);
         if self.state.cursor.is_none() {
-            return Ok(Attempt::Refused(Refusal::NoState));
+            return Ok(Err(Attempt::Refused(Refusal::NoState)));
         }
         // A clock that jumped back does not close the keypad for longer than ever.
         if now < self.keypad.closed_until_ms.min(now.saturating_add(LONGEST_PAUSE_MS)) {
-            return Ok(Attempt::Refused(Refusal::Throttled));
+            return Ok(Err(Attempt::Refused(Refusal::Throttled)));
         }
         self.charge(now)?;
-        let Some(known) = self.known(digits) else { return Ok(Attempt::Refused(Refusal::UnknownCode)) };
+        let Some(known) = self.known(digits) else { return Ok(Err(Attempt::Refused(Refusal::UnknownCode))) };
         self.keypad.wrong = 0;
         self.keypad.closed_until_ms = 0;
         match known {
-            Known::Offline { list, counter } => return self.open_offline(&list, counter, true_ms),
-            _ => self.storage.replace_keypad(&self.keypad)?,
+            Known::Offline { list, counter } => self.open_offline(&list, counter, true_ms).map(Err),
+            known => {
+                self.storage.replace_keypad(&self.keypad)?;
+                Ok(Ok(known))
+            }
         }
+    }
+
+    /// Somebody types digits, and names the key that they want if the digits do not.
+    pub fn type_digits(&mut self, digits: &str, fob: Option<&str>, true_ms: u64) -> io::Result<Attempt> {
+        let known = match self.typed(digits, true_ms)? {
+            Ok(known) => known,
+            Err(ended) => return Ok(ended),
+        };
+        let now = self.clock.shows(true_ms);
         let decided = match &known {
             Known::Person(person) => {
                 fob.ok_or(Refusal::UnknownKey).and_then(|fob| self.state.permitted(person, fob, now).map(|()| fob))
@@ -73,16 +96,54 @@ impl VirtualBox {
             Known::Key(fob) => Ok(&**fob),
             Known::Offline { .. } => Err(Refusal::UnknownCode),
         };
-        let (by, person) = match &known {
-            Known::Booking { person, .. } => ("booking_code", Some(person.to_string())),
-            Known::Key(_) => ("key_code", None),
-            Known::Person(person) => ("access_code", Some(person.clone())),
-            Known::Offline { .. } => ("offline_code", None),
-        };
+        let (by, person) = known.stands_for();
         match decided.and_then(|fob| self.bin_with(fob)) {
             Ok(bin) => self.hand_out(&bin, person, by, None, true_ms),
             Err(refusal) => Ok(Attempt::Refused(refusal)),
         }
+    }
+
+    /// Somebody types digits and leaves a fob. The end of an access stops no drop-off; a key's code is for its key.
+    pub fn type_and_leave(&mut self, digits: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+        let known = match self.typed(digits, true_ms)? {
+            Ok(known) => known,
+            Err(ended) => return Ok(ended),
+        };
+        if matches!(&known, Known::Key(own) if **own != *fob) {
+            return Ok(Attempt::Refused(Refusal::NotPermitted));
+        }
+        let (by, person) = known.stands_for();
+        self.take_in(fob, person, by, true_ms)
+    }
+
+    /// Somebody says by a signed text who they are, and leaves a fob.
+    pub fn show_and_leave(&mut self, text: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+        match self.read_signed(text, self.clock.shows(true_ms)) {
+            Ok(signed) if signed.is_pass => Ok(Attempt::Refused(Refusal::NotPermitted)),
+            Ok(signed) => self.take_in(fob, Some(signed.person), "personal_qr", true_ms),
+            Err(refusal) => Ok(Attempt::Refused(refusal)),
+        }
+    }
+
+    fn take_in(&mut self, fob: &str, person: Option<String>, by: &str, true_ms: u64) -> io::Result<Attempt> {
+        let Some(bin) = self.free_bin() else { return Ok(Attempt::Refused(Refusal::NoFreeBin)) };
+        self.physical.insert(bin.as_str().into(), Some(fob.into()));
+        let entry = Entry {
+            bin: bin.clone(),
+            fob: Some(fob.to_owned()),
+            person: person.clone(),
+            by: Some(by.to_owned()),
+            ..self.blank(Kind::DropOff, true_ms)
+        };
+        let seq = self.write(entry)?;
+        Ok(Attempt::Done(Exchange { seq, bin, fob: fob.to_owned(), person }))
+    }
+
+    /// What a text says that one of this organisation's keys has signed, in its time.
+    fn read_signed(&self, text: &str, now: u64) -> Result<signed::Signed, Refusal> {
+        let keys = if self.state.public_keys.is_empty() { &self.identity.public_keys } else { &self.state.public_keys };
+        let signed = signed::read(text, keys, now)?;
+        if signed.organisation == self.identity.organisation { Ok(signed) } else { Err(Refusal::NotSigned) }
     }
 
     /// Somebody holds a QR code before the reader, and names the key if the code does not.
@@ -108,11 +169,7 @@ impl VirtualBox {
     }
 
     fn understand(&self, text: &str, fob: Option<&str>, now: u64) -> Result<(signed::Signed, String), Refusal> {
-        let keys = if self.state.public_keys.is_empty() { &self.identity.public_keys } else { &self.state.public_keys };
-        let signed = signed::read(text, keys, now)?;
-        if signed.organisation != self.identity.organisation {
-            return Err(Refusal::NotSigned);
-        }
+        let signed = self.read_signed(text, now)?;
         if !signed.is_pass {
             let fob = fob.ok_or(Refusal::UnknownKey)?;
             self.state.permitted(&signed.person, fob, now)?;

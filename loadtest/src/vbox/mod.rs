@@ -8,11 +8,13 @@ mod signed;
 mod state;
 #[cfg(test)]
 mod tests;
+mod visit;
 
 pub use disk::Storage;
 pub use keypad::{Keypad, sheet_of};
 pub use signed::Signed;
 pub use state::StoredState;
+pub use visit::Shown;
 
 use crate::{
     chance::Chance,

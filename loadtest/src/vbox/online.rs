@@ -1,7 +1,7 @@
 //! A box that is connected: it asks before it opens, for three seconds; then it decides alone. What it could not say in
 //! time, its journal says, with the exchange's id.
 
-use super::{Attempt, Exchange, VirtualBox};
+use super::{Attempt, Exchange, Refusal, Shown, VirtualBox};
 use crate::{
     client::{ClientError, Connection, Target, write_request},
     wire::Kind,
@@ -27,7 +27,7 @@ pub struct Decided {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Online {
     /// It happened as the server decided. `told`: the server has heard it; else the journal will say it.
-    Done { exchange: String, fob: String, told: bool },
+    Done { exchange: String, fob: String, person: Option<String>, told: bool },
     /// The bin opened and was empty, or full: cancelled.
     Cancelled(Decided),
     /// The server's own word, such as `exchanges.not_permitted`.
@@ -75,18 +75,21 @@ impl Road<'_> {
 }
 
 impl VirtualBox {
-    /// Somebody types a code, or nothing, and wants to take this fob or leave it.
+    /// Somebody shows something, or nothing, and wants to take this fob or leave it.
     pub async fn exchange(
         &mut self,
         road: &mut Road<'_>,
         kind: Kind,
-        code: Option<&str>,
+        shown: Option<Shown<'_>>,
         fob: &str,
         true_ms: u64,
     ) -> Result<Online, Strange> {
         let mut body = json!({ "kind": kind, "of": { "fob": fob }, "journal_head": self.head() });
-        if let Some(code) = code {
-            body["by"] = json!({ "code": code });
+        match shown {
+            Some(Shown::Digits(digits)) => body["by"] = json!({ "code": digits }),
+            Some(Shown::Badge(badge)) => body["by"] = json!({ "badge": badge }),
+            Some(Shown::Qr(_)) => return self.alone(kind, shown, fob, true_ms),
+            None => {}
         }
         let token = self.identity.token.clone();
         match road.post(&token, "/box/v1/exchanges", &body).await {
@@ -99,20 +102,21 @@ impl VirtualBox {
                 let problem: Value = serde_json::from_slice(&answer).unwrap_or_default();
                 match problem["code"].as_str() {
                     // It cannot decide this moment.
-                    Some("boxes.reconciling" | "limits.too_many_requests") => self.alone(kind, code, fob, true_ms),
+                    Some("boxes.reconciling" | "limits.too_many_requests") => self.alone(kind, shown, fob, true_ms),
                     Some(code) => Ok(Online::Refused(code.to_owned())),
                     None => Err(Strange::Answer(status, String::from_utf8_lossy(&answer).into_owned())),
                 }
             }
-            None | Some((503, _)) => self.alone(kind, code, fob, true_ms),
+            None | Some((503, _)) => self.alone(kind, shown, fob, true_ms),
             Some((status, answer)) => Err(Strange::Answer(status, String::from_utf8_lossy(&answer).into_owned())),
         }
     }
 
-    fn alone(&mut self, kind: Kind, code: Option<&str>, fob: &str, true_ms: u64) -> Result<Online, Strange> {
-        let attempt = match kind {
-            Kind::PickUp => self.pick_up(code.unwrap_or_default(), fob, true_ms)?,
-            Kind::DropOff | Kind::Opened | Kind::OpenedAll => self.drop_off(code, fob, true_ms)?,
+    fn alone(&mut self, kind: Kind, shown: Option<Shown<'_>>, fob: &str, true_ms: u64) -> Result<Online, Strange> {
+        let attempt = match (kind, shown) {
+            (Kind::PickUp, Some(shown)) => self.take(shown, fob, true_ms)?,
+            (Kind::PickUp, None) => Attempt::Refused(Refusal::UnknownCode),
+            (Kind::DropOff | Kind::Opened | Kind::OpenedAll, shown) => self.leave(shown, fob, true_ms)?,
         };
         Ok(Online::Alone(attempt))
     }
@@ -150,7 +154,7 @@ impl VirtualBox {
             let of = Exchange { seq: 0, bin: decided.bin.clone(), fob: moved.clone(), person: decided.person.clone() };
             self.journal_of(kind, &of, &decided.exchange, true_ms)?;
         }
-        Ok(Online::Done { exchange: decided.exchange, fob: moved, told })
+        Ok(Online::Done { exchange: decided.exchange, fob: moved, person: decided.person, told })
     }
 
     /// Writes what the server had decided.

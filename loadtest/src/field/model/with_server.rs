@@ -1,0 +1,92 @@
+//! What a connected box is told by the server: by what the server knows itself.
+
+use super::{Bin, MINUTE_MS, Model, Shown, UNSURE_MS, Verdict, What, alone::within};
+
+/// Wrong codes in a row that the server takes, and how long it takes to forget one.
+const WRONG_CODES: u64 = 10;
+const FORGOTTEN_MS: u64 = 10 * MINUTE_MS;
+
+impl Model {
+    /// The bin that the server names to whoever wants this key.
+    pub fn takes_online(&mut self, shown: Shown<'_>, key: usize, at_ms: u64) -> Verdict {
+        let person = match self.let_in(shown, Some(key), key, at_ms) {
+            Ok(person) => person,
+            Err(why) => return Verdict::No(why),
+        };
+        match self.bins.iter().position(|bin| bin.key == Some(key)) {
+            Some(bin) => Verdict::Opens { bin, key, person },
+            None => Verdict::No("not_here"),
+        }
+    }
+
+    /// The same for who leaves it: the first empty bin, one that nobody is sure of last.
+    pub fn leaves_online(&mut self, shown: Shown<'_>, key: usize, at_ms: u64) -> Verdict {
+        let person = match self.let_in(shown, None, key, at_ms) {
+            Ok(person) => person,
+            Err(why) => return Verdict::No(why),
+        };
+        if self.bins.iter().any(|bin| bin.key == Some(key)) {
+            return Verdict::No("in_a_bin");
+        }
+        let empty = |bin: &Bin| bin.key.is_none();
+        let sure = self.bins.iter().position(|bin| empty(bin) && bin.doubtful_ms.is_none());
+        match sure.or_else(|| self.bins.iter().position(empty)) {
+            Some(bin) => Verdict::Opens { bin, key, person },
+            None => Verdict::No("no_free_bin"),
+        }
+    }
+
+    /// For whom it counts; `taken`: the key that must be permitted.
+    fn let_in(
+        &mut self,
+        shown: Shown<'_>,
+        taken: Option<usize>,
+        key: usize,
+        at_ms: u64,
+    ) -> Result<Option<usize>, &'static str> {
+        if self.wrong_until_ms > at_ms + (WRONG_CODES - 1) * FORGOTTEN_MS {
+            return Err("throttled");
+        }
+        match shown {
+            Shown::AccessCode(person) | Shown::Badge(person) => {
+                let person = self.person(person);
+                let mine = |key: usize| {
+                    let mut grants = self.grants.iter().filter(|grant| grant.covers(person, key));
+                    grants.any(|grant| grant.holds(at_ms)).then_some(Some(person))
+                };
+                taken.map_or(Some(Some(person)), mine).ok_or("not_permitted")
+            }
+            Shown::Digits(digits) => {
+                if let Some(grant) = self.grants.iter().find(|grant| grant.booking.as_deref() == Some(digits)) {
+                    taken.map_or(Ok(key), |key| within(grant, key, at_ms))?;
+                    return Ok(Some(grant.person));
+                }
+                match self.key_codes.iter().position(|code| code.as_deref() == Some(digits)) {
+                    Some(own) if own == key => Ok(None),
+                    Some(_) => Err("not_permitted"),
+                    None => Err(self.nobodys(at_ms)),
+                }
+            }
+            Shown::Slip(_) | Shown::Pass(_) | Shown::Identity(_) => Err(self.nobodys(at_ms)),
+        }
+    }
+
+    fn nobodys(&mut self, at_ms: u64) -> &'static str {
+        self.wrong_until_ms = self.wrong_until_ms.max(at_ms) + FORGOTTEN_MS;
+        "unknown"
+    }
+
+    /// Whether the server may or may not be tired of wrong codes.
+    pub fn is_unsure(&self, at_ms: u64) -> bool {
+        self.wrong_until_ms.abs_diff(at_ms + (WRONG_CODES - 1) * FORGOTTEN_MS) < UNSURE_MS
+    }
+
+    /// An exchange that the server has decided and heard the end of: the box's own stored state knows nothing of it.
+    pub fn exchanged(&mut self, bin: usize, what: What, at_ms: u64) {
+        self.physical[bin] = match what {
+            What::DropOff { key, .. } => Some(key),
+            What::PickUp { .. } | What::Opened { .. } => None,
+        };
+        self.judge(&super::Entry { bin: Some(bin), what, at_ms }, at_ms);
+    }
+}

@@ -1,0 +1,319 @@
+//! People at boxes: what they type or show, what they want, and whether they get it.
+
+use super::{
+    Tally, add,
+    clock::Clock,
+    model::{Identity, Pass, STRANGERS, Shown, Slip, Verdict, What},
+    site::{Person, Site},
+};
+use crate::{
+    chance::Chance,
+    client::Target,
+    report::LoadError,
+    vbox::{
+        self, Attempt,
+        online::{Online, Road},
+    },
+    wire::Kind,
+};
+
+/// Nobody has been given these.
+const NOBODYS: [&str; 3] = ["999990", "9999991", "00000000"];
+/// As many as make a server tired of them.
+const IN_A_ROW: usize = 11;
+/// What was signed last is tried more often than what is old.
+const RECENT: usize = 8;
+
+/// What people carry that was signed, and where the text stands.
+#[derive(Default)]
+pub struct Carried {
+    pub passes: Vec<(Pass, String)>,
+    pub identities: Vec<(Identity, String)>,
+}
+
+pub struct Crowd<'a> {
+    pub people: &'a [Person],
+    pub carried: &'a Carried,
+}
+
+/// Somebody's hand: what the model is told, what the box is, and which key it is for, as far as that is known.
+struct Hand<'a> {
+    kind: &'static str,
+    shown: Shown<'a>,
+    real: vbox::Shown<'a>,
+    wants: Option<usize>,
+}
+
+/// A printed code, and a code that was given to a booking or a key once.
+pub type Printed = (Slip, String);
+pub type Given = (&'static str, String, usize);
+
+impl<'a> Crowd<'a> {
+    fn by_badge(&self, person: usize) -> Hand<'a> {
+        let real = vbox::Shown::Badge(&self.people[person].badge);
+        Hand { kind: "badge", shown: Shown::Badge(person), real, wants: None }
+    }
+
+    fn by_code(&self, person: usize) -> Hand<'a> {
+        let real = vbox::Shown::Digits(&self.people[person].code);
+        Hand { kind: "access_code", shown: Shown::AccessCode(person), real, wants: None }
+    }
+
+    /// One of this box's people, rarely somebody else of the organisation.
+    fn somebody(&self, site: &Site, chance: &mut Chance) -> usize {
+        if chance.happens(0.06) { chance.index(self.people.len()) } else { site.staff[chance.index(site.staff.len())] }
+    }
+
+    fn pass(&self, site: &Site, chance: &mut Chance) -> Option<Hand<'a>> {
+        let (here, lot) = (&site.model.here, chance.below(10));
+        let fits = |pass: &Pass| match lot {
+            0..=6 => pass.site == here.site,
+            7..=8 => pass.organisation == here.organisation && pass.site != here.site,
+            _ => pass.organisation != here.organisation,
+        };
+        let recent: Vec<_> = self.carried.passes.iter().rev().filter(|(pass, _)| fits(pass)).take(RECENT).collect();
+        let (pass, text) = chance.pick(&recent)?;
+        Some(Hand { kind: "pass", shown: Shown::Pass(pass), real: vbox::Shown::Qr(text), wants: pass.key })
+    }
+
+    fn identity(&self, site: &Site, chance: &mut Chance) -> Option<Hand<'a>> {
+        let (here, lot) = (&site.model.here, chance.below(10));
+        let fits = |identity: &Identity| match lot {
+            0..=7 => identity.organisation == here.organisation && here.staff.contains(&identity.person),
+            8 => identity.organisation == here.organisation,
+            _ => identity.organisation != here.organisation,
+        };
+        let recent = self.carried.identities.iter().rev().filter(|(identity, _)| fits(identity)).take(RECENT);
+        let recent: Vec<_> = recent.collect();
+        let (identity, text) = chance.pick(&recent)?;
+        let (shown, real) = (Shown::Identity(identity), vbox::Shown::Qr(text));
+        Some(Hand { kind: "personal_qr", shown, real, wants: None })
+    }
+}
+
+fn digits<'a>(given: &'a [Given], chance: &mut Chance) -> Option<Hand<'a>> {
+    let recent = given.len().saturating_sub(RECENT);
+    let (kind, code, key) = chance.pick(&given[recent..])?;
+    let wants = chance.happens(0.8).then_some(*key);
+    Some(Hand { kind, shown: Shown::Digits(code), real: vbox::Shown::Digits(code), wants })
+}
+
+/// Mostly the one that comes next.
+fn slip<'a>(printed: &'a [Printed], site: &Site, chance: &mut Chance) -> Option<Hand<'a>> {
+    let newest = printed.iter().map(|(slip, _)| slip.sheet).max();
+    let next = |(slip, _): &&Printed| {
+        Some(slip.sheet) == newest && (0..3).contains(&slip.counter.wrapping_sub(site.model.next_counter(slip.bin)))
+    };
+    let near: Vec<_> = printed.iter().filter(next).collect();
+    let printed = if chance.happens(0.7) { chance.pick(&near).copied() } else { chance.pick(printed) };
+    let (slip, code) = printed?;
+    let real = vbox::Shown::Digits(code);
+    Some(Hand { kind: "offline_code", shown: Shown::Slip(*slip), real, wants: None })
+}
+
+fn nobodys(chance: &mut Chance) -> Hand<'static> {
+    let code = NOBODYS[chance.index(NOBODYS.len())];
+    Hand { kind: "nobodys_code", shown: Shown::Digits(code), real: vbox::Shown::Digits(code), wants: None }
+}
+
+/// Which key, and whether it comes back.
+fn wish(site: &Site, hand: &Hand<'_>, leaves: f64, chance: &mut Chance) -> (usize, Kind) {
+    let out: Vec<usize> = (0..site.fobs.len()).filter(|key| !site.model.physical.contains(&Some(*key))).collect();
+    match chance.pick(&out) {
+        Some(key) if chance.happens(leaves) => (*key, Kind::DropOff),
+        _ => (hand.wants.unwrap_or_else(|| chance.index(site.fobs.len())), Kind::PickUp),
+    }
+}
+
+/// At a box that asks nobody: its road is cut, or it does not use it.
+pub fn alone(
+    site: &mut Site,
+    crowd: &Crowd<'_>,
+    clock: &Clock,
+    tally: &Tally,
+    chance: &mut Chance,
+) -> Result<(), LoadError> {
+    let (given, printed) = (std::mem::take(&mut site.given), std::mem::take(&mut site.printed));
+    let who = crowd.somebody(site, chance);
+    let lot = chance.below(100);
+    let hand = match lot {
+        0..=19 => None,
+        20..=34 => Some(crowd.by_badge(who)),
+        35..=54 => crowd.pass(site, chance),
+        55..=62 => crowd.identity(site, chance),
+        63..=82 => digits(&given, chance),
+        83..=91 => slip(&printed, site, chance),
+        _ => Some(nobodys(chance)),
+    };
+    let hand = hand.unwrap_or_else(|| crowd.by_code(who));
+    let tries = if lot >= 98 { IN_A_ROW / 2 } else { 1 };
+    for _ in 0..tries {
+        attempt(site, crowd, &hand, clock, tally, chance)?;
+    }
+    // Photographed, or used once more.
+    if matches!(hand.shown, Shown::Pass(_) | Shown::Slip(_)) && chance.happens(0.4) || tries > 1 {
+        let again = if tries > 1 { crowd.by_code(who) } else { hand };
+        attempt(site, crowd, &again, clock, tally, chance)?;
+    }
+    (site.given, site.printed) = (given, printed);
+    Ok(())
+}
+
+fn attempt(
+    site: &mut Site,
+    crowd: &Crowd<'_>,
+    hand: &Hand<'_>,
+    clock: &Clock,
+    tally: &Tally,
+    chance: &mut Chance,
+) -> Result<(), LoadError> {
+    let now_ms = clock.now_ms();
+    let leaves = if matches!(hand.shown, Shown::Pass(_) | Shown::Slip(_)) { 0.03 } else { 0.5 };
+    let (key, kind) = wish(site, hand, leaves, chance);
+    let fob = &site.fobs[key];
+    let (verdict, attempt) = match kind {
+        Kind::PickUp => (site.model.takes_alone(hand.shown, key, now_ms), site.vbox.take(hand.real, fob, now_ms)?),
+        _ => (site.model.leaves_alone(hand.shown, key, now_ms), site.vbox.leave(Some(hand.real), fob, now_ms)?),
+    };
+    add(&tally.decisions, 1);
+    add(&tally.offline_decisions, u64::from(!site.online));
+    let named = |person: Option<usize>| person.map(|person| &*crowd.people[numbered(site, person)].id);
+    let right = match (verdict, &attempt) {
+        (Verdict::Opens { bin, key, person }, Attempt::Done(done)) => {
+            done.bin == site.bins[bin] && done.fob == site.fobs[key] && done.person.as_deref() == named(person)
+        }
+        // A box that believes in a key that is not there opens an empty bin: that is nobody's decision.
+        (Verdict::Opens { bin, .. }, Attempt::NothingInside(opened)) => {
+            *opened == site.bins[bin] && site.model.physical[bin].is_none()
+        }
+        (Verdict::Opened(Some(bin)), Attempt::Opened(opened)) => *opened == [site.bins[bin].clone()],
+        (Verdict::Opened(None), Attempt::Opened(opened)) => opened.len() == site.bins.len(),
+        (Verdict::No(_), Attempt::Refused(_)) => true,
+        _ => false,
+    };
+    tally.count(if site.online { "alone" } else { "offline" }, hand.kind, ended(verdict));
+    if !right {
+        tally.wrong(&tally.wrong_decisions, || {
+            let id = site.vbox.id();
+            format!("box {id}: {kind:?} of key {key} at {now_ms} by {:?}: {attempt:?}, not {verdict:?}", hand.shown)
+        });
+    }
+    let (bin, what) = match (attempt, verdict) {
+        (Attempt::Done(done), Verdict::Opens { key, person, .. }) => {
+            let bin = site.bins.iter().position(|bin| *bin == done.bin);
+            (bin, moved(kind, key, person, false))
+        }
+        (Attempt::Opened(_), Verdict::Opened(bin)) => (bin, What::Opened { sheet: sheet_of(hand.shown) }),
+        _ => return Ok(()),
+    };
+    site.model.did(bin, what, now_ms);
+    Ok(())
+}
+
+fn moved(kind: Kind, key: usize, person: Option<usize>, decided: bool) -> What {
+    match kind {
+        Kind::PickUp => What::PickUp { key, person, decided },
+        _ => What::DropOff { key, person },
+    }
+}
+
+fn sheet_of(shown: Shown<'_>) -> u32 {
+    if let Shown::Slip(slip) = shown { slip.sheet } else { 0 }
+}
+
+fn ended(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Opens { .. } | Verdict::Opened(_) => "opened",
+        Verdict::No(why) => why,
+    }
+}
+
+/// By their number in the organisation.
+fn numbered(site: &Site, person: usize) -> usize {
+    if person >= STRANGERS { person - STRANGERS } else { site.staff[person] }
+}
+
+/// At a connected box: the server decides, and hears of the end at once, or from the journal.
+pub async fn with_the_server(
+    site: &mut Site,
+    crowd: &Crowd<'_>,
+    target: &Target,
+    clock: &Clock,
+    tally: &Tally,
+    chance: &mut Chance,
+) -> Result<(), LoadError> {
+    let given = std::mem::take(&mut site.given);
+    let who = crowd.somebody(site, chance);
+    let lot = chance.below(100);
+    let hand = match lot {
+        0..=29 => Some(crowd.by_badge(who)),
+        30..=64 => digits(&given, chance),
+        95..=99 => Some(nobodys(chance)),
+        _ => None,
+    };
+    let hand = hand.unwrap_or_else(|| crowd.by_code(who));
+    let tries = if lot == 99 { IN_A_ROW } else { 1 };
+    for _ in 0..tries {
+        asked(site, crowd, &hand, target, clock, tally, chance).await?;
+        if site.model.has_unsent() {
+            break;
+        }
+    }
+    site.given = given;
+    Ok(())
+}
+
+async fn asked(
+    site: &mut Site,
+    crowd: &Crowd<'_>,
+    hand: &Hand<'_>,
+    target: &Target,
+    clock: &Clock,
+    tally: &Tally,
+    chance: &mut Chance,
+) -> Result<(), LoadError> {
+    add(&tally.decisions, 1);
+    add(&tally.decided_online, 1);
+    let now_ms = clock.now_ms();
+    let (key, kind) = wish(site, hand, 0.5, chance);
+    let verdict = match kind {
+        Kind::PickUp => site.model.takes_online(hand.shown, key, now_ms),
+        _ => site.model.leaves_online(hand.shown, key, now_ms),
+    };
+    tally.count("with_server", hand.kind, ended(verdict));
+    let mut road = Road { kept: &mut site.link, target, cut: chance.happens(0.15) };
+    let ended = site.vbox.exchange(&mut road, kind, Some(hand.real), &site.fobs[key], now_ms).await;
+    let ended = ended.map_err(|error| LoadError::Unfit(format!("{}: {error:?}", site.vbox.id())))?;
+    let fits = |bin: usize| site.model.physical[bin] == (kind == Kind::PickUp).then_some(key);
+    // What has moved.
+    let before = |bin: Option<usize>| bin.map(|key| &*site.fobs[key]);
+    let mut bins = site.bins.iter().zip(&site.model.physical);
+    let changed = bins.position(|(label, held)| site.vbox.physically_in(label) != before(*held));
+    let right = match (&ended, verdict) {
+        (Online::Done { person, .. }, Verdict::Opens { bin, person: who, .. }) => {
+            let id = who.map(|who| &*crowd.people[numbered(site, who)].id);
+            fits(bin) && changed == Some(bin) && person.as_deref() == id
+        }
+        // Somebody was wrong about what is in it.
+        (Online::Cancelled(decided), Verdict::Opens { bin, .. }) => {
+            !fits(bin) && changed.is_none() && decided.bin == site.bins[bin]
+        }
+        (Online::Refused(_), Verdict::No(_)) => changed.is_none(),
+        _ => false,
+    };
+    if !right {
+        tally.wrong(&tally.wrong_decisions, || {
+            let id = site.vbox.id();
+            format!("box {id}: {kind:?} of key {key} at {now_ms} by {:?}: {ended:?}, not {verdict:?}", hand.shown)
+        });
+    }
+    let (Some(bin), Verdict::Opens { key, person, .. }) = (changed, verdict) else { return Ok(()) };
+    match ended {
+        Online::Done { told: true, .. } => site.model.exchanged(bin, moved(kind, key, person, true), now_ms),
+        Online::Done { told: false, .. } | Online::Alone(_) => {
+            site.model.did(Some(bin), moved(kind, key, person, true), now_ms);
+        }
+        Online::Cancelled(_) | Online::Refused(_) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! What somebody has in hand before a box, and the two things that they may want.
+
+use super::{Attempt, VirtualBox};
+use std::io;
+
+/// What is typed, held to the reader or shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown<'a> {
+    Digits(&'a str),
+    Badge(&'a str),
+    /// The text of a pass or of a personal QR code.
+    Qr(&'a str),
+}
+
+impl VirtualBox {
+    /// Somebody wants a key; a key's code and a pass for one key name it themselves.
+    pub fn take(&mut self, shown: Shown<'_>, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+        match shown {
+            Shown::Digits(digits) => self.type_digits(digits, Some(fob), true_ms),
+            Shown::Badge(badge) => self.pick_up_by_badge(badge, fob, true_ms),
+            Shown::Qr(text) => self.show_qr(text, Some(fob), true_ms),
+        }
+    }
+
+    /// Somebody leaves a fob; with nothing shown it is a quick scan.
+    pub fn leave(&mut self, shown: Option<Shown<'_>>, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+        match shown {
+            Some(Shown::Digits(digits)) => self.type_and_leave(digits, fob, true_ms),
+            Some(Shown::Badge(badge)) => self.drop_off_by_badge(badge, fob, true_ms),
+            Some(Shown::Qr(text)) => self.show_and_leave(text, fob, true_ms),
+            None => self.drop_off(None, fob, true_ms),
+        }
+    }
+}
