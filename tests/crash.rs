@@ -54,7 +54,7 @@ fn lost_and_restored_from_a_backup_it_gets_again_what_the_boxes_still_have() {
 
 #[test]
 fn what_boxes_decide_and_what_is_alerted_is_what_a_model_says() {
-    let report = run("field", &["--boxes", "9", "--days", "0.3", "--seed", "7"]);
+    let report = run("field", &["--boxes", "12", "--days", "0.3", "--seed", "7"]);
     for count in ["wrong_decisions", "missing_alerts", "false_alerts", "wrong_states"] {
         assert_eq!(report[count], 0, "{report}");
     }

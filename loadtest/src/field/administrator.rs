@@ -36,7 +36,7 @@ pub async fn acts(
     let api = &mut organisation.api;
     let id = site.vbox.id().to_owned();
     let bin = chance.index(site.bins.len());
-    match chance.below(14) {
+    match chance.below(15) {
         0..=2 => {
             let grant = give_access(site, organisation, &id, clock, chance).await?;
             if chance.happens(0.5) {
@@ -46,8 +46,13 @@ pub async fn acts(
                 book(site, &mut organisation.api, grant, clock).await?;
             }
         }
-        3 => {
-            if let Some(grant) = chance.pick(&live(site, STAFF, clock)).copied() {
+        3 | 14 => {
+            let live = live(site, STAFF, clock);
+            let mut carried = world.carried.passes.iter().rev().filter(|(pass, _)| pass.site == index);
+            let carried = carried.find(|(pass, _)| live.contains(&pass.grant)).map(|(pass, _)| pass.grant);
+            // Mostly one whose pass somebody carries.
+            let grant = carried.filter(|_| chance.happens(0.7)).or_else(|| chance.pick(&live).copied());
+            if let Some(grant) = grant {
                 api.delete(&format!("/boxes/{id}/accesses/{}", site.accesses[grant])).await?;
                 site.model.revoke(grant, clock.now_ms());
             }
@@ -165,6 +170,7 @@ async fn sign(
         number: carried.passes.len(),
         organisation: site.organisation,
         site: site.model.here.site,
+        grant,
         person: known.person,
         key: known.key,
         signer: site.model.signer,
@@ -219,19 +225,41 @@ async fn book(site: &mut Site, api: &mut Api, grant: usize, clock: &Clock) -> Re
         Err(error) => return Err(error.into()),
     };
     let code = text(&made, "code", "POST /booking")?;
-    for look in 0.. {
-        if revision(api, id).await? > before {
-            break;
-        }
-        if look == LOOKS {
-            return Err(LoadError::Unfit(format!("{id} never heard of the booking code {code}")));
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    told_by_message(api, id, before).await?;
     site.model.book(grant, &code, clock.now_ms());
     let key = site.model.grants[grant].key.unwrap_or(0);
     site.given.push(("booking_code", code, key));
     Ok(())
+}
+
+/// Somebody has stolen a signing key: nothing that it has signed holds any more where boxes have heard of it, and what
+/// the new one signs holds there alone.
+pub async fn new_signers(world: &mut World, clock: &Clock) -> Result<(), LoadError> {
+    for (number, organisation) in world.organisations.iter_mut().enumerate() {
+        let api = &mut organisation.api;
+        let mut before = Vec::new();
+        for site in world.sites.iter().filter(|site| site.organisation == number) {
+            before.push(revision(api, site.vbox.id()).await?);
+        }
+        api.post("/offline/public-keys", &json!({ "at_once": true })).await?;
+        let sites = world.sites.iter_mut().filter(|site| site.organisation == number);
+        for (site, before) in sites.zip(before) {
+            told_by_message(api, site.vbox.id(), before).await?;
+            site.model.renew_signer(site.model.signer + 1, clock.now_ms());
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a box has heard by a message of what was changed elsewhere.
+async fn told_by_message(api: &mut Api, id: &str, before: u64) -> Result<(), LoadError> {
+    for _ in 0..LOOKS {
+        if revision(api, id).await? > before {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err(LoadError::Unfit(format!("{id} was never told by a message")))
 }
 
 async fn revision(api: &mut Api, id: &str) -> Result<u64, LoadError> {

@@ -111,6 +111,9 @@ pub async fn run(args: &FieldArgs, common: &Common, seed: u64) -> Result<Report,
         alerts::compare(&mut world, &clock, &tally).await?;
         clock.move_to(at_ms + WITHIN_MS)?;
         life::people_and_administrators(&mut world, &clock, &tally, &mut chance).await?;
+        if step == steps * 2 / 3 {
+            administrator::new_signers(&mut world, &clock).await?;
+        }
         clock.move_to(at_ms + 2 * WITHIN_MS)?;
         contact::syncs(&mut world, &clock, &tally).await?;
         alerts::compare(&mut world, &clock, &tally).await?;

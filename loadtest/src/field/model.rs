@@ -108,7 +108,8 @@ pub struct Pass {
     pub number: usize,
     pub organisation: usize,
     pub site: usize,
-    /// Of those of its box.
+    /// Of those of its box, as the person is.
+    pub grant: usize,
     pub person: usize,
     /// None: every key of its box.
     pub key: Option<usize>,
@@ -178,6 +179,8 @@ pub struct Here {
 #[derive(Clone, Debug, Default)]
 struct Told {
     grants: Vec<Grant>,
+    /// Of how many grants, of all that there ever were.
+    heard: usize,
     key_codes: Vec<Option<String>>,
     sheet: u32,
     signer: u32,
@@ -303,6 +306,11 @@ impl Model {
         self.missing(at_ms);
     }
 
+    /// Whether the box has ever heard of this grant, and whether the grant was withdrawn.
+    pub fn stands(&self, grant: usize) -> (bool, bool) {
+        (grant < self.known.heard, self.grants[grant].revoked_ms.is_some())
+    }
+
     /// From when until when a pass must hold that is signed now for so long.
     pub fn pass_window(&self, grant: usize, hours: u64, now_ms: u64) -> (u64, u64) {
         let grant = &self.grants[grant];
@@ -352,6 +360,7 @@ impl Model {
         self.pending_ms = None;
         self.known = Told {
             grants: self.grants.iter().filter(|grant| grant.revoked_ms.is_none()).cloned().collect(),
+            heard: self.grants.len(),
             key_codes: if self.tells_key_codes { self.key_codes.clone() } else { Vec::new() },
             sheet: self.sheet,
             signer: self.signer,

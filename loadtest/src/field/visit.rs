@@ -192,6 +192,17 @@ fn attempt(
         _ => false,
     };
     tally.count(if site.online { "alone" } else { "offline" }, hand.kind, ended(verdict));
+    if let Shown::Pass(pass) = hand.shown
+        && pass.site == site.model.here.site
+    {
+        let (known, withdrawn) = site.model.stands(pass.grant);
+        if !known {
+            tally.count("access_unknown_to_the_box", hand.kind, ended(verdict));
+        }
+        if withdrawn {
+            tally.count("access_withdrawn", hand.kind, ended(verdict));
+        }
+    }
     if !right {
         tally.wrong(&tally.wrong_decisions, || {
             let id = site.vbox.id();

@@ -13,7 +13,7 @@ use crate::{
     link::{Synced, confirm, sync_once},
     report::{LoadError, Report},
     site::{Common, Site},
-    vbox::{Attempt, Exchange, Refusal},
+    vbox::{self, Attempt, Exchange, Refusal},
     wire::BinState,
 };
 use model::{Action, Bin, Model, Press, Shown, Tone};
@@ -89,7 +89,7 @@ fn presses() -> mpsc::Receiver<Press> {
             let press = match key.code {
                 KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Press::Quit,
                 KeyCode::Char(digit) if digit.is_ascii_digit() => Press::Digit(digit),
-                KeyCode::Char(letter) => Press::Letter(letter.to_ascii_lowercase()),
+                KeyCode::Char(letter) => Press::Letter(letter),
                 KeyCode::Enter => Press::Enter,
                 KeyCode::Backspace => Press::Back,
                 KeyCode::Tab => Press::Tab,
@@ -97,7 +97,7 @@ fn presses() -> mpsc::Receiver<Press> {
                 KeyCode::Right => Press::Right,
                 KeyCode::Up => Press::Up,
                 KeyCode::Down => Press::Down,
-                KeyCode::Esc => Press::Quit,
+                KeyCode::Esc => Press::Escape,
                 _ => continue,
             };
             if sender.blocking_send(press).is_err() {
@@ -110,7 +110,7 @@ fn presses() -> mpsc::Receiver<Press> {
 
 async fn play(terminal: &mut DefaultTerminal, world: &mut World) -> Result<(), LoadError> {
     let mut model = Model::new(world.title.clone(), world.people.clone());
-    model.tell(Tone::Plain, "Choose a bin, type a code (c: the person's own) and press enter; p pulls the plug.");
+    model.tell(Tone::Plain, "Choose a bin, type a code (c: the person's own) and press enter; p pulls the plug; v signs a pass, f shows it.");
     let mut presses = presses();
     let mut link: Option<Connection> = None;
     let (mut synced, mut asked): (Option<Instant>, Option<Instant>) = (None, None);
@@ -136,6 +136,12 @@ async fn play(terminal: &mut DefaultTerminal, world: &mut World) -> Result<(), L
             Action::Quit => return Ok(()),
             Action::SyncNow => sync_now = true,
             Action::Grant { person } => world.grant(&person, &mut model).await,
+            Action::Sign { person, pass } => world.sign(&person, pass, &mut model).await,
+            Action::Scan { file } => {
+                if let Some(action) = scan(&mut model, &file) {
+                    sync_now |= act(world, &mut model, action)?;
+                }
+            }
             other => sync_now |= act(world, &mut model, other)?,
         }
     }
@@ -146,11 +152,8 @@ fn act(world: &mut World, model: &mut Model, action: Action) -> Result<bool, Loa
     let now = now_ms();
     let vbox = &mut world.vbox;
     let attempt = match action {
-        Action::PickUp { shown: Shown::Code(code), fob, .. } => vbox.pick_up(&code, &fob, now)?,
-        Action::PickUp { shown: Shown::Badge(badge), fob, .. } => vbox.pick_up_by_badge(&badge, &fob, now)?,
-        Action::DropOff { shown: Some(Shown::Badge(badge)), fob } => vbox.drop_off_by_badge(&badge, &fob, now)?,
-        Action::DropOff { shown: Some(Shown::Code(code)), fob } => vbox.drop_off(Some(&code), &fob, now)?,
-        Action::DropOff { shown: None, fob } => vbox.drop_off(None, &fob, now)?,
+        Action::PickUp { shown, fob, .. } => vbox.take(held(&shown), &fob, now)?,
+        Action::DropOff { shown, fob } => vbox.leave(shown.as_ref().map(held), &fob, now)?,
         Action::ByHand { bin, fob } => {
             let before = vbox.put_by_hand(&bin, fob.as_deref());
             model.hand.retain(|held| Some(held) != fob.as_ref());
@@ -158,7 +161,9 @@ fn act(world: &mut World, model: &mut Model, action: Action) -> Result<bool, Loa
             model.tell(Tone::Bad, format!("{bin} was forced open; the box has not noticed."));
             return Ok(false);
         }
-        Action::Quit | Action::SyncNow | Action::Grant { .. } => return Ok(false),
+        Action::Quit | Action::SyncNow | Action::Grant { .. } | Action::Sign { .. } | Action::Scan { .. } => {
+            return Ok(false);
+        }
     };
     match attempt {
         Attempt::Done(Exchange { bin, fob, person, seq }) => {
@@ -186,6 +191,25 @@ fn act(world: &mut World, model: &mut Model, action: Action) -> Result<bool, Loa
         Attempt::NothingInside(bin) => {
             model.tell(Tone::Bad, format!("{bin} opened, and nothing was inside."));
             Ok(false)
+        }
+    }
+}
+
+fn held(shown: &Shown) -> vbox::Shown<'_> {
+    match shown {
+        Shown::Code(code) => vbox::Shown::Digits(code),
+        Shown::Badge(badge) => vbox::Shown::Badge(badge),
+        Shown::Qr(text) => vbox::Shown::Qr(text),
+    }
+}
+
+/// A file is held before the reader.
+fn scan(model: &mut Model, file: &str) -> Option<Action> {
+    match std::fs::read(file) {
+        Ok(content) => model.scanned(&content),
+        Err(error) => {
+            model.tell(Tone::Bad, format!("{file}: {error}"));
+            None
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 /// Lines of news that are kept.
 const NEWS_MAX: usize = 200;
 const CODE_MAX: usize = 16;
+const FILE_MAX: usize = 250;
 
 /// Somebody who may stand in front of the box.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub enum Press {
     Right,
     Up,
     Down,
+    /// Out of what was begun, or of all of it.
+    Escape,
     Quit,
 }
 
@@ -74,6 +77,8 @@ pub enum Press {
 pub enum Shown {
     Code(String),
     Badge(String),
+    /// The text of a QR code.
+    Qr(String),
 }
 
 /// What is to be done.
@@ -100,6 +105,15 @@ pub enum Action {
     Grant {
         person: String,
     },
+    /// An administrator signs, at the server, a pass for the person, or who the person is; it lands in a file.
+    Sign {
+        person: String,
+        pass: bool,
+    },
+    /// What stands in this file is held before the reader.
+    Scan {
+        file: String,
+    },
     SyncNow,
 }
 
@@ -123,6 +137,10 @@ pub struct Model {
     pub synced_s_ago: Option<u64>,
     pub server: Option<ServerSide>,
     pub news: VecDeque<News>,
+    /// The name of a file that is being typed.
+    pub file: Option<String>,
+    /// What was signed or scanned last.
+    pub last_file: String,
 }
 
 impl Model {
@@ -147,8 +165,11 @@ impl Model {
 
     /// What a key press comes to.
     pub fn press(&mut self, press: Press) -> Option<Action> {
+        if self.file.is_some() {
+            return self.press_for_file(press);
+        }
         match press {
-            Press::Quit | Press::Letter('q') => return Some(Action::Quit),
+            Press::Quit | Press::Escape | Press::Letter('q') => return Some(Action::Quit),
             Press::Digit(digit) => {
                 if self.code.len() < CODE_MAX {
                     self.code.push(digit);
@@ -191,6 +212,11 @@ impl Model {
                 let person = self.who()?.id.clone();
                 return Some(Action::Grant { person });
             }
+            Press::Letter('f') => self.file = Some(self.last_file.clone()),
+            Press::Letter(letter @ ('v' | 'i')) => {
+                let person = self.who()?.id.clone();
+                return Some(Action::Sign { person, pass: letter == 'v' });
+            }
             Press::Letter('h') => {
                 let bin = self.bin()?;
                 let fob = if bin.physical.is_some() { None } else { Some(self.hand.first()?.clone()) };
@@ -201,8 +227,37 @@ impl Model {
         None
     }
 
+    /// While a name is typed, letters and digits are part of it.
+    fn press_for_file(&mut self, press: Press) -> Option<Action> {
+        let file = self.file.as_mut()?;
+        match press {
+            Press::Quit => return Some(Action::Quit),
+            Press::Escape => self.file = None,
+            Press::Digit(sign) | Press::Letter(sign) if file.len() < FILE_MAX => file.push(sign),
+            Press::Back => drop(file.pop()),
+            Press::Enter => {
+                let file = self.file.take().filter(|file| !file.is_empty())?;
+                self.last_file.clone_from(&file);
+                return Some(Action::Scan { file });
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// What is to be done with a text that was scanned: as with any other thing that is shown.
+    pub fn scanned(&mut self, content: &[u8]) -> Option<Action> {
+        match signed_text(content) {
+            Ok(text) => self.use_bin(Some(Shown::Qr(text))),
+            Err(why) => {
+                self.tell(Tone::Bad, why);
+                None
+            }
+        }
+    }
+
     /// A bin with a key is asked for it; at an empty one the first fob in the hand is left.
-    fn use_bin(&mut self, shown: Option<Shown>) -> Option<Action> {
+    pub fn use_bin(&mut self, shown: Option<Shown>) -> Option<Action> {
         let bin = self.bin()?.clone();
         match (bin.believed.or(bin.physical), shown) {
             (Some(fob), Some(shown)) => Some(Action::PickUp { shown, bin: bin.label, fob }),
@@ -210,13 +265,30 @@ impl Model {
                 self.tell(Tone::Bad, "Type a code (c: the person's own) or show a badge (b) first.");
                 None
             }
-            (None, shown) => match self.hand.first() {
-                Some(fob) => Some(Action::DropOff { shown, fob: fob.clone() }),
-                None => {
+            (None, shown) => match (self.hand.first(), shown) {
+                (Some(fob), shown) => Some(Action::DropOff { shown, fob: fob.clone() }),
+                // They may name their key, or their bin, themselves.
+                (None, Some(shown @ (Shown::Code(_) | Shown::Qr(_)))) => {
+                    Some(Action::PickUp { shown, bin: bin.label, fob: String::new() })
+                }
+                (None, _) => {
                     self.tell(Tone::Bad, "Nobody has a key in the hand.");
                     None
                 }
             },
         }
     }
+}
+
+/// The text of a pass or of a personal QR code in a file: alone, or as the server has answered it.
+fn signed_text(content: &[u8]) -> Result<String, &'static str> {
+    const PREFIX: &str = "CAS1:";
+    if content.starts_with(b"\x89PNG") {
+        return Err("This is a picture: a terminal has no camera. Keep the text that stands in it.");
+    }
+    let content = String::from_utf8_lossy(content);
+    let from = content.find(PREFIX).ok_or("There is nothing in this file that a box could read.")?;
+    let of_code = |sign: char| sign.is_ascii_uppercase() || sign.is_ascii_digit() || " $%*+-./:".contains(sign);
+    let text = &content[from..];
+    Ok(text[..text.find(|sign| !of_code(sign)).unwrap_or(text.len())].to_owned())
 }

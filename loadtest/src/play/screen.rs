@@ -13,7 +13,7 @@ const BIN_WIDTH: u16 = 12;
 const BIN_HEIGHT: u16 = 4;
 const SIDE_WIDTH: u16 = 44;
 const KEYS: &str = "arrows bin · digits code · c own code · enter use · b badge · tab person · p plug · m mains · \
-                    s sync · g grant/withdraw · h by hand · q quit";
+                    s sync · g grant/withdraw · v sign a pass · i personal QR · f show a file · h by hand · q quit";
 
 /// How many bins stand beside each other.
 pub fn columns(width: u16) -> usize {
@@ -104,7 +104,10 @@ fn draw_side(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let hand = if model.hand.is_empty() { "–".to_owned() } else { model.hand.join(", ") };
     let synced = model.synced_s_ago.map_or("never".to_owned(), |seconds| format!("{} ago", span_of(seconds)));
     let mut lines = vec![
-        field("keypad", code),
+        match &model.file {
+            Some(file) => field("show file", format!("{file}_")),
+            None => field("keypad", code),
+        },
         field("person", who),
         field("in the hand", hand),
         Line::default(),

@@ -159,3 +159,46 @@ fn a_model_without_people_or_bins_does_nothing_wrong() {
     assert_eq!(empty.news.len(), 200);
     shown(&empty);
 }
+
+#[test]
+fn a_file_is_named_and_what_stands_in_it_is_shown() {
+    let mut model = model();
+    model.last_file = "/tmp/a.tx".into();
+    assert_eq!(model.press(Press::Letter('f')), None);
+    for press in [Press::Letter('t'), Press::Letter('Q'), Press::Back, Press::Digit('2')] {
+        assert_eq!(model.press(press), None, "part of the name");
+    }
+    assert!(shown(&model).contains("/tmp/a.txt2_"));
+    assert_eq!(model.press(Press::Enter), Some(Action::Scan { file: "/tmp/a.txt2".into() }));
+    model.press(Press::Letter('f'));
+    assert_eq!(model.file.as_deref(), Some("/tmp/a.txt2"));
+    assert_eq!((model.press(Press::Escape), model.file.clone()), (None, None));
+    assert_eq!(model.press(Press::Escape), Some(Action::Quit));
+}
+
+#[test]
+fn a_scanned_text_asks_for_the_chosen_key_or_leaves_the_one_in_the_hand() {
+    let mut model = model();
+    let text = Shown::Qr("CAS1:6BF $%*+-./:".into());
+    let asked = |bin: &str, fob: &str| {
+        Some(Action::PickUp { shown: Shown::Qr("CAS1:6BF $%*+-./:".into()), bin: bin.into(), fob: fob.into() })
+    };
+    assert_eq!(model.scanned(b"CAS1:6BF $%*+-./:\n"), asked("A-1", "VAN-1"));
+    assert_eq!(model.scanned(b"{\"text\":\"CAS1:6BF $%*+-./:\",\"revision\":3}"), asked("A-1", "VAN-1"));
+    model.selected = 1;
+    assert_eq!(model.scanned(b"CAS1:6BF $%*+-./:"), asked("A-2", ""), "a pass names its key itself");
+    model.hand.push("VAN-9".into());
+    let left = Some(Action::DropOff { shown: Some(text), fob: "VAN-9".into() });
+    assert_eq!(model.scanned(b"CAS1:6BF $%*+-./:"), left);
+    for nothing in [&b""[..], b"hello", b"\x89PNG\r\n", b"\xff\xfe"] {
+        assert_eq!(model.scanned(nothing), None);
+        assert_eq!(model.news.back().unwrap().tone, Tone::Bad);
+    }
+}
+
+#[test]
+fn an_administrator_signs_for_whoever_stands_there() {
+    let mut model = model();
+    let signs = |pass| Some(Action::Sign { person: "per_Anna".into(), pass });
+    assert_eq!((model.press(Press::Letter('v')), model.press(Press::Letter('i'))), (signs(true), signs(false)));
+}

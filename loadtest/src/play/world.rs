@@ -9,6 +9,7 @@ use crate::{
     chance::Chance,
     client::Target,
     clock::{from_rfc3339, now_ms},
+    process::TempFolder,
     report::LoadError,
     site::Site,
     vbox::{Storage, VirtualBox},
@@ -27,6 +28,8 @@ pub struct World {
     accesses: BTreeMap<String, String>,
     /// How far its events have been told.
     told: u64,
+    /// Where signed passes are put.
+    papers: TempFolder,
 }
 
 const NAMES: [(&str, &str); 3] = [("Anna", "482913"), ("Bruno", "117204"), ("Carla", "905561")];
@@ -96,6 +99,7 @@ impl World {
             api: Some(api),
             accesses,
             told: 0,
+            papers: TempFolder::new()?,
         })
     }
 
@@ -111,7 +115,8 @@ impl World {
         let vbox = VirtualBox::new(identity, content, storage(args), chance.fork(3))?;
         let api = args.organisation_token.is_some().then_some(api);
         let title = vbox.id().to_owned();
-        Ok(Self { title, target, vbox, people: Vec::new(), api, accesses: BTreeMap::new(), told: 0 })
+        let (accesses, papers) = (BTreeMap::new(), TempFolder::new()?);
+        Ok(Self { title, target, vbox, people: Vec::new(), api, accesses, told: 0, papers })
     }
 
     pub fn name_of(&self, person: &str) -> String {
@@ -175,6 +180,32 @@ impl World {
                 }
                 Err(error) => model.tell(Tone::Bad, error.to_string()),
             },
+        }
+    }
+
+    /// Signs a pass for what the person may take here, or who the person is, into a file.
+    pub async fn sign(&mut self, person: &str, pass: bool, model: &mut Model) {
+        let name = self.name_of(person);
+        let Some(api) = &mut self.api else {
+            return model.tell(Tone::Bad, "Without a token of the organisation nothing can be signed.");
+        };
+        let (path, what) = match (pass, self.accesses.get(person)) {
+            (true, None) => return model.tell(Tone::Bad, format!("{name} has no access to be signed (g: grant).")),
+            (true, Some(access)) => (format!("/boxes/{}/accesses/{access}/passes", self.vbox.id()), "pass"),
+            (false, _) => (format!("/people/{person}/qr"), "personal QR code"),
+        };
+        let file = self.papers.path().join(format!("{}-{name}.txt", if pass { "pass" } else { "qr" }));
+        let made = api.post(&path, &json!({})).await;
+        let written = made.map_err(|error| error.to_string()).and_then(|made| {
+            let text = text(&made, "text", &path).map_err(|error| error.to_string())?;
+            std::fs::write(&file, text + "\n").map_err(|error| error.to_string())
+        });
+        match written {
+            Ok(()) => {
+                model.last_file = file.display().to_string();
+                model.tell(Tone::Server, format!("A {what} for {name} is signed: {} (f: show it).", file.display()));
+            }
+            Err(error) => model.tell(Tone::Bad, error),
         }
     }
 }
