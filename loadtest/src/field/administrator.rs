@@ -100,6 +100,19 @@ pub async fn acts(
     Ok(())
 }
 
+/// Everybody begins with something in hand.
+pub async fn hands_out(world: &mut World, clock: &Clock, tally: &Tally, chance: &mut Chance) -> Result<(), LoadError> {
+    for site in &mut world.sites {
+        let organisation = &mut world.organisations[site.organisation];
+        for grant in [0, STAFF - 1] {
+            sign(site, &mut organisation.api, grant, &mut world.carried, clock, tally, chance).await?;
+        }
+        book(site, &mut organisation.api, STAFF - 1, clock).await?;
+        identify(site, organisation, &mut world.carried, chance).await?;
+    }
+    Ok(())
+}
+
 /// Grants from this one on that are neither withdrawn nor over, nor will be in a moment.
 fn live(site: &Site, from: usize, clock: &Clock) -> Vec<usize> {
     let soon = clock.now_ms() + UNSURE_MS;

@@ -102,6 +102,7 @@ pub async fn run(args: &FieldArgs, common: &Common, seed: u64) -> Result<Report,
     let began = Instant::now();
     let tally = Tally::default();
     let mut world = World::made(&server, args, &chance, &clock).await?;
+    administrator::hands_out(&mut world, &clock, &tally, &mut chance).await?;
     let steps = (args.days * 86_400_000.0 / STEP_MS as f64).ceil() as u64;
     let progress = bar("5 minutes", steps);
     let start_ms = clock.now_ms() / STEP_MS * STEP_MS + STEP_MS;

@@ -137,10 +137,10 @@ pub fn alone(
     let who = crowd.somebody(site, chance);
     let lot = chance.below(100);
     let hand = match lot {
-        0..=19 => None,
-        20..=34 => Some(crowd.by_badge(who)),
-        35..=54 => crowd.pass(site, chance),
-        55..=62 => crowd.identity(site, chance),
+        0..=14 => None,
+        15..=26 => Some(crowd.by_badge(who)),
+        27..=46 => crowd.pass(site, chance),
+        47..=62 => crowd.identity(site, chance),
         63..=82 => digits(&given, chance),
         83..=91 => slip(&printed, site, chance),
         _ => Some(nobodys(chance)),
