@@ -11,7 +11,7 @@ use crate::{
     client::Target,
     report::LoadError,
     vbox::{
-        self, Attempt,
+        self, Attempt, Refusal,
         online::{Online, Road},
     },
     wire::Kind,
@@ -188,7 +188,7 @@ fn attempt(
         }
         (Verdict::Opened(Some(bin)), Attempt::Opened(opened)) => *opened == [site.bins[bin].clone()],
         (Verdict::Opened(None), Attempt::Opened(opened)) => opened.len() == site.bins.len(),
-        (Verdict::No(_), Attempt::Refused(_)) => true,
+        (Verdict::No(why), Attempt::Refused(refusal)) => says(*refusal, why),
         _ => false,
     };
     tally.count(if site.online { "alone" } else { "offline" }, hand.kind, ended(verdict));
@@ -219,6 +219,37 @@ fn attempt(
     };
     site.model.did(bin, what, now_ms);
     Ok(())
+}
+
+/// Whether a box's word for a refusal is one for this reason.
+fn says(refusal: Refusal, why: &str) -> bool {
+    let words: &[&str] = match refusal {
+        Refusal::UnknownCode => &["unknown"],
+        Refusal::NotPermitted => &["not_permitted", "other_box"],
+        // Of several accesses one may be over and one not have begun.
+        Refusal::NotYetValid | Refusal::Expired => &["not_yet", "over"],
+        Refusal::KeyNotHere => &["not_here"],
+        Refusal::NoFreeBin => &["no_free_bin"],
+        Refusal::Throttled => &["throttled"],
+        Refusal::NotSigned => &["other_organisation", "other_signer"],
+        Refusal::PassUsed => &["used"],
+        Refusal::NoState | Refusal::UnknownKey | Refusal::BinClosed => &[],
+    };
+    words.contains(&why)
+}
+
+/// The same for the server's.
+fn server_says(code: &str, why: &str) -> bool {
+    let words: &[&str] = match code {
+        "exchanges.code_unknown" => &["unknown"],
+        "exchanges.not_permitted" => &["not_permitted", "not_yet", "over"],
+        "exchanges.key_not_here" => &["not_here"],
+        "exchanges.key_in_bin" => &["in_a_bin"],
+        "exchanges.no_free_bin" => &["no_free_bin"],
+        "exchanges.throttled" => &["throttled"],
+        _ => &[],
+    };
+    words.contains(&why)
 }
 
 fn moved(kind: Kind, key: usize, person: Option<usize>, decided: bool) -> What {
@@ -309,7 +340,7 @@ async fn asked(
         (Online::Cancelled(decided), Verdict::Opens { bin, .. }) => {
             !fits(bin) && changed.is_none() && decided.bin == site.bins[bin]
         }
-        (Online::Refused(_), Verdict::No(_)) => changed.is_none(),
+        (Online::Refused(code), Verdict::No(why)) => changed.is_none() && server_says(code, why),
         _ => false,
     };
     if !right {
