@@ -2,11 +2,41 @@
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
+use zeroize::Zeroize;
 
 /// Where random bytes come from: the operating system, or a seed in simulations.
 #[derive(Clone, Debug, Default)]
 pub struct Chance(Option<Arc<Mutex<(u64, u64)>>>);
+
+/// Bytes that a thread has fetched from the operating system and not given out yet: a system call for every draw cost
+/// a registration or a sealed row more than its cipher. What is given out is wiped.
+struct Hand {
+    bytes: [u8; Self::SIZE],
+    left: usize,
+}
+
+impl Hand {
+    const SIZE: usize = 1024;
+
+    #[expect(clippy::expect_used, reason = "without random bytes nothing may be minted")]
+    fn draw(&mut self) -> [u8; 32] {
+        if self.left < 32 {
+            getrandom::fill(&mut self.bytes).expect("the operating system gives random bytes");
+            self.left = Self::SIZE;
+        }
+        self.left -= 32;
+        let mut drawn = [0; 32];
+        let given = &mut self.bytes[self.left..self.left + 32];
+        drawn.copy_from_slice(given);
+        given.zeroize();
+        drawn
+    }
+}
+
+thread_local! {
+    static HAND: RefCell<Hand> = const { RefCell::new(Hand { bytes: [0; Hand::SIZE], left: 0 }) };
+}
 
 impl Chance {
     pub fn system() -> Self {
@@ -24,12 +54,7 @@ impl Chance {
     /// When the operating system has no random bytes: nothing here may then be minted.
     pub fn bytes(&self) -> [u8; 32] {
         match &self.0 {
-            None => {
-                let mut bytes = [0; 32];
-                #[expect(clippy::expect_used, reason = "without random bytes nothing may be minted")]
-                getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-                bytes
-            }
+            None => HAND.with_borrow_mut(Hand::draw),
             Some(state) => {
                 let mut state = state.lock();
                 state.1 += 1;
@@ -53,5 +78,22 @@ impl Chance {
                 return draw % below;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn nothing_is_drawn_twice_and_nothing_that_was_drawn_stays() {
+        let chance = Chance::system();
+        let drawn: HashSet<_> = (0..10 * Hand::SIZE / 32 + 1).map(|_| chance.bytes()).collect();
+        assert_eq!(drawn.len(), 10 * Hand::SIZE / 32 + 1);
+        HAND.with_borrow(|hand| assert!(hand.bytes[hand.left..].iter().all(|byte| *byte == 0)));
+        let elsewhere: HashSet<_> =
+            std::thread::spawn(|| (0..100).map(|_| Chance::system().bytes()).collect()).join().unwrap();
+        assert!(drawn.is_disjoint(&elsewhere));
     }
 }
