@@ -16,14 +16,14 @@ fn now_ms() -> u64 {
     crate::smart_box::now_ms()
 }
 
-struct Cabinet {
-    vbox: VirtualBox,
-    client: crate::rig::Client,
+pub struct Cabinet {
+    pub vbox: VirtualBox,
+    pub client: crate::rig::Client,
 }
 
 impl Cabinet {
     /// A box `A-1`, `A-2`, … with what is really in the bins, enrolled and in sync.
-    fn new(rig: &Rig, org: &Org, id: &str, bins: &[(&str, Option<&str>)], storage: Storage) -> Self {
+    pub fn new(rig: &Rig, org: &Org, id: &str, bins: &[(&str, Option<&str>)], storage: Storage) -> Self {
         let told = rig.nobody().post("/box/v1/enrol", &json!({"code": org.code(id)})).is(201);
         let identity: Enrolment = serde_json::from_value(told).unwrap();
         let client = rig.nobody().with_token(&identity.token);
@@ -35,7 +35,7 @@ impl Cabinet {
     }
 
     /// Outcomes of the entries that were receipted, with their reasons.
-    fn sync(&mut self) -> Vec<String> {
+    pub fn sync(&mut self) -> Vec<String> {
         let body: Value = serde_json::from_slice(&self.vbox.sync_body(now_ms())).unwrap();
         let told = self.client.post("/box/v1/sync", &body).is(200);
         let answer = serde_json::from_value(told).unwrap();
@@ -48,23 +48,23 @@ impl Cabinet {
     }
 
     /// Syncs until the server has told everything that is on its way between its entities.
-    fn sync_until(&mut self, holds: impl Fn(&VirtualBox) -> bool) {
+    pub fn sync_until(&mut self, holds: impl Fn(&VirtualBox) -> bool) {
         crate::rig::eventually("the box is told", || {
             self.sync();
             holds(&self.vbox)
         });
     }
 
-    fn types(&mut self, digits: &str, fob: Option<&str>) -> Result<String, Refusal> {
+    pub fn types(&mut self, digits: &str, fob: Option<&str>) -> Result<String, Refusal> {
         opened(self.vbox.type_digits(digits, fob, now_ms()).unwrap())
     }
 
-    fn shows(&mut self, text: &str, fob: Option<&str>) -> Result<String, Refusal> {
+    pub fn shows(&mut self, text: &str, fob: Option<&str>) -> Result<String, Refusal> {
         opened(self.vbox.show_qr(text, fob, now_ms()).unwrap())
     }
 }
 
-fn opened(attempt: Attempt) -> Result<String, Refusal> {
+pub fn opened(attempt: Attempt) -> Result<String, Refusal> {
     match attempt {
         Attempt::Done(exchange) => Ok(exchange.bin),
         Attempt::Opened(bins) => Ok(bins.join(" ")),
@@ -77,12 +77,12 @@ fn by_of(org: &Org, id: &str) -> Vec<String> {
     org.history(id).iter().rev().filter_map(|line| line["by"].as_str().map(str::to_owned)).collect()
 }
 
-fn put_code(org: &Org, id: &str, key: &str, code: &str) -> Answer {
+pub fn put_code(org: &Org, id: &str, key: &str, code: &str) -> Answer {
     let body = json!({"code": code}).to_string();
     org.client.send("PUT", &format!("/boxes/{id}/keys/{key}/code"), &[], Some(body.as_bytes()))
 }
 
-fn pass(org: &Org, id: &str, access: &str) -> Value {
+pub fn pass(org: &Org, id: &str, access: &str) -> Value {
     org.client.post(&format!("/boxes/{id}/accesses/{access}/passes"), &json!({})).is(201)
 }
 
@@ -161,7 +161,7 @@ fn a_key_code_opens_at_an_offline_box_only_if_the_organisation_wants_it() {
     cabinet.sync_until(|vbox| vbox.state().key_codes.is_empty());
 }
 
-fn codes_of<'a>(sheet: &'a Value, bin: Option<&str>) -> Vec<&'a str> {
+pub fn codes_of<'a>(sheet: &'a Value, bin: Option<&str>) -> Vec<&'a str> {
     let lists = sheet["lists"].as_array().unwrap();
     let list = lists.iter().find(|list| list["bin"].as_str() == bin).unwrap();
     list["codes"].as_array().unwrap().iter().map(|code| code["code"].as_str().unwrap()).collect()

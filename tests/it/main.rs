@@ -8,6 +8,7 @@ mod alerts;
 mod audit;
 mod backup;
 mod bad_input;
+mod boxes_cases;
 mod boxes_enrol;
 mod boxes_move;
 mod boxes_sync;
