@@ -19,6 +19,8 @@ use std::time::Duration;
 const MINUTE_MS: u64 = 60_000;
 /// Of each list of a sheet.
 const PRINTED: usize = 20;
+/// Bins of one box that may not be used at the same time.
+const CLOSED: usize = 3;
 /// Printed codes that are kept in a drawer.
 const KEPT: usize = 400;
 /// Looks, a hundred a second, until a box has been told by a message.
@@ -36,7 +38,7 @@ pub async fn acts(
     let api = &mut organisation.api;
     let id = site.vbox.id().to_owned();
     let bin = chance.index(site.bins.len());
-    match chance.below(15) {
+    match chance.below(16) {
         0..=2 => {
             let grant = give_access(site, organisation, &id, clock, chance).await?;
             if chance.happens(0.5) {
@@ -91,6 +93,7 @@ pub async fn acts(
             let renew = chance.happens(0.3);
             print(site, api, renew, clock).await?;
         }
+        15 => close(site, api, bin, clock).await?,
         _ => {
             if let Some(grant) = chance.pick(&live(site, 0, clock)).copied() {
                 book(site, api, grant, clock).await?;
@@ -330,6 +333,18 @@ async fn correct(
     let path = format!("/boxes/{}/bins/{}/correction", site.vbox.id(), site.bins[bin]);
     api.post(&path, &json!({"fob": fob})).await?;
     site.model.correct(bin, content, clock.now_ms());
+    Ok(())
+}
+
+/// Protects a bin, or lets it be used again.
+async fn close(site: &mut Site, api: &mut Api, bin: usize, clock: &Clock) -> Result<(), LoadError> {
+    let closed = !site.model.closed[bin];
+    if closed && site.model.closed.iter().filter(|closed| **closed).count() == CLOSED {
+        return Ok(());
+    }
+    let state = if closed { ["protected", "disabled"][bin % 2] } else { "enabled" };
+    api.patch(&format!("/boxes/{}/bins/{}", site.vbox.id(), site.bins[bin]), &json!({ "state": state })).await?;
+    site.model.close(bin, closed, clock.now_ms());
     Ok(())
 }
 

@@ -184,6 +184,7 @@ struct Told {
     key_codes: Vec<Option<String>>,
     sheet: u32,
     signer: u32,
+    closed: Vec<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -202,6 +203,8 @@ pub struct Model {
     /// As the server believes.
     pub bins: Vec<Bin>,
     pub keys: Vec<Place>,
+    /// Bins that are protected or out of service.
+    pub closed: Vec<bool>,
     pub conflicts: usize,
     /// Exchanges that were told of because something about them was not in order.
     pub told: usize,
@@ -236,6 +239,7 @@ impl Model {
             signer: 1,
             bins: physical.iter().map(|key| Bin { key: *key, doubtful_ms: None }).collect(),
             keys: (0..keys).map(Place::Bin).collect(),
+            closed: vec![false; bins],
             belief: physical.clone(),
             physical,
             ..Self::default()
@@ -294,6 +298,11 @@ impl Model {
                 self.missing(at_ms);
             }
         }
+    }
+
+    pub fn close(&mut self, bin: usize, closed: bool, at_ms: u64) {
+        self.closed[bin] = closed;
+        self.missing(at_ms);
     }
 
     pub fn renew_sheet(&mut self, sheet: u32, at_ms: u64) {
@@ -364,6 +373,7 @@ impl Model {
             key_codes: if self.tells_key_codes { self.key_codes.clone() } else { Vec::new() },
             sheet: self.sheet,
             signer: self.signer,
+            closed: self.closed.clone(),
         };
         self.belief = self.bins.iter().map(|bin| bin.key).collect();
         became
@@ -409,6 +419,7 @@ impl Model {
         self.bins[bin] = Bin::default();
         self.keys[key] = Place::Out { person, since_ms: at_ms };
         let permitted = match person {
+            _ if self.closed[bin] => false,
             Some(person) => self.grants.iter().any(|grant| grant.covers(person, key) && grant.holds(at_ms)),
             None => self.key_codes[key].is_some(),
         };
@@ -428,6 +439,8 @@ impl Model {
         self.bins[bin] = Bin { key: Some(key), doubtful_ms: None };
         self.keys[key] = Place::Bin(bin);
         match (was, person) {
+            // The box has not heard that nothing may be left there.
+            (Place::Out { .. } | Place::Unknown, _) if self.closed[bin] => "flagged may_not_be_dropped_here",
             (Place::Out { person: Some(holder), .. }, Some(person)) if holder != person => "flagged other_holder",
             _ => "applied",
         }

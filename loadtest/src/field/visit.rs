@@ -233,7 +233,8 @@ fn says(refusal: Refusal, why: &str) -> bool {
         Refusal::Throttled => &["throttled"],
         Refusal::NotSigned => &["other_organisation", "other_signer"],
         Refusal::PassUsed => &["used"],
-        Refusal::NoState | Refusal::UnknownKey | Refusal::BinClosed => &[],
+        Refusal::BinClosed => &["bin_closed"],
+        Refusal::NoState | Refusal::UnknownKey => &[],
     };
     words.contains(&why)
 }
@@ -246,6 +247,8 @@ fn server_says(code: &str, why: &str) -> bool {
         "exchanges.key_not_here" => &["not_here"],
         "exchanges.key_in_bin" => &["in_a_bin"],
         "exchanges.no_free_bin" => &["no_free_bin"],
+        "exchanges.only_protected_left" => &["only_protected_left"],
+        "exchanges.bin_closed" => &["bin_closed"],
         "exchanges.throttled" => &["throttled"],
         _ => &[],
     };

@@ -29,6 +29,9 @@ impl Model {
         let Some(bin) = self.belief.iter().position(|held| *held == Some(key)) else {
             return Verdict::No("not_here");
         };
+        if self.is_closed(bin) {
+            return Verdict::No("bin_closed");
+        }
         if let Shown::Pass(pass) = shown {
             self.used_passes.insert(pass.number);
         }
@@ -79,12 +82,17 @@ impl Model {
                 Err(why) => Err(why),
             },
         };
-        let free = (0..self.belief.len()).find(|bin| self.belief[*bin].is_none() && self.physical[*bin].is_none());
+        let empty = |bin: &usize| self.belief[*bin].is_none() && self.physical[*bin].is_none();
+        let free = (0..self.belief.len()).find(|bin| empty(bin) && !self.is_closed(*bin));
         match (person, free) {
             (Err(why), _) => Verdict::No(why),
             (_, None) => Verdict::No("no_free_bin"),
             (Ok(person), Some(bin)) => Verdict::Opens { bin, key, person },
         }
+    }
+
+    fn is_closed(&self, bin: usize) -> bool {
+        self.known.closed.get(bin) == Some(&true)
     }
 
     fn of_this_box(&self, person: usize) -> Option<usize> {

@@ -180,3 +180,24 @@ fn a_key_is_late_in_three_ways() {
     model.grant(Grant { key: Some(1), from_ms: Some(T + 2 * HOUR), ..for_ever(3) }, T + HOUR);
     assert_eq!(kinds(&model, T + 92 * MINUTE_MS), ["late_before_booking"]);
 }
+
+#[test]
+fn closed_bins_stay_shut_where_that_is_known() {
+    let mut model = model();
+    let anna = Shown::Badge(10);
+    model.close(0, true, T);
+    model.close(2, true, T);
+    assert_eq!(model.takes_online(anna, 0, T), Verdict::No("bin_closed"));
+    assert_eq!(model.takes_alone(anna, 0, T), opens(0, 0, Some(0)), "it has not heard of it");
+    model.did(Some(0), took(0, 0), T + 1);
+    model.did(Some(2), left(0, 0), T + 2);
+    model.did(Some(1), took(1, 0), T + 3);
+    assert_eq!(sync(&mut model, T), ["flagged not_permitted", "flagged may_not_be_dropped_here", "applied"]);
+    assert_eq!(model.leaves_online(anna, 1, T), opens(1, 1, Some(0)));
+    model.close(1, true, T);
+    model.close(3, true, T);
+    assert_eq!(model.leaves_online(anna, 1, T), Verdict::No("only_protected_left"));
+    sync(&mut model, T);
+    assert_eq!(model.leaves_alone(anna, 1, T), Verdict::No("no_free_bin"));
+    assert_eq!(model.takes_alone(anna, 0, T), Verdict::No("bin_closed"));
+}

@@ -1,6 +1,6 @@
 //! What a connected box is told by the server: by what the server knows itself.
 
-use super::{Bin, MINUTE_MS, Model, Shown, UNSURE_MS, Verdict, What, alone::within};
+use super::{MINUTE_MS, Model, Shown, UNSURE_MS, Verdict, What, alone::within};
 
 /// Wrong codes in a row that the server takes, and how long it takes to forget one.
 const WRONG_CODES: u64 = 10;
@@ -14,6 +14,7 @@ impl Model {
             Err(why) => return Verdict::No(why),
         };
         match self.bins.iter().position(|bin| bin.key == Some(key)) {
+            Some(bin) if self.closed[bin] => Verdict::No("bin_closed"),
             Some(bin) => Verdict::Opens { bin, key, person },
             None => Verdict::No("not_here"),
         }
@@ -28,11 +29,13 @@ impl Model {
         if self.bins.iter().any(|bin| bin.key == Some(key)) {
             return Verdict::No("in_a_bin");
         }
-        let empty = |bin: &Bin| bin.key.is_none();
-        let sure = self.bins.iter().position(|bin| empty(bin) && bin.doubtful_ms.is_none());
-        match sure.or_else(|| self.bins.iter().position(empty)) {
+        let empty: Vec<usize> = (0..self.bins.len()).filter(|bin| self.bins[*bin].key.is_none()).collect();
+        let open = || empty.iter().copied().filter(|bin| !self.closed[*bin]);
+        let sure = open().find(|bin| self.bins[*bin].doubtful_ms.is_none());
+        match sure.or_else(|| open().next()) {
             Some(bin) => Verdict::Opens { bin, key, person },
-            None => Verdict::No("no_free_bin"),
+            None if empty.is_empty() => Verdict::No("no_free_bin"),
+            None => Verdict::No("only_protected_left"),
         }
     }
 
