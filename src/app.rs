@@ -28,10 +28,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -97,24 +94,40 @@ pub async fn init(config: &Config, chance: Chance) -> Result<String, StartError>
     let keys = Keyring::init(&db, config.master_key().read()?, chance.clone())?;
     let one_worker = EngineConfig { workers: 1, ..engine_config(config, || {}) };
     let log = Arc::new(RocksLog::new(db.clone()));
-    let engine = Engine::start(one_worker, kinds(1), db.clone(), log, Arc::new(keys), Clock::system(), chance)?;
-    // A thread of its own: when it ends, the actors that hold the database are gone.
-    let worker = Arbiter::new();
-    let (tell, told) = oneshot::channel();
-    worker.spawn_fn(move || {
-        actix_rt::spawn(async move {
-            engine.attach_worker();
-            let token = first_token(&engine).await;
-            engine.stop().await;
-            let _ = tell.send(token);
-        });
-    });
-    let token = told.await.unwrap_or_else(|_| Err(StartError::FirstToken("its worker ended".to_owned())));
-    worker.stop();
-    let _ = worker.join();
-    let closed = close(db).await;
-    debug_assert!(closed, "the worker has ended, and with it whoever held the database");
+    let engine = Engine::start(one_worker, kinds(1), db, log, Arc::new(keys), Clock::system(), chance)?;
+    let alone = Alone::start(engine).await;
+    let token = first_token(&alone.engine).await;
+    alone.end().await;
     token
+}
+
+/// An engine on a data folder that nobody serves. Its one worker is a thread of its own: what lives there, tasks and
+/// entities, holds the database until the thread ends.
+pub struct Alone {
+    pub engine: Engine,
+    worker: Arbiter,
+}
+
+impl Alone {
+    async fn start(engine: Engine) -> Self {
+        let (worker, of) = (Arbiter::new(), engine.clone());
+        worker.spawn_fn(move || of.attach_worker());
+        while !engine.is_ready() {
+            actix_rt::time::sleep(Duration::from_millis(1)).await;
+        }
+        Self { engine, worker }
+    }
+
+    pub async fn end(self) {
+        let Self { engine, worker } = self;
+        engine.stop().await;
+        worker.stop();
+        let _ = actix_rt::task::spawn_blocking(move || worker.join()).await;
+        let db = engine.db().clone();
+        drop(engine);
+        let closed = close(db).await;
+        debug_assert!(closed, "the worker has ended, and with it whoever held the database");
+    }
 }
 
 async fn first_token(engine: &Engine) -> Result<String, StartError> {
@@ -170,17 +183,15 @@ pub fn open_with_log(
     Ok(Engine::start(config, kinds(workers), db, log, Arc::new(keys), clock, chance)?)
 }
 
-/// Opens a data folder that nobody serves, for work on it: the calling thread is its one worker.
-pub fn open_alone(config: &Config, clock: Clock, chance: Chance) -> Result<Engine, StartError> {
+/// Opens a data folder that nobody serves, for work on it.
+pub async fn open_alone(config: &Config, clock: Clock, chance: Chance) -> Result<Alone, StartError> {
     let data = &config.store.data_dir;
     restore::refuse_unfinished(data)?;
     let db = open_as_it_is(data)?;
     let keys = Keyring::open(&db, config.master_key().read()?, chance.clone())?;
     let one_worker = EngineConfig { workers: 1, ..engine_config(config, end_the_process) };
     let log = Arc::new(RocksLog::new(db.clone()));
-    let engine = Engine::start(one_worker, kinds(1), db, log, Arc::new(keys), clock, chance)?;
-    engine.attach_worker();
-    Ok(engine)
+    Ok(Alone::start(Engine::start(one_worker, kinds(1), db, log, Arc::new(keys), clock, chance)?).await)
 }
 
 /// Looks at a data folder as it is, whatever number of partitions it was made with.

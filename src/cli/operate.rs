@@ -238,8 +238,8 @@ pub(super) fn rotate(command: &Rotate) -> Result<(), String> {
 
 fn rotate_here(config: &Config) -> Result<(u32, u64), Here> {
     actix_rt::System::new().block_on(async {
-        let engine = app::open_alone(config, Clock::system(), Chance::system())?;
-        let (of, source) = (engine.clone(), config.master_key());
+        let alone = app::open_alone(config, Clock::system(), Chance::system()).await?;
+        let (of, source) = (alone.engine.clone(), config.master_key());
         let progress = Arc::new(rotation::Progress::default());
         let under_way = Arc::clone(&progress);
         let rotating = tokio::task::spawn_blocking(move || {
@@ -258,7 +258,7 @@ fn rotate_here(config: &Config) -> Result<(u32, u64), Here> {
         }
         let rotated = rotating.await;
         drop(bar);
-        engine.stop().await;
+        alone.end().await;
         let version = rotated.map_err(|_| Here::Failed("the rotation was broken off".to_owned()))??;
         Ok((version, progress.rewrapped.load(Ordering::Relaxed)))
     })
