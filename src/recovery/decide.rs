@@ -16,9 +16,10 @@ pub(super) fn decide(known: &Known, command: &Command, now: UnixMillis, events: 
     match command {
         // A repeated request; another one was refused before.
         Command::Create { .. } => Ok(()),
-        Command::Change { description, account } => {
-            if *description != known.description || account.is_some() {
-                events.push(Event::Changed { description: description.clone() });
+        Command::Change { wanted, account } => {
+            let description = wanted.of(&known.description);
+            if description != known.description || account.is_some() {
+                events.push(Event::Changed { description });
             }
             Ok(())
         }
@@ -31,6 +32,9 @@ pub(super) fn decide(known: &Known, command: &Command, now: UnixMillis, events: 
             known.may_change(*user)?;
             known.sealed_from(users.as_ref())?;
             known.is_free(*name, Some(*user))?;
+            if name.is_some() || *password {
+                events.extend(known.terminals_of(*user, Closing::Credentials));
+            }
             events.push(Event::UserChanged { user: *user, name: *name, password: *password, unblocked: *unblock });
             Ok(())
         }
@@ -116,7 +120,7 @@ pub(super) fn decide(known: &Known, command: &Command, now: UnixMillis, events: 
             }
             known.sealed_from(Some(users))?;
             known.is_free(Some(*name), Some(ADMINISTRATOR_1))?;
-            events.extend(known.administrators_terminals(Closing::Reset));
+            events.extend(known.terminals_of(ADMINISTRATOR_1, Closing::Reset));
             events.extend(known.links().map(|link| died(link, LinkEnd::OtherUsed)));
             events.push(Event::ResetDone { name: *name });
             Ok(())
@@ -386,8 +390,8 @@ impl Known {
         }
     }
 
-    fn administrators_terminals(&self, why: Closing) -> impl Iterator<Item = Event> {
-        let theirs = self.terminals.iter().filter(|terminal| terminal.user == Some(ADMINISTRATOR_1));
+    fn terminals_of(&self, user: u16, why: Closing) -> impl Iterator<Item = Event> {
+        let theirs = self.terminals.iter().filter(move |terminal| terminal.user == Some(user));
         theirs.map(move |terminal| Event::TerminalClosed { terminal: terminal.mark, why })
     }
 

@@ -8,7 +8,7 @@ use super::{
     },
     rows::InstallationRow,
     state::{Command, Installation, Known},
-    words::Purpose,
+    words::{ADMINISTRATOR_1, Purpose},
 };
 use crate::{
     kernel::{
@@ -171,6 +171,14 @@ fn news(state: &Installation, known: &Known, event: &Event, cx: &Context, effect
             send(DONE, contact, News::Done, None);
             if has_telephone {
                 send(TEXT_DONE, Recipient::Telephone(installation), News::Done, None);
+            }
+        }
+        Event::UserChanged { user: ADMINISTRATOR_1, name, password, .. }
+            if known.contact.is_some() && (name.is_some() || *password) =>
+        {
+            send(DONE, contact, News::Administered, None);
+            if has_telephone {
+                send(TEXT_DONE, Recipient::Telephone(installation), News::Administered, None);
             }
         }
         Event::ContactSet { email, former: Some(former), former_telephone, .. } => {

@@ -86,6 +86,9 @@ pub enum News {
         #[n(2)]
         sealed_at: u64,
     },
+    /// Administrator 1 was given another name or password over the API.
+    #[n(7)]
+    Administered,
 }
 
 /// How long it is worth telling that something has happened.
@@ -100,7 +103,7 @@ impl News {
             | Self::Code { until, .. }
             | Self::GlassReset { until, .. } => Some(*until),
             Self::GlassStarted { due, .. } => Some(*due),
-            Self::Done | Self::Changed { .. } => None,
+            Self::Done | Self::Administered | Self::Changed { .. } => None,
         }
     }
 
@@ -111,7 +114,7 @@ impl News {
             | Self::Reset { contact_at, .. }
             | Self::Code { contact_at, .. }
             | Self::GlassStarted { contact_at, .. } => Some(*contact_at),
-            Self::Done | Self::Changed { .. } | Self::GlassReset { .. } => None,
+            Self::Done | Self::Administered | Self::Changed { .. } | Self::GlassReset { .. } => None,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! An installation: what happens to it and what it then is. Pure.
 
 use super::words::{
-    ADMINISTRATOR_1, ATTEMPTS_MAX, Environment, Link, Minted, Purpose, Role, Rules, WRONG_IN_A_ROW_MAX, back_off,
-    is_same,
+    ADMINISTRATOR_1, ATTEMPTS_MAX, Environment, Link, Minted, Purpose, Role, Rules, WRONG_IN_A_ROW_MAX, Wanted,
+    back_off, is_same,
 };
 use super::{
     glass::{Glass, Stopper},
@@ -229,8 +229,8 @@ pub enum Command {
         account: Option<Zeroizing<Vec<u8>>>,
     },
     Change {
-        description: Description,
-        /// The account with the directory, sealed; nothing: there is none any more.
+        wanted: Wanted,
+        /// The account with the directory, sealed; empty: there is none any more.
         account: Option<Zeroizing<Vec<u8>>>,
     },
     Delete,

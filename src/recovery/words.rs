@@ -1,8 +1,9 @@
 //! The words of recovery: users, terminals, links, and the secrets that are made of a salt.
 
+use super::state::Description;
 use crate::{
     kernel::{Address, KeyedHash, UnixMillis},
-    orgs::Mark,
+    orgs::{Language, Mark},
 };
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -343,6 +344,31 @@ impl Link {
     }
 }
 
+/// What is to be different about an installation; what is left out stays as it is when it is decided, so that two who
+/// change different things at once both get what they want.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    pub label: Option<Box<str>>,
+    pub language: Option<Language>,
+    pub errors_max: Option<Option<u8>>,
+    pub blocks_administrator: Option<bool>,
+    /// What the directory calls it; empty: there is no account any more.
+    pub account: Option<Box<str>>,
+}
+
+impl Wanted {
+    pub fn of(&self, known: &Description) -> Description {
+        Description {
+            label: self.label.as_ref().unwrap_or(&known.label).clone(),
+            language: self.language.unwrap_or(known.language),
+            errors_max: self.errors_max.unwrap_or(known.errors_max),
+            blocks_administrator: self.blocks_administrator.unwrap_or(known.blocks_administrator),
+            account: self.account.as_ref().unwrap_or(&known.account).clone(),
+            ..known.clone()
+        }
+    }
+}
+
 /// Why a terminal is no longer there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
@@ -359,6 +385,9 @@ pub enum Closing {
     /// Administrator 1 was given new credentials.
     #[n(4)]
     Reset,
+    /// Its user was given another name or password over the API.
+    #[n(5)]
+    Credentials,
 }
 
 impl Closing {
@@ -369,6 +398,7 @@ impl Closing {
             Self::TimedOut => "timed_out",
             Self::Displaced => "displaced",
             Self::Reset => "reset",
+            Self::Credentials => "credentials",
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     recovery::{
         AccountPlain, Command, Description, Environment, Installation, InstallationRow, Role, TextStatus, UserPlain,
         UsersPlain,
-        words::{self, ADMINISTRATOR_1, mark_of_name},
+        words::{self, ADMINISTRATOR_1, Wanted, mark_of_name},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -283,17 +283,16 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     check_errors_max(&mut wrong, body.errors_max.flatten());
     body.directory.iter().flatten().for_each(|account| account.check(&mut wrong));
     wrong.check()?;
-    let read = |state: &Installation, _: Stamp| state.known().map(|known| known.description.clone());
-    let mut description = ask.engine.read(address, read).await?.ok_or(Code::NotFound)?;
-    description.label = body.label.map_or(description.label, Into::into);
-    description.language = body.language.unwrap_or(description.language);
-    description.errors_max = body.errors_max.unwrap_or(description.errors_max);
-    description.blocks_administrator = body.blocks_administrator.unwrap_or(description.blocks_administrator);
-    if let Some(directory) = &body.directory {
-        description.account = directory.as_ref().map(|account| account.account.as_str()).unwrap_or_default().into();
-    }
+    let named = |directory: &Option<Account>| directory.as_ref().map(|account| account.account.as_str().into());
+    let wanted = Wanted {
+        label: body.label.map(Into::into),
+        language: body.language,
+        errors_max: body.errors_max,
+        blocks_administrator: body.blocks_administrator,
+        account: body.directory.as_ref().map(|directory| named(directory).unwrap_or_default()),
+    };
     let account = body.directory.map(|directory| directory.map_or_else(Zeroizing::default, Account::sealed));
-    let command = Command::Change { description, account };
+    let command = Command::Change { wanted, account };
     let revision = ask.tell_once::<Installation>(address, command, refused).await?;
     Reply::ok(&Changed { revision })
 }

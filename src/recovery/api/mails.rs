@@ -44,7 +44,7 @@ fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
         News::Code { salt, until, .. } => {
             (None, Some(words::code(reader.keyed_hash(), address, *salt).to_string()), Some(*until))
         }
-        News::Done | News::Changed { .. } => (None, None, None),
+        News::Done | News::Administered | News::Changed { .. } => (None, None, None),
     };
     Ok(json!({
         "installation": installation.description.label,
@@ -57,6 +57,7 @@ fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
         "code": code,
         "until": until.map(|until| until.0),
         "cleared": matches!(mail.news, News::Changed { cleared: true, .. }),
+        "administered": mail.news == News::Administered,
     }))
 }
 
@@ -69,7 +70,7 @@ fn sample() -> Value {
         "installation": "Studio Rossi", "product": "Mexal", "id": "ins_0123456789abcdefghjkmnpqrs",
         "at": 1_793_491_200_000_i64, "from": "192.0.2.7", "zone": "Europe/Rome",
         "link": "https://castellan.example/recovery/link/0", "code": "012345", "until": 1_793_577_600_000_i64,
-        "cleared": true,
+        "cleared": true, "administered": true,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Stories of installations.
 
+mod admin;
 mod glass;
 mod golden;
 mod stories;
