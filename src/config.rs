@@ -185,7 +185,6 @@ section! {
 section! {
     Retention {
         history_days: u32 = 730,
-        idempotency_days: u32 = 7,
         round_every_s: u64 = 3600,
         entities_per_s: u32 = 2000,
         records_per_s: u32 = 5000,
@@ -399,7 +398,6 @@ impl Config {
             let reason = format!("must be {} to {}, is {}", days.start(), days.end(), self.retention.history_days);
             return Err(ConfigError::Value { key: "retention.history_days", reason });
         }
-        at_least("retention.idempotency_days", self.retention.idempotency_days.into(), 1)?;
         at_least("retention.round_every_s", self.retention.round_every_s, 1)?;
         at_least("retention.entities_per_s", self.retention.entities_per_s.into(), 1)?;
         at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;

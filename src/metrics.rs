@@ -143,7 +143,7 @@ table! {
     TRIMMED = Counter "castellan_retention_records_trimmed_total", Count, [],
         "Records of history that were folded into a base because their retention was over.";
     EXPIRED_ROWS = Counter "castellan_retention_rows_removed_total", Count, ["what"],
-        "Rows removed because their retention was over: conflicts, feed, idempotency, erased (of organisations).";
+        "Rows removed because their retention was over: conflicts, feed, erased (of organisations).";
     OLDEST_RECORD = Gauge "castellan_retention_oldest_record_seconds", Seconds, [],
         "Unix time of the oldest record that is kept, as the last round found it.";
     WEBHOOK_DELIVERED = Counter "castellan_webhook_delivered_total", Count, [],

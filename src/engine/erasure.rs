@@ -169,7 +169,7 @@ impl Engine {
     }
 
     /// Removes the rows of a kind that `is` says so of, wherever they stand.
-    pub async fn remove_where(
+    async fn remove_where(
         &self,
         partition: u8,
         kind: KeyKind,

@@ -8,7 +8,7 @@ use crate::{
     kernel::{Address, Codec, OrgId, RowSpace, UnixMillis},
     metrics,
     orgs::OrganisationRow,
-    store::{Family, StoreError, StoredReplay, keys},
+    store::{Family, StoreError, keys},
 };
 use std::{convert::Infallible, time::Duration};
 
@@ -17,7 +17,6 @@ use std::{convert::Infallible, time::Duration};
 pub struct Settings {
     /// Where an organisation has not chosen itself.
     pub history_days: u32,
-    pub idempotency_days: u32,
     pub round_every: Duration,
     pub entities_per_s: u32,
     pub records_per_s: u32,
@@ -27,7 +26,6 @@ impl From<&config::Retention> for Settings {
     fn from(config: &config::Retention) -> Self {
         Self {
             history_days: config.history_days,
-            idempotency_days: config.idempotency_days,
             round_every: Duration::from_secs(config.round_every_s),
             entities_per_s: config.entities_per_s,
             records_per_s: config.records_per_s,
@@ -41,7 +39,6 @@ pub struct Round {
     pub records: u64,
     pub conflicts: u64,
     pub feed_rows: u64,
-    pub idempotency_rows: u64,
     /// When the oldest record was written that is kept.
     pub oldest: Option<UnixMillis>,
 }
@@ -81,15 +78,10 @@ pub async fn round(engine: &Engine, settings: &Settings) -> Outcome<Round> {
     let longest = conflicts(engine, settings, now, &mut done).await?;
     for partition in engine.db().partitions().all() {
         done.feed_rows += engine.trim_feed(partition, before(now, longest)).await?;
-        let old = before(now, settings.idempotency_days);
-        let is_old =
-            move |_: &[u8], row: &[u8]| minicbor::decode::<StoredReplay>(row).is_ok_and(|replay| replay.at < old);
-        done.idempotency_rows += engine.remove_where(partition, keys::KeyKind::Replay, is_old).await?;
     }
     engine.forget_deleted_keys().await.map_err(failed)?;
     count("feed", done.feed_rows);
     count("conflicts", done.conflicts);
-    count("idempotency", done.idempotency_rows);
     let oldest = done.oldest.unwrap_or(now);
     ::metrics::gauge!(metrics::OLDEST_RECORD).set((oldest.0 / 1000) as f64);
     Ok(done)
