@@ -62,6 +62,7 @@ fn set_up() -> Vec<Command> {
             fob: fob(bin),
             roaming: false,
             groups: [].into(),
+            size: None,
         },
         bin: Some(label(bin)),
         texts: None,

@@ -107,6 +107,7 @@ async fn make(engine: &Engine, at: usize) {
             fob: Fob::new(&format!("04{number:08X}")).unwrap(),
             roaming: true,
             groups: [].into(),
+            size: None,
         };
         tell(engine, at, Command::AddKey { key: record, bin: Some(label(key)), texts: None }).await;
     }

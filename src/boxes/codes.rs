@@ -5,7 +5,7 @@ use super::{
     command::Act,
     event::Judged,
     state::SmartBox,
-    words::{By, PassId, Verifier},
+    words::{By, Fob, PassId, Size, Verifier},
 };
 use crate::{
     kernel::{AccessId, BoxId, KeyId, PersonId, Stamp, UnixMillis},
@@ -151,13 +151,25 @@ pub struct Pass {
     /// Where it was used.
     #[n(7)]
     pub used: Option<PassUse>,
+    /// Another box decides by it just now.
+    #[n(8)]
+    pub lent: Option<Loan>,
+}
+
+/// While a box that has not signed a pass decides by it, nobody else does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Loan {
+    #[n(0)]
+    pub to: BoxId,
+    #[n(1)]
+    pub until: UnixMillis,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct PassUse {
     #[n(0)]
     pub at: BoxId,
-    /// The journal entry that says so.
+    /// The journal entry that says so; 0: an exchange that the server had decided.
     #[n(1)]
     pub seq: u64,
 }
@@ -189,6 +201,11 @@ impl SmartBox {
 
     pub fn roams(&self, key: KeyId) -> bool {
         self.key(key).is_some_and(|key| key.roaming)
+    }
+
+    /// Of a key at home here; `None`: as all are by default.
+    pub fn size_of(&self, fob: &Fob) -> Option<Size> {
+        self.key_on(fob).and_then(|key| key.size)
     }
 
     /// Of its enrolment; 0: never enrolled.
@@ -324,6 +341,11 @@ impl SmartBox {
         if let Some(known) = codes.passes.iter_mut().find(|known| known.id == pass) {
             known.used.get_or_insert(used);
         }
+    }
+
+    pub(super) fn lend_pass(&mut self, pass: PassId, loan: Loan) {
+        let passes = self.codes.iter_mut().flat_map(|codes| &mut codes.passes);
+        passes.filter(|known| known.id == pass).for_each(|known| known.lent = Some(loan));
     }
 
     /// What hangs on an access or a key that is no longer here.

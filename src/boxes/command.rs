@@ -7,7 +7,8 @@ use super::{
     messages::{BoxMessage, Sighting},
     online::{OnlineAnswer, OnlineCommand, OnlineRefusal},
     rows::{Conflict, KeyTexts},
-    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Verifier},
+    stolen::NewKeyCodes,
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Size, Verifier},
 };
 use crate::kernel::{AccessId, BoxId, ExchangeId, GroupId, KeyId, PersonId, UnixMillis};
 use crate::orgs::Mark;
@@ -42,9 +43,11 @@ pub enum Command {
         token_hash: SecretHash,
         cursor: Cursor,
     },
-    SetBinState {
+    /// Fields left out keep their value.
+    SetBin {
         bin: Label,
-        state: BinState,
+        state: Option<BinState>,
+        size: Option<Size>,
     },
     /// An administrator has looked: this fob is in the bin, or nothing is.
     CorrectBin {
@@ -67,6 +70,7 @@ pub enum Command {
         name: Option<Box<str>>,
         roaming: Option<bool>,
         groups: Option<Box<[GroupId]>>,
+        size: Option<Size>,
         texts: Option<KeyTexts>,
     },
     RemoveKey {
@@ -137,6 +141,8 @@ pub enum Command {
         verifier: Verifier,
         generation: u32,
     },
+    /// The box was stolen: its keys have new codes.
+    ReissueKeyCodes(NewKeyCodes),
     /// Somebody looks at the codes of this sheet, `renew`: a new one, and prints them. `marks`: of what is shown.
     ShowSheet {
         number: u32,
@@ -190,6 +196,9 @@ pub struct KeyRecord {
     pub roaming: bool,
     #[n(4)]
     pub groups: Box<[GroupId]>,
+    /// None: as all are by default.
+    #[n(5)]
+    pub size: Option<Size>,
 }
 
 /// What an access opens.
@@ -376,6 +385,7 @@ pub struct BinChange {
     pub state: BinState,
     pub fob: Option<Fob>,
     pub confirmed: bool,
+    pub size: Option<Size>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -384,6 +394,7 @@ pub struct KeyChange {
     pub fob: Fob,
     pub roaming: bool,
     pub groups: Box<[GroupId]>,
+    pub size: Option<Size>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

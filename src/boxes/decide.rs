@@ -7,6 +7,7 @@ use super::{
     event::Event,
     messages::{BookingPlain, BoxMessage, CredentialsPlain},
     state::SmartBox,
+    stolen,
     words::Verifier,
 };
 use crate::kernel::{
@@ -43,7 +44,7 @@ impl Machine for SmartBox {
                 Command::Tick | Command::Heard { .. } | Command::Unclaimed { .. } | Command::Credentials { .. } => {
                     Ok(())
                 }
-                Command::KeyCodeGiven { .. } => Ok(()),
+                Command::KeyCodeGiven { .. } | Command::ReissueKeyCodes(_) => Ok(()),
                 _ => Err(Refusal::NotFound),
             }
             .map(|()| Progress::Done);
@@ -64,13 +65,14 @@ impl Machine for SmartBox {
             Command::Enrol { code_hash, token_hash } => self.decide_enrol(*code_hash, *token_hash, cx, events)?,
             Command::Sync { token_hash, request } => return self.decide_sync(token_hash, request, step, cx, events),
             Command::Confirm { token_hash, cursor } => self.decide_confirm(token_hash, *cursor, cx, events)?,
-            Command::SetBinState { bin, state } => self.decide_bin_state(*bin, *state, events)?,
+            Command::SetBin { bin, state, size } => self.decide_bin(*bin, *state, *size, events)?,
             Command::CorrectBin { bin, fob } => self.decide_correct(*bin, *fob, events)?,
             Command::ConfirmBin { bin } => self.decide_confirm_bin(*bin, events)?,
             Command::AddKey { key, bin, .. } => self.decide_add_key(key, *bin, events)?,
-            Command::ChangeKey { key, name, roaming, groups, texts } => {
+            Command::ChangeKey { key, name, roaming, groups, size, texts } => {
                 let (name, groups) = (name.as_deref(), groups.as_deref());
-                self.decide_change_key(*key, name, *roaming, groups, texts.as_ref(), events)?;
+                let known = self.key(*key).ok_or(Refusal::KeyNotFound)?;
+                known.decide_change(name, *roaming, groups, *size, texts.as_ref(), events);
             }
             Command::RemoveKey { key } => self.decide_remove_key(*key, events)?,
             Command::Grant { accesses } => self.decide_grant(accesses, events)?,
@@ -93,6 +95,7 @@ impl Machine for SmartBox {
             Command::KeyCodeGiven { key, mark, verifier, generation } => {
                 self.decide_key_code_given(*key, *mark, *verifier, *generation, events);
             }
+            Command::ReissueKeyCodes(new) => self.decide_new_key_codes(new, events),
             Command::ShowSheet { number, renew, generation, marks } => {
                 self.decide_sheet(*number, *renew, *generation, marks.len(), events)?;
             }
@@ -153,6 +156,9 @@ impl Machine for SmartBox {
             let booking = |plain: &BookingPlain| (plain.access, verifier(&key, "booking:", &plain.code));
             let bookings = plain.bookings.iter().map(booking).collect();
             return Ok(Command::Credentials { person, revision, generation, code, badges, bookings });
+        }
+        if let BoxMessage::ReissueKeyCodes { base, generation, keys } = &message {
+            return stolen::drawn(*base, *generation, keys, &incoming);
         }
         if let BoxMessage::KeyCodeGiven { key, generation } = message {
             let plain = incoming.secret.map(KeyCodesPlain::decode_from).transpose()?.unwrap_or_default();

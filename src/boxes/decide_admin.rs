@@ -6,7 +6,7 @@ use super::{
     event::{Created, Event, Suspicion},
     rows::{Conflict, KeyTexts},
     state::{Key, MAX_ACCESSES, MAX_BINS, MAX_KEYS, SmartBox},
-    words::{BinState, Clash, Fob, Label, Outcome, SecretHash},
+    words::{BinState, Clash, Fob, Label, Outcome, SecretHash, Size},
 };
 use crate::kernel::{AccessId, GroupId, KeyId, UnixMillis};
 
@@ -71,15 +71,27 @@ impl SmartBox {
             None => {}
         }
         events.push(Event::EnrolmentCodeMade { code_hash, expires });
+        if stolen {
+            self.decide_stolen(events);
+        }
         if stolen && self.token_hash.is_some() && !self.suspended {
             events.push(Event::Suspended { why: Suspicion::Stolen, entry: None, number: None });
         }
     }
 
-    pub(super) fn decide_bin_state(&self, bin: Label, state: BinState, events: &mut Vec<Event>) -> Decided {
-        let index = self.bin_index(&bin).ok_or(Refusal::BinNotFound)?;
-        if self.bins[index].state != state {
+    pub(super) fn decide_bin(
+        &self,
+        bin: Label,
+        state: Option<BinState>,
+        size: Option<Size>,
+        events: &mut Vec<Event>,
+    ) -> Decided {
+        let known = &self.bins[self.bin_index(&bin).ok_or(Refusal::BinNotFound)?];
+        if let Some(state) = state.filter(|state| *state != known.state) {
             events.push(Event::BinStateSet { bin, state });
+        }
+        if let Some(size) = size.filter(|size| *size != known.size.unwrap_or_default()) {
+            events.push(Event::BinSized { bin, size });
         }
         Ok(())
     }
@@ -123,25 +135,6 @@ impl SmartBox {
             return Err(Refusal::LimitReached);
         }
         events.push(Event::KeyAdded { key: key.clone(), bin });
-        Ok(())
-    }
-
-    pub(super) fn decide_change_key(
-        &self,
-        key: KeyId,
-        name: Option<&str>,
-        roaming: Option<bool>,
-        groups: Option<&[GroupId]>,
-        texts: Option<&KeyTexts>,
-        events: &mut Vec<Event>,
-    ) -> Decided {
-        let known: &Key = self.key(key).ok_or(Refusal::KeyNotFound)?;
-        let name = name.unwrap_or(&known.name);
-        let roaming = roaming.unwrap_or(known.roaming);
-        let groups = groups.unwrap_or(&known.groups);
-        if (name, roaming, groups) != (&*known.name, known.roaming, &*known.groups) || texts.is_some() {
-            events.push(Event::KeyChanged { key, name: name.into(), roaming, groups: groups.into() });
-        }
         Ok(())
     }
 
@@ -220,5 +213,26 @@ impl SmartBox {
             Act::Opened | Act::OpenedAll => return Err(Refusal::CannotAccept),
         }
         Ok(())
+    }
+}
+
+impl Key {
+    pub(super) fn decide_change(
+        &self,
+        name: Option<&str>,
+        roaming: Option<bool>,
+        groups: Option<&[GroupId]>,
+        size: Option<Size>,
+        texts: Option<&KeyTexts>,
+        events: &mut Vec<Event>,
+    ) {
+        let name = name.unwrap_or(&self.name);
+        let roaming = roaming.unwrap_or(self.roaming);
+        let groups = groups.unwrap_or(&self.groups);
+        let size = size.map_or(self.size, Size::stated);
+        if (name, roaming, groups, size) != (&*self.name, self.roaming, &*self.groups, self.size) || texts.is_some() {
+            let (key, name, groups) = (self.id, name.into(), groups.into());
+            events.push(Event::KeyChanged { key, name, roaming, groups, size });
+        }
     }
 }

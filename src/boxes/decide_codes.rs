@@ -180,7 +180,8 @@ impl SmartBox {
             return Err(Refusal::TooManyPasses);
         }
         let (id, person) = (wanted.pass, access.person);
-        let pass = Pass { id, access: access.id, person, from, until, signed: now, key: wanted.key, used: None };
+        let (key, lent) = (wanted.key, known.and_then(|known| known.lent));
+        let pass = Pass { id, access: access.id, person, from, until, signed: now, key, used: None, lent };
         events.push(Event::PassSigned { pass, dropped });
         Ok(())
     }

@@ -38,7 +38,7 @@ impl SmartBox {
             }
             BoxMessage::PassUsed { pass, used } => self.decide_pass_used(*pass, *used, events),
             // Nothing is sealed any more.
-            BoxMessage::KeyCodeGiven { .. } => {}
+            BoxMessage::KeyCodeGiven { .. } | BoxMessage::ReissueKeyCodes { .. } => {}
             BoxMessage::OfflineSettings(settings) => self.decide_settings(settings, events),
             BoxMessage::FobMovedOn { sighting, key } => {
                 if let Some(visitor) = self.asked_visitor(&sighting.fob) {

@@ -27,6 +27,7 @@ impl SmartBox {
             state: bin.state,
             fob: bin.fob,
             confirmed: bin.confirmed,
+            size: bin.size,
         }));
         let keys = self.keys.iter().filter(|key| key.revision > since);
         changes.keys.extend(keys.map(|key| KeyChange {
@@ -34,6 +35,7 @@ impl SmartBox {
             fob: key.fob,
             roaming: key.roaming,
             groups: key.groups[..].into(),
+            size: key.size,
         }));
         let accesses = accesses.iter().filter(|access| access.revision() > since);
         changes.accesses.extend(accesses.map(Access::record));

@@ -4,7 +4,7 @@ use super::{
     codes::PassUse,
     command::{Act, Answer, Command, KeyRecord, Receipt, SyncAnswer, SyncRequest},
     event::{Event, Judged, SightingAnswer, Suspicion},
-    mails::MailNews,
+    mails::{BoxMail, CODES_WITHIN, MailNews},
     messages::{BoxMessage, PersonMessage, Sighting},
     online::OnlineEvent,
     rows::{BoxRow, BoxVersion, Conflict, KeyRow, Resolution, ServerVersion, numbered_key, person_box_key},
@@ -12,8 +12,8 @@ use super::{
     words::{By, Clash, Fault, Fob, Label, Outcome},
 };
 use crate::kernel::{
-    BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PassId, PersonId, RowSpace, UnixMillis,
-    VaultField,
+    BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PassId, PersonId, Recipient, RowSpace,
+    UnixMillis, VaultField,
 };
 
 /// What says which box answers for a fob.
@@ -126,6 +126,7 @@ impl SmartBox {
         let mut news = MailNews::default();
         for event in events {
             news.note(event);
+            self.tell_pass_used(event, effects);
             match event {
                 Event::Created(_)
                 | Event::Described { .. }
@@ -169,24 +170,16 @@ impl SmartBox {
                         people.into_iter().filter(known).for_each(|person| self.ask_person(person, effects));
                     }
                 }
-                Event::KeyCodeSet { .. } => {
+                Event::KeyCodeSet { verifier, .. } => {
                     if let Command::SetKeyCode { plain, .. } = command {
                         effects.seal(VaultField::KeyCodes, plain.to_vec());
                     }
-                    self.ask_key_codes(effects);
+                    if verifier.is_none() {
+                        self.ask_key_codes(effects);
+                    }
                 }
-                Event::EntryJudged(Judged {
-                    by: Some(By::Pass(pass)),
-                    act: Some(Act::PickUp(_)),
-                    seq,
-                    outcome,
-                    ..
-                }) if outcome.took_place() && self.signed_pass(*pass).is_none() => {
-                    let (space, value) = (ClaimSpace::Pass, PassId::to_bytes(*pass).to_vec());
-                    let used = PassUse { at: self.id(), seq: *seq };
-                    let told = BoxMessage::PassUsed { pass: *pass, used };
-                    effects.send(MessageTarget::ClaimHolder { space, value }, &told);
-                }
+                Event::CodesExposed { .. } => self.tell_exposed(effects),
+                Event::KeyCodesExposed => self.ask_new_key_codes(effects),
                 Event::BookingEnded { access, person } => {
                     let ended = PersonMessage::BookingEnded { access: *access };
                     effects.send(MessageTarget::Entity(person.at(self.home.org)), &ended);
@@ -230,8 +223,26 @@ impl SmartBox {
         {
             effects.put(RowSpace::KeyTexts, cx.org, &KeyId::to_bytes(*key), texts.to_bytes());
         }
+        if let (Command::ReissueKeyCodes(new), Some(Event::KeyCodeSet { .. })) = (command, events.first()) {
+            effects.seal(VaultField::KeyCodes, new.plain.to_vec());
+            let keys = new.codes.iter().map(|(key, ..)| *key).collect();
+            let mail = BoxMail::KeyCodes { smart_box: self.id(), at: cx.now, keys };
+            effects.mail(mail.template(), Recipient::Owner, &mail, cx.now.plus(CODES_WITHIN));
+        }
         if rewrite {
             effects.put(RowSpace::Boxes, cx.org, &self.id().to_bytes(), self.row().to_bytes());
+        }
+    }
+
+    /// Whoever has signed a pass hears of its use.
+    fn tell_pass_used(&self, event: &Event, effects: &mut Effects) {
+        if let Some(judged @ Judged { by: Some(By::Pass(pass)), act: Some(Act::PickUp(_)), seq, .. }) = event.judged()
+            && judged.took_place()
+            && self.signed_pass(*pass).is_none()
+        {
+            let (space, value) = (ClaimSpace::Pass, PassId::to_bytes(*pass).to_vec());
+            let told = BoxMessage::PassUsed { pass: *pass, used: PassUse { at: self.id(), seq: *seq } };
+            effects.send(MessageTarget::ClaimHolder { space, value }, &told);
         }
     }
 
@@ -379,6 +390,7 @@ impl SmartBox {
                 fob: key.fob,
                 roaming: key.roaming,
                 groups: key.groups[..].into(),
+                size: key.size,
             };
             effects.put(RowSpace::Keys, self.home.org, &key.id.to_bytes(), row.to_bytes());
         }

@@ -7,12 +7,12 @@ pub use super::event_moves::{Arrival, Departure, SightingAnswer};
 use super::{
     alerts::{AlertSettings, ExchangeTold, KeyAlerts, Trouble},
     brief,
-    codes::{KeyCodeRecord, OfflineSettings, Pass, PassUse},
+    codes::{KeyCodeRecord, Loan, OfflineSettings, Pass, PassUse},
     command::{Accept, AccessRecord, Act, KeyRecord},
     messages::Sighting,
     online::{OfExchange, OnlineEvent},
     rows::ServerVersion,
-    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Size, Verifier},
 };
 use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
@@ -154,6 +154,8 @@ pub enum Event {
         roaming: bool,
         #[n(3)]
         groups: Box<[GroupId]>,
+        #[n(4)]
+        size: Option<Size>,
     },
     #[n(21)]
     KeyRemoved {
@@ -337,6 +339,32 @@ pub enum Event {
         #[n(2)]
         before: Option<PassUse>,
     },
+    /// Another connected box decides by this pass.
+    #[n(76)]
+    PassLent {
+        #[n(0)]
+        pass: PassId,
+        #[n(1)]
+        loan: Loan,
+    },
+    #[n(79)]
+    BinSized {
+        #[n(0)]
+        bin: Label,
+        #[n(1)]
+        size: Size,
+    },
+    /// The box was stolen: so many people's codes, and codes of keys, could be found out with what it held.
+    #[n(77)]
+    CodesExposed {
+        #[n(0)]
+        people: u32,
+        #[n(1)]
+        keys: u32,
+    },
+    /// New codes of keys are about to be drawn.
+    #[n(78)]
+    KeyCodesExposed,
     #[n(53)]
     SettingsTaken(#[n(0)] OfflineSettings),
     /// An exchange, an order or a setting of a connected box.

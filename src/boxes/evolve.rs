@@ -49,6 +49,7 @@ impl SmartBox {
                     revision: stamp.revision,
                     state: BinState::Enabled,
                     confirmed: true,
+                    size: None,
                 };
                 self.bins = created.bins.iter().map(bin).collect();
             }
@@ -134,6 +135,13 @@ impl SmartBox {
                     self.miss(stamp);
                 }
             }
+            Event::BinSized { bin, size } => {
+                if let Some(index) = self.bin_index(bin) {
+                    self.bins[index].size = size.stated();
+                    self.touch(index, stamp);
+                    self.miss(stamp);
+                }
+            }
             Event::BinCorrected { bin, fob, .. } => {
                 if let Some(index) = self.bin_index(bin) {
                     self.correct(index, *fob, stamp);
@@ -154,11 +162,12 @@ impl SmartBox {
                 }
                 self.install(key, bin.map(Self::place_in), stamp.at, stamp);
             }
-            Event::KeyChanged { key, name, roaming, groups } => {
+            Event::KeyChanged { key, name, roaming, groups, size } => {
                 if let Some(known) = self.keys.iter_mut().find(|known| known.id == *key) {
                     known.name = name.clone();
                     known.roaming = *roaming;
                     known.groups = groups[..].into();
+                    known.size = *size;
                     known.revision = stamp.revision;
                     self.miss(stamp);
                 }
@@ -228,6 +237,7 @@ impl SmartBox {
             | Event::CredentialsAsked { .. }
             | Event::BookingEnded { .. }
             | Event::ExchangeTold(_)
+            | Event::KeyCodesExposed
             | Event::KeyCodeTold { .. } => {}
             Event::KeyCodeSet { key, code, verifier } => {
                 self.set_key_code(*key, *code, *verifier, stamp);
@@ -243,6 +253,8 @@ impl SmartBox {
                 passes.push(*pass);
             }
             Event::PassUsed { pass, used, .. } => self.use_pass(*pass, *used),
+            Event::CodesExposed { .. } => self.extras_mut().stolen = Some(self.generation),
+            Event::PassLent { pass, loan } => self.lend_pass(*pass, *loan),
             Event::SettingsTaken(settings) => self.take_settings(settings, stamp),
             Event::Online(event) => self.apply_online(event, stamp),
             Event::AlertsSet(_)
@@ -415,6 +427,7 @@ impl SmartBox {
             heard: visitor.map_or(stamp.at, |visitor| visitor.heard),
             roaming: key.roaming,
             revision: stamp.revision,
+            size: key.size,
         };
         self.removals.retain(|removal| removal.item != RemovedItem::Key(key.id));
         self.leaving.retain(|leaving| *leaving != key.fob);

@@ -7,7 +7,7 @@ use super::{
     state::SmartBox,
     words::Plan,
 };
-use crate::kernel::{BoxId, Effects, Recipient, UnixMillis};
+use crate::kernel::{AccessId, BoxId, Effects, KeyId, PersonId, Recipient, UnixMillis};
 use minicbor::{Decode, Encode};
 use std::time::Duration;
 
@@ -63,6 +63,27 @@ pub enum BoxMail {
         #[n(3)]
         reused: bool,
     },
+    /// It was stolen, and codes that it could check are drawn anew.
+    #[n(11)]
+    Stolen {
+        #[n(0)]
+        smart_box: BoxId,
+        #[n(1)]
+        at: UnixMillis,
+        /// So many are told of theirs.
+        #[n(2)]
+        people: u32,
+    },
+    /// The new codes of its keys.
+    #[n(12)]
+    KeyCodes {
+        #[n(0)]
+        smart_box: BoxId,
+        #[n(1)]
+        at: UnixMillis,
+        #[n(2)]
+        keys: Vec<KeyId>,
+    },
     /// Alerts that began or ended together, and exchanges to be told of.
     #[n(10)]
     Alerts {
@@ -106,6 +127,8 @@ pub const ALERTS_MAX: usize = 50;
 const CONFLICTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 3600);
 /// That a guarantee was broken yesterday is history, and stands there.
 const GUARANTEE_WITHIN: Duration = Duration::from_secs(24 * 3600);
+/// Without it somebody stands before a closed cabinet.
+pub(super) const CODES_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl BoxMail {
     pub fn template(&self) -> &'static str {
@@ -115,6 +138,8 @@ impl BoxMail {
             Self::GuaranteeKept { .. } => "box_guarantee_kept",
             Self::Suspended { .. } => "box_suspended",
             Self::Alerts { .. } => "box_alerts",
+            Self::Stolen { .. } => "box_stolen",
+            Self::KeyCodes { .. } => "box_key_codes",
         }
     }
 
@@ -124,8 +149,41 @@ impl BoxMail {
             | Self::GuaranteeBroken { smart_box, .. }
             | Self::GuaranteeKept { smart_box, .. }
             | Self::Suspended { smart_box, .. }
+            | Self::Stolen { smart_box, .. }
+            | Self::KeyCodes { smart_box, .. }
             | Self::Alerts { smart_box, .. } => *smart_box,
         }
+    }
+}
+
+/// Somebody's new codes, when a box was stolen that could check the old ones. What they are is read when it is sent.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct CodesReplaced {
+    #[n(0)]
+    pub person: PersonId,
+    #[n(1)]
+    pub smart_box: BoxId,
+    #[n(2)]
+    pub code: bool,
+    #[n(3)]
+    pub pin: bool,
+    /// Those with a new booking code.
+    #[n(4)]
+    pub accesses: Box<[AccessId]>,
+    #[n(5)]
+    pub at: UnixMillis,
+}
+
+impl CodesReplaced {
+    pub const MAIL: &str = "codes_replaced";
+    pub const TEXT: &str = "sms_codes_replaced";
+
+    pub fn tell(&self, by_mail: bool, effects: &mut Effects) {
+        let (template, to) = match by_mail {
+            true => (Self::MAIL, Recipient::Person(self.person)),
+            false => (Self::TEXT, Recipient::Mobile(self.person)),
+        };
+        effects.mail(template, to, self, self.at.plus(CODES_WITHIN));
     }
 }
 
@@ -137,6 +195,8 @@ pub(super) struct MailNews {
     kept_again: bool,
     suspicion: Option<Suspicion>,
     alerts: Vec<AlertItem>,
+    /// So many people's codes are drawn anew.
+    stolen: Option<u32>,
 }
 
 impl MailNews {
@@ -145,6 +205,7 @@ impl MailNews {
             Event::GuaranteeBroken { pending_since } => self.broken_since = Some(*pending_since),
             Event::GuaranteeKeptAgain => self.kept_again = true,
             Event::Suspended { why, .. } => self.suspicion = Some(*why),
+            Event::CodesExposed { people, .. } => self.stolen = Some(*people),
             Event::AlertRaised(condition) => self.alerts.push(AlertItem::Began(*condition)),
             Event::AlertEnded { condition, .. } => self.alerts.push(AlertItem::Ended(*condition)),
             Event::ExchangeTold(told) => self.alerts.push(AlertItem::Exchange(*told)),
@@ -159,7 +220,10 @@ impl SmartBox {
         let mut send = |mail: BoxMail, within| {
             effects.mail(mail.template(), Recipient::Owner, &mail, now.plus(within));
         };
-        let MailNews { conflicts: mut numbers, broken_since, kept_again, suspicion, alerts } = news;
+        let MailNews { conflicts: mut numbers, broken_since, kept_again, suspicion, alerts, stolen } = news;
+        if let Some(people) = stolen.filter(|people| *people > 0) {
+            send(BoxMail::Stolen { smart_box, at: now, people }, CODES_WITHIN);
+        }
         match suspicion {
             // Its conflict is what gave it away: one mail tells both.
             Some(Suspicion::SequenceReused { seq }) => {

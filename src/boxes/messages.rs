@@ -120,6 +120,18 @@ pub enum BoxMessage {
         #[n(0)]
         person: PersonId,
     },
+    /// From this box to itself, when it was stolen. Its secret is the sealed `KeyCodes` row.
+    #[n(31)]
+    ReissueKeyCodes {
+        /// Of the last sealing.
+        #[n(0)]
+        base: u64,
+        #[n(1)]
+        generation: u32,
+        /// Those that have a code.
+        #[n(2)]
+        keys: Box<[KeyId]>,
+    },
     /// From the organisation.
     #[n(30)]
     AlertsChanged(#[n(0)] Box<AlertSettings>),
@@ -136,12 +148,38 @@ pub enum PersonMessage {
         #[n(1)]
         generation: u32,
     },
+    /// From a box that was stolen.
+    #[n(2)]
+    CodesExposed(#[n(0)] Exposed),
+    /// From the person itself. Its secret is the sealed `Credentials` row.
+    #[n(3)]
+    Reissue {
+        /// Of the last change of the credentials.
+        #[n(0)]
+        base: u64,
+        #[n(1)]
+        exposed: Exposed,
+    },
     /// An access with a booking code has ended: the code is free again.
     #[n(1)]
     BookingEnded {
         #[n(0)]
         access: AccessId,
     },
+}
+
+/// By what a stolen box could find out somebody's codes.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Exposed {
+    #[n(0)]
+    pub at: BoxId,
+    #[n(1)]
+    pub code: bool,
+    #[n(2)]
+    pub pin: bool,
+    /// Accesses whose booking codes it could check.
+    #[n(3)]
+    pub bookings: Box<[AccessId]>,
 }
 
 /// A fob that is not at home where it was dropped off.

@@ -23,6 +23,7 @@ mod event;
 mod event_moves;
 mod evolve;
 mod evolve_bins;
+mod extras;
 mod hotp;
 mod judge;
 mod mails;
@@ -34,6 +35,7 @@ mod rare;
 mod read;
 mod rows;
 mod state;
+mod stolen;
 mod tag;
 #[cfg(test)]
 mod tests;
@@ -42,19 +44,20 @@ mod words;
 pub use alerts::*;
 pub use check::check_invariants;
 pub use codes::{
-    KeyCodePlain, KeyCodeRecord, KeyCodesPlain, MAX_PASSES, OfflineSettings, Pass, PassKey, PassUse, WHOLE_BOX,
+    KeyCodePlain, KeyCodeRecord, KeyCodesPlain, Loan, MAX_PASSES, OfflineSettings, Pass, PassKey, PassUse, WHOLE_BOX,
 };
 pub use command::*;
 pub use decide::{TYPED, verifier, verifier_key};
 pub use effects::fob_claim;
 pub use event::*;
 pub use hotp::{digits, hotp, list_secret, offline_key};
-pub use mails::{AlertItem, BoxMail};
+pub use mails::{AlertItem, BoxMail, CodesReplaced};
 pub use messages::*;
 pub use online::*;
-pub use pass::{Claims, Permission, public_key, sign};
+pub use pass::{Claims, Permission, public_key, read, sign};
 pub use qr::{png, svg};
 pub use read::*;
 pub use rows::*;
 pub use state::{MAX_ACCESSES, MAX_BINS, MAX_KEYS, MAX_OPEN_CONFLICTS, MAX_RECEIPTS, SmartBox};
+pub use stolen::NewKeyCodes;
 pub use words::*;

@@ -1,10 +1,10 @@
 //! Signed passes and personal QR codes: a CWT (RFC 8392) in a COSE_Sign1 (RFC 9052) with Ed25519, as Base45 (RFC 9285)
 //! behind `CAS1:`. A box checks them with a public key and no network.
 
-use super::command::Scope;
-use crate::kernel::{BoxId, KeyedHash, OrgId, PassId, PersonId, UnixMillis};
-use minicbor::Encoder;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use super::{codes::PassKey, command::Scope};
+use crate::kernel::{BoxId, GroupId, KeyId, KeyedHash, OrgId, PassId, PersonId, UnixMillis};
+use minicbor::{Decoder, Encoder, data::Type};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 /// How a text begins that is one of ours.
 pub const PREFIX: &str = "CAS1:";
@@ -14,7 +14,7 @@ const COSE_SIGN1: u64 = 18;
 const ALPHABET: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 
 /// What is signed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Claims {
     pub organisation: OrgId,
     pub person: PersonId,
@@ -27,7 +27,7 @@ pub struct Claims {
 }
 
 /// What a pass opens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permission {
     pub scope: Scope,
     /// `None`: wherever the key is, because it may be dropped off anywhere.
@@ -59,13 +59,17 @@ fn cose_sign1(pair: &Ed25519KeyPair, number: u32, claims: &Claims) -> Result<Vec
     protected.map(2)?.u8(1)?.i8(EDDSA)?.u8(4)?.bytes(&number.to_be_bytes())?;
     let protected = protected.into_writer();
     let payload = cwt(claims)?;
-    let mut to_sign = Encoder::new(Vec::with_capacity(payload.len() + 64));
-    to_sign.array(4)?.str("Signature1")?.bytes(&protected)?.bytes(&[])?.bytes(&payload)?;
-    let signature = pair.sign(&to_sign.into_writer());
+    let signature = pair.sign(&to_sign(&protected, &payload)?);
     let mut message = Encoder::new(Vec::with_capacity(payload.len() + 96));
     message.tag(minicbor::data::Tag::new(COSE_SIGN1))?.array(4)?.bytes(&protected)?.map(0)?.bytes(&payload)?;
     message.bytes(signature.as_ref())?;
     Ok(message.into_writer())
+}
+
+fn to_sign(protected: &[u8], payload: &[u8]) -> Result<Vec<u8>, Failed> {
+    let mut cbor = Encoder::new(Vec::with_capacity(payload.len() + 64));
+    cbor.array(4)?.str("Signature1")?.bytes(protected)?.bytes(&[])?.bytes(payload)?;
+    Ok(cbor.into_writer())
 }
 
 /// Times in whole seconds: the beginning is rounded down, the end too, so that nothing lives longer than was granted.
@@ -110,6 +114,103 @@ fn base45(bytes: &[u8]) -> String {
     text
 }
 
+fn unbase45(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() * 2 / 3);
+    for group in text.as_bytes().chunks(3) {
+        let mut number = 0;
+        for byte in group.iter().rev() {
+            number = number * 45 + ALPHABET.iter().position(|digit| digit == byte)?;
+        }
+        match group.len() {
+            3 => bytes.extend(u16::try_from(number).ok()?.to_be_bytes()),
+            2 => bytes.push(u8::try_from(number).ok()?),
+            _ => return None,
+        }
+    }
+    Some(bytes)
+}
+
+/// What a text says, if one of these keys has signed it and is still believed. Its own times are not looked at.
+pub fn read(text: &str, keys: &[PassKey], now: UnixMillis) -> Option<Claims> {
+    let bytes = unbase45(text.strip_prefix(PREFIX)?)?;
+    let mut cbor = Decoder::new(&bytes);
+    if cbor.tag().ok()?.as_u64() != COSE_SIGN1 || cbor.array().ok()? != Some(4) {
+        return None;
+    }
+    let protected = cbor.bytes().ok()?;
+    if cbor.map().ok()? != Some(0) {
+        return None;
+    }
+    let (payload, signature) = (cbor.bytes().ok()?, cbor.bytes().ok()?);
+    if cbor.position() != bytes.len() {
+        return None;
+    }
+    let number = signer(protected)?;
+    let key = keys.iter().find(|key| key.number == number && key.until.is_none_or(|until| now < until))?;
+    let signed = to_sign(protected, payload).ok()?;
+    UnparsedPublicKey::new(&ED25519, key.public).verify(&signed, signature).ok()?;
+    claims(payload)
+}
+
+/// The number of the key, of a header that says exactly how and by which key.
+fn signer(protected: &[u8]) -> Option<u32> {
+    let mut cbor = Decoder::new(protected);
+    let (mut algorithm, mut number) = (None, None);
+    for _ in 0..cbor.map().ok()?? {
+        match cbor.i64().ok()? {
+            1 => algorithm = Some(cbor.i8().ok()?),
+            4 => number = Some(u32::from_be_bytes(cbor.bytes().ok()?.try_into().ok()?)),
+            _ => return None,
+        }
+    }
+    number.filter(|_| algorithm == Some(EDDSA) && cbor.position() == protected.len())
+}
+
+fn claims(payload: &[u8]) -> Option<Claims> {
+    let mut cbor = Decoder::new(payload);
+    let (mut person, mut organisation, mut id, mut kind) = (None, None, None, None);
+    let (mut until, mut from, mut signed, mut scope, mut smart_box) = (None, None, None, None, None);
+    for _ in 0..cbor.map().ok()?? {
+        if cbor.datatype().ok()? == Type::String {
+            match cbor.str().ok()? {
+                "kind" => kind = Some(cbor.str().ok()?),
+                "key" => scope = Some(Scope::Key(KeyId::from_bytes(cbor.bytes().ok()?)?)),
+                "group" => scope = Some(Scope::Group(GroupId::from_bytes(cbor.bytes().ok()?)?)),
+                "all" => scope = cbor.bool().ok()?.then_some(Scope::Box),
+                "box" => smart_box = Some(BoxId::from_bytes(cbor.bytes().ok()?)?),
+                // A claim that narrows the pass must not be passed over.
+                _ => return None,
+            }
+            continue;
+        }
+        let time = |cbor: &mut Decoder<'_>| cbor.u64().ok()?.checked_mul(1000).map(UnixMillis);
+        match cbor.i64().ok()? {
+            2 => person = cbor.str().ok()?.parse().ok(),
+            3 => organisation = cbor.str().ok()?.parse().ok(),
+            4 => until = time(&mut cbor),
+            5 => from = time(&mut cbor),
+            6 => signed = time(&mut cbor),
+            7 => id = PassId::from_bytes(cbor.bytes().ok()?),
+            _ => return None,
+        }
+    }
+    let permission = match kind? {
+        "pass" => Some(Permission { scope: scope?, smart_box }),
+        "person" => None,
+        _ => return None,
+    };
+    let claims = Claims {
+        organisation: organisation?,
+        person: person?,
+        id: id?,
+        from: from?,
+        until: until?,
+        signed: signed?,
+        permission,
+    };
+    (cbor.position() == payload.len()).then_some(claims)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +236,7 @@ mod tests {
         };
         let pair = key_pair(&TestKeys, OrgId(7), 1).unwrap();
         let message = cose_sign1(&pair, 1, &claims).unwrap();
-        let mut cbor = minicbor::Decoder::new(&message);
+        let mut cbor = Decoder::new(&message);
         assert_eq!(cbor.tag().unwrap().as_u64(), COSE_SIGN1);
         assert_eq!(cbor.array().unwrap(), Some(4));
         let protected = cbor.bytes().unwrap().to_vec();
@@ -148,7 +249,7 @@ mod tests {
             to_sign.array(4).unwrap().str("Signature1").unwrap().bytes(&protected).unwrap();
             to_sign.bytes(&[]).unwrap().bytes(payload).unwrap();
             let key = public_key(&TestKeys, OrgId(7), 1).unwrap();
-            let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key);
+            let key = UnparsedPublicKey::new(&ED25519, key);
             key.verify(&to_sign.into_writer(), &signature).is_ok()
         };
         assert!(signed(&payload));
@@ -158,5 +259,41 @@ mod tests {
         assert_ne!(public_key(&TestKeys, OrgId(7), 1), public_key(&TestKeys, OrgId(7), 2));
         assert_ne!(public_key(&TestKeys, OrgId(7), 1), public_key(&TestKeys, OrgId(8), 1));
         assert_eq!(sign(&TestKeys, 1, &claims), sign(&TestKeys, 1, &claims), "shown again it is the same");
+    }
+
+    #[test]
+    fn what_was_signed_is_read_back_and_nothing_else() {
+        let whole = Claims {
+            organisation: OrgId(7),
+            person: PersonId(3),
+            id: PassId(9),
+            from: UnixMillis(1_000),
+            until: UnixMillis(2_000),
+            signed: UnixMillis(1_000),
+            permission: None,
+        };
+        let key = |number, until| {
+            let public = public_key(&TestKeys, OrgId(7), number).unwrap();
+            PassKey { number, public, from: UnixMillis(0), until }
+        };
+        let now = UnixMillis(5);
+        let scopes = [Scope::Key(KeyId(5)), Scope::Group(GroupId(6)), Scope::Box].map(Some).into_iter().chain([None]);
+        for (scope, smart_box) in scopes.flat_map(|scope| [(scope, None), (scope, Some(BoxId(1)))]) {
+            let permission = scope.map(|scope| Permission { scope, smart_box });
+            let text = sign(&TestKeys, 1, &Claims { permission, ..whole.clone() }).unwrap();
+            assert_eq!(read(&text, &[key(1, None)], now), Some(Claims { permission, ..whole.clone() }));
+            assert_eq!(read(&text, &[key(1, Some(now))], now), None, "nothing that this key has signed holds");
+            assert_eq!(read(&text, &[key(2, None)], now), None);
+            assert_eq!(read(&text, &[PassKey { number: 1, ..key(2, None) }], now), None, "another key");
+            for at in 0..text.len() {
+                let mut other = text.clone().into_bytes();
+                other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+                assert_eq!(read(&String::from_utf8(other).unwrap(), &[key(1, None)], now), None, "byte {at}");
+                assert_eq!(read(&text[..at], &[key(1, None)], now), None);
+            }
+        }
+        for wrong in ["", "CAS1:", "CAS1:A", "CAS1:\u{e9}", "CAS1:::::::", "CAS2:BB8", "4711"] {
+            assert_eq!(read(wrong, &[key(1, None)], now), None);
+        }
     }
 }

@@ -6,9 +6,10 @@ use super::{
     codes::Codes,
     command::{AccessRecord, Act, Scope},
     event::{Event, Judged},
+    extras::Extras,
     online::{OnlineEvent, Opening, Order},
     state::{Place, SmartBox},
-    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, Plan},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, Plan, Size},
 };
 use crate::kernel::{BoxId, ExchangeId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
 
@@ -68,6 +69,7 @@ pub struct BinView {
     pub key: Option<KeyId>,
     pub confirmed: bool,
     pub expects_late_pick_up: bool,
+    pub size: Size,
     /// Of its last change.
     pub revision: u64,
 }
@@ -79,6 +81,7 @@ pub struct KeyView {
     pub fob: Fob,
     pub roaming: bool,
     pub groups: Box<[GroupId]>,
+    pub size: Size,
     pub place: KeyPlace,
     /// Of the last change of the key itself; its place is told by the bins.
     pub revision: u64,
@@ -206,6 +209,7 @@ impl SmartBox {
             key: bin.fob.as_ref().and_then(|fob| self.key_on(fob)).map(|key| key.id),
             confirmed: bin.confirmed,
             expects_late_pick_up: self.late.iter().any(|late| usize::from(late.bin) == index),
+            size: bin.size.unwrap_or_default(),
             revision: bin.revision,
         });
         let keys = self.keys.iter().map(|key| KeyView {
@@ -214,6 +218,7 @@ impl SmartBox {
             fob: key.fob,
             roaming: key.roaming,
             groups: key.groups[..].into(),
+            size: key.size.unwrap_or_default(),
             place: match key.place {
                 Place::Bin(bin) => KeyPlace::Bin { bin: self.bins[usize::from(bin)].label, since: key.since },
                 Place::Out(person) => KeyPlace::Person { person, since: key.since },
@@ -258,7 +263,8 @@ impl SmartBox {
         let enrolment = self.enrolment.as_deref().map_or(0, size_of_val);
         let codes = self.codes.as_deref().map_or(0, Codes::size_in_memory);
         let contents = self.journal.contents.capacity() * size_of::<u32>();
-        let alerts = self.alerts.as_deref().map_or(0, Alerts::heap_bytes);
+        let alerts = self.alerts.as_deref().map_or(0, Alerts::heap_bytes)
+            + self.extras.as_deref().map_or(0, Extras::size_in_memory);
         let own = size_of::<Self>() + texts + keys + badges + accesses + items;
         own + rare + enrolment + contents + codes + alerts
     }

@@ -2,7 +2,7 @@
 
 use super::{
     command::{Accept, Act},
-    words::{BinState, Cursor, Fob, Label, Model, Outcome, Plan},
+    words::{BinState, Cursor, Fob, Label, Model, Outcome, Plan, Size},
 };
 use crate::kernel::{BoxId, GroupId, KeyId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
@@ -46,6 +46,9 @@ pub struct KeyRow {
     pub roaming: bool,
     #[cbor(n(4), default)]
     pub groups: Box<[GroupId]>,
+    /// None: as all are by default.
+    #[n(5)]
+    pub size: Option<Size>,
 }
 
 /// `RowSpace::KeyTexts`, by key: long texts stay out of the actor's state.

@@ -7,9 +7,10 @@ use super::{
     alerts::Alerts,
     codes::Codes,
     command::{KeyRecord, RemovedItem},
+    extras::Extras,
     online::Online,
     rare::Rare,
-    words::{BinState, By, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Size, Verifier},
 };
 use crate::kernel::{Address, BoxId, GroupId, KeyId, OrgId, PersonId, UnixMillis};
 use minicbor::{Decode, Decoder, Encode, Encoder};
@@ -112,6 +113,8 @@ pub struct SmartBox {
     pub(super) alerts: Option<Box<Alerts>>,
     #[n(28)]
     pub(super) online: Option<Box<Online>>,
+    #[n(30)]
+    pub(super) extras: Option<Box<Extras>>,
 }
 
 /// Its address, without the kind that all boxes have.
@@ -165,6 +168,9 @@ pub(super) struct Bin {
     pub state: BinState,
     #[n(4)]
     pub confirmed: bool,
+    /// None: as all are by default.
+    #[n(5)]
+    pub size: Option<Size>,
 }
 
 /// Where a fob is. Bins by index: they are never removed.
@@ -202,6 +208,9 @@ pub(super) struct Key {
     /// Of the last change of what boxes are told; its place is told by the bins.
     #[n(8)]
     pub revision: u64,
+    /// None: as all are by default.
+    #[n(9)]
+    pub size: Option<Size>,
 }
 
 impl Key {
@@ -212,6 +221,7 @@ impl Key {
             fob: self.fob,
             roaming: self.roaming,
             groups: self.groups[..].into(),
+            size: self.size,
         }
     }
 }
@@ -404,6 +414,7 @@ impl SmartBox {
             codes: None,
             alerts: None,
             online: None,
+            extras: None,
         }
     }
 

@@ -49,7 +49,7 @@ impl SmartBox {
             return None;
         }
         match command {
-            Command::SetBinState { bin, .. } | Command::CorrectBin { bin, .. } | Command::ConfirmBin { bin } => {
+            Command::SetBin { bin, .. } | Command::CorrectBin { bin, .. } | Command::ConfirmBin { bin } => {
                 self.bin_index(bin).map(|index| self.bins[index].revision)
             }
             Command::ChangeKey { key, .. } | Command::RemoveKey { key } | Command::SetKeyCode { key, .. } => {
@@ -86,6 +86,7 @@ impl SmartBox {
             | Command::Unclaimed { .. }
             | Command::Credentials { .. }
             | Command::KeyCodeGiven { .. }
+            | Command::ReissueKeyCodes(_)
             | Command::TakeSettings(_) => Some(self.revision),
         }
     }

@@ -239,6 +239,29 @@ pub enum BinState {
     Disabled,
 }
 
+/// Of a bin, and of a key with what hangs on it: it goes into bins of its size and of larger ones.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize, ToSchema,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum Size {
+    #[n(0)]
+    Small,
+    #[default]
+    #[n(1)]
+    Medium,
+    #[n(2)]
+    Large,
+}
+
+impl Size {
+    /// As it is stored and told to boxes: nothing, if it is as all are by default.
+    pub fn stated(self) -> Option<Self> {
+        Some(self).filter(|size| *size != Self::default())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, ToSchema)]
 #[cbor(index_only)]
 #[serde(rename_all = "snake_case")]

@@ -3,7 +3,7 @@
 use super::{mail::Mailer, sms::Texter};
 use crate::{
     engine::{Carried, Courier, Post, PostLimits},
-    kernel::{Codec, MailCopy, MailTrouble},
+    kernel::{Codec, EntityKind, MailCopy, MailTrouble},
     orgs::{DeadMail, OrganisationMessage},
     recovery,
 };
@@ -26,7 +26,8 @@ impl Courier for Couriers {
     }
 
     fn accepted(&self, mail: &MailCopy) -> Option<Vec<u8>> {
-        let text = mail.to.is_telephone().then(|| recovery::accepted(&mail.about)).flatten();
+        let of_recovery = mail.to.is_telephone() && mail.name.from.entity.kind == EntityKind::Installation;
+        let text = of_recovery.then(|| recovery::accepted(&mail.about)).flatten();
         text.map(|message| message.to_bytes())
     }
 

@@ -342,7 +342,8 @@ fn send(
         .and_then(|bytes| minicbor::decode(&bytes).ok());
     let id = HighWater { revision: item.revision, n: item.n };
     let secret = secret.as_ref().map(|secret| secret.as_slice());
-    let incoming = Incoming { to, from, body: &item.body, secret, unclaimed, keys: &*shared.keys };
+    let (keys, chance) = (&*shared.keys, &shared.chance);
+    let incoming = Incoming { to, from, body: &item.body, secret, unclaimed, keys, chance };
     let kind = shared.kinds.get(&to.entity.kind).ok_or("no such kind of entity")?;
     kind.own_work().message(shared, Letter { incoming, id, taken, outbox_key })
 }

@@ -336,7 +336,8 @@ impl Office {
     async fn told(&self, to: Address, item: &MailItem, body: &[u8], key: &[u8]) -> bool {
         let shared = &self.shared;
         let from = item.mail.name.from;
-        let incoming = Incoming { to, from, body, secret: None, unclaimed: false, keys: &*shared.keys };
+        let incoming =
+            Incoming { to, from, body, secret: None, unclaimed: false, keys: &*shared.keys, chance: &shared.chance };
         let told = match shared.kinds.get(&to.entity.kind) {
             Some(kind) => kind.own_work().notice(shared, incoming, key),
             None => Err("no such kind of entity".to_owned()),

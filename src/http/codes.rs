@@ -107,6 +107,7 @@ codes! {
     BinClosed = "exchanges.bin_closed", 409, Pointless, "The key's bin is protected or disabled";
     OnlyProtectedLeft = "exchanges.only_protected_left", 409, Pointless, "Only protected or disabled bins are empty";
     NoFreeBin = "exchanges.no_free_bin", 409, Pointless, "Every bin is taken";
+    BinsTooSmall = "exchanges.bins_too_small", 409, Pointless, "Every bin that is free is too small";
     ExchangeUnderWay = "exchanges.under_way", 409, Safe, "Another exchange is under way";
     ExchangeEnded = "exchanges.ended", 409, Pointless, "The exchange is not under way";
     OrderEnded = "orders.ended", 409, Pointless, "The order is not open";

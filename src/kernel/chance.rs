@@ -38,6 +38,11 @@ thread_local! {
     static HAND: RefCell<Hand> = const { RefCell::new(Hand { bytes: [0; Hand::SIZE], left: 0 }) };
 }
 
+/// Digits out of random bytes; each byte that would favour some of them is passed over.
+pub fn digits(secret: &[u8; 32], count: usize) -> String {
+    secret.iter().filter(|byte| **byte < 250).map(|byte| char::from(b'0' + byte % 10)).take(count).collect()
+}
+
 impl Chance {
     pub fn system() -> Self {
         Self(None)

@@ -291,12 +291,15 @@ pub enum Recipient {
     Telephone(#[n(0)] InstallationId),
     #[n(9)]
     FormerTelephone(#[n(0)] InstallationId),
+    /// A person's mobile telephone.
+    #[n(10)]
+    Mobile(#[n(0)] PersonId),
 }
 
 impl Recipient {
     /// Whether it is reached by texts, not by mails.
     pub fn is_telephone(self) -> bool {
-        matches!(self, Self::Telephone(_) | Self::FormerTelephone(_))
+        matches!(self, Self::Telephone(_) | Self::FormerTelephone(_) | Self::Mobile(_))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The pure core of every context: what would happen, what it changes, what follows.
 
 use super::{
+    chance::Chance,
     effects::{ClaimOp, Effects},
     ids::{Address, EntityKind, OrgId},
     time::UnixMillis,
@@ -165,6 +166,8 @@ pub struct Incoming<'a> {
     pub unclaimed: bool,
     /// Makes keyed hashes of secrets, for verifiers.
     pub keys: &'a dyn KeyedHash,
+    /// Of this delivery: what is drawn for a message is drawn anew when it comes again.
+    pub chance: &'a Chance,
 }
 
 /// Keyed hashing under the server's own secret, by purpose.

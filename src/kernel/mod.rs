@@ -15,7 +15,7 @@ pub mod mail_trouble;
 pub mod schema;
 pub mod time;
 
-pub use chance::Chance;
+pub use chance::{Chance, digits};
 pub use condition::{Condition, Named};
 pub use effects::{
     ClaimOp, ClaimSpace, Effects, MailCopy, MailName, MailRequest, Message, MessageTarget, Recipient, RowOp, RowSpace,

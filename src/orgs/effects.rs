@@ -10,7 +10,7 @@ use super::{
     },
 };
 use crate::{
-    boxes::BoxMessage,
+    boxes::{BoxMessage, CodesReplaced, PersonMessage},
     kernel::{Codec, Context, Effects, EntityKind, MessageTarget, OrgId, PersonId, RowSpace, VaultField},
 };
 
@@ -104,7 +104,7 @@ pub fn person_row(state: &Person, effects: &mut Effects) {
     }
 }
 
-pub fn of_person(state: &Person, command: &Command, events: &[person::Event], effects: &mut Effects) {
+pub fn of_person(state: &Person, command: &Command, events: &[person::Event], cx: &Context, effects: &mut Effects) {
     use person::Event;
     let id = PersonId(state.address.entity.raw);
     let org = state.address.org;
@@ -135,6 +135,8 @@ pub fn of_person(state: &Person, command: &Command, events: &[person::Event], ef
                 | Command::Book { .. }
                 | Command::Unbook { .. }
                 | Command::ShowQr { .. }
+                | Command::Expose(_)
+                | Command::Reissue(_)
                 | Command::GiveCredentials { .. } => {}
             },
             Event::Booked(_) => {
@@ -150,6 +152,24 @@ pub fn of_person(state: &Person, command: &Command, events: &[person::Event], ef
                 }
             }
             Event::QrShown { .. } => {}
+            // Drawn on top of what is sealed now: the revision says whether it still is when it comes.
+            Event::CodesExposed(exposed) => {
+                if let Some(known) = state.known() {
+                    let again = PersonMessage::Reissue { base: known.changed, exposed: exposed.clone() };
+                    let own = MessageTarget::Entity(state.address);
+                    effects.send_with_secret(own, &again, state.address, VaultField::Credentials);
+                }
+            }
+            Event::CodesReissued { at, bookings, pin, .. } => {
+                if let Command::Reissue(new) = command {
+                    effects.seal(VaultField::Credentials, new.credentials.plain.to_vec());
+                    effects.send(needed_by(), &BoxMessage::PersonChanged { person: id, revision: state.revision });
+                    let accesses = bookings.iter().map(|booking| booking.access).collect();
+                    let (smart_box, code) = (*at, new.exposed.code);
+                    let news = CodesReplaced { person: id, smart_box, code, pin: *pin, accesses, at: cx.now };
+                    news.tell(state.known().is_some_and(|known| known.email.is_some()), effects);
+                }
+            }
             Event::Erased => {
                 effects.erase();
                 effects.delete(RowSpace::People, org, &id.to_bytes());

@@ -176,6 +176,7 @@ pub fn post_lane(partition: u8, channel: Channel, org: OrgId, to: Recipient) -> 
         Recipient::FormerContact(installation) => (7, installation.to_bytes()),
         Recipient::Telephone(installation) => (8, installation.to_bytes()),
         Recipient::FormerTelephone(installation) => (9, installation.to_bytes()),
+        Recipient::Mobile(person) => (10, person.to_bytes()),
     };
     key(partition, KeyKind::Post, &[&[channel as u8], &org.to_bytes(), &[kind], &who])
 }

@@ -87,7 +87,8 @@ impl Past {
         self.tell(org, id, Command::MakeEnrolmentCode { code_hash: hash, expires, stolen: false }).await.unwrap();
         self.tell(org, id, Command::Enrol { code_hash: hash, token_hash: hash }).await.unwrap();
         let fob = Fob::new(&format!("OLD-{number}")).unwrap();
-        let key = KeyRecord { id: KeyId(id.0), name: "Van".into(), fob, roaming: false, groups: [].into() };
+        let (name, groups) = ("Van".into(), [].into());
+        let key = KeyRecord { id: KeyId(id.0), name, fob, roaming: false, groups, size: None };
         self.tell(org, id, Command::AddKey { key, bin: Some(label("A-1")), texts: None }).await.unwrap();
         for seq in 1..=2 {
             self.conflict(org, id, hash, seq).await;
@@ -99,7 +100,9 @@ impl Past {
             self.pass(DAY / 2);
             self.tell(org, id, Command::CorrectBin { bin: label("A-1"), fob: Some(fob) }).await.unwrap();
         }
-        self.tell(org, id, Command::SetBinState { bin: label("A-2"), state: BinState::Protected }).await.unwrap();
+        self.tell(org, id, Command::SetBin { bin: label("A-2"), state: Some(BinState::Protected), size: None })
+            .await
+            .unwrap();
         id
     }
 

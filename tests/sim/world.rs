@@ -151,7 +151,8 @@ impl World {
         for number in 0..KEYS_PER_ORG {
             let (id, fob) = (KeyId(self.id()), Fob::new(&format!("fob-{}-{number}", self.id() % 10_000)).unwrap());
             let (at, bin) = (first + number % BOXES_PER_ORG, number / BOXES_PER_ORG);
-            let key = KeyRecord { id, name: "key".into(), fob, roaming: number % 2 == 0, groups: [GroupId(1)].into() };
+            let (name, roaming, groups) = ("key".into(), number % 2 == 0, [GroupId(1)].into());
+            let key = KeyRecord { id, name, fob, roaming, groups, size: None };
             self.tell(at, Command::AddKey { key, bin: Some(label(bin)), texts: None }).await;
             self.boxes[at].bins[bin].1 = Some(fob);
         }

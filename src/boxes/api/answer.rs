@@ -3,7 +3,7 @@
 use super::schema::{Hash16, OutcomeName, ReasonName, RemovedId, Ticket};
 use crate::boxes::{
     AccessRecord, BinChange, BinState, Changes, CodeChanges, Cursor, Fob, KeyChange, Label, PassKey, PersonChange,
-    Receipt, RemovedItem, Scope, SyncAnswer, Verifier,
+    Receipt, RemovedItem, Scope, Size, SyncAnswer, Verifier,
 };
 use crate::kernel::{AccessId, GroupId, KeyId, PersonId};
 use serde::{
@@ -127,6 +127,9 @@ impl Serialize for Wired<'_, BinChange> {
         json.serialize_field("state", &self.0.state)?;
         json.serialize_field("fob", &self.0.fob)?;
         json.serialize_field("confirmed", &self.0.confirmed)?;
+        if let Some(size) = &self.0.size {
+            json.serialize_field("size", size)?;
+        }
         json.end()
     }
 }
@@ -138,6 +141,9 @@ impl Serialize for Wired<'_, KeyChange> {
         json.serialize_field("fob", &self.0.fob)?;
         json.serialize_field("roaming", &self.0.roaming)?;
         json.serialize_field("groups", &self.0.groups)?;
+        if let Some(size) = &self.0.size {
+            json.serialize_field("size", size)?;
+        }
         json.end()
     }
 }
@@ -323,6 +329,9 @@ struct BinForBox {
     state: BinState,
     fob: Option<Fob>,
     confirmed: bool,
+    /// Left out: `medium`.
+    #[schema(required = false)]
+    size: Size,
 }
 
 #[derive(ToSchema)]
@@ -332,6 +341,9 @@ struct KeyForBox {
     fob: Fob,
     roaming: bool,
     groups: Vec<GroupId>,
+    /// Left out: `medium`.
+    #[schema(required = false)]
+    size: Size,
 }
 
 /// Exactly one of `key`, `group`, `box`.

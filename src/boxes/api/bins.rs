@@ -2,7 +2,7 @@
 
 use super::{ShownBin, change_box, look, named, online::orders::has_opened, refused};
 use crate::{
-    boxes::{BinState, Command, Fob, Label, Refusal},
+    boxes::{BinState, Command, Fob, Label, Refusal, Size},
     http::{Ask, Changed, Code, Doc, Problem, Reply},
     kernel::schema::FromOne64,
 };
@@ -22,14 +22,17 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
 #[serde(deny_unknown_fields)]
 #[schema(as = BinChange)]
 struct Change {
-    state: BinState,
+    state: Option<BinState>,
+    /// Keys go into bins of their size and of larger ones.
+    size: Option<Size>,
 }
 
-pub(crate) const CHANGE: Doc = Doc::new("Enable, protect or disable a bin").takes::<Change>().changed();
+pub(crate) const CHANGE: Doc =
+    Doc::new("Enable, protect or disable a bin, or say how large it is").takes::<Change>().changed();
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
-    let Change { state } = ask.json()?;
-    let command = Command::SetBinState { bin: ask.path("bin")?, state };
+    let Change { state, size } = ask.json()?;
+    let command = Command::SetBin { bin: ask.path("bin")?, state, size };
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
 }
 

@@ -5,7 +5,7 @@ use crate::{
     boxes::{Command, CredentialsPlain, KeyCodePlain, KeyCodesPlain, Refusal, SmartBox, TYPED, verifier, verifier_key},
     http::{Ask, Changed, Code, Doc, Problem, Reply},
     kernel::{
-        AccessId, BoxId, ClaimSpace, Codec, KeyId, PersonId, VaultField,
+        AccessId, BoxId, ClaimSpace, Codec, KeyId, PersonId, VaultField, digits,
         schema::{pattern, shapes},
     },
     orgs::{
@@ -145,7 +145,7 @@ pub(crate) async fn book(ask: Ask) -> Result<Reply, Problem> {
         return Reply::created(&Booked { code, revision });
     }
     for draw in 0..DRAWS {
-        let code = drawn(&ask.mint_secret("booking code", draw), DRAWN_DIGITS);
+        let code = digits(&ask.mint_secret("booking code", draw), DRAWN_DIGITS);
         let holder = ask.engine.claim_holder(ClaimSpace::AccessCode, ask.org(), &mark(&ask, &code).0).await?;
         // A repeat of this very request finds what it drew the first time.
         if holder.is_some_and(|holder| holder != person.at(ask.org())) {
@@ -158,11 +158,6 @@ pub(crate) async fn book(ask: Ask) -> Result<Reply, Problem> {
         }
     }
     Err(Code::TypedCodeTaken.into())
-}
-
-/// Digits out of random bytes; each byte that would favour some of them is passed over.
-pub(super) fn drawn(secret: &[u8; 32], count: usize) -> String {
-    secret.iter().filter(|byte| **byte < 250).map(|byte| char::from(b'0' + byte % 10)).take(count).collect()
 }
 
 async fn person_of(ask: &Ask, access: AccessId) -> Result<PersonId, Problem> {
@@ -236,9 +231,9 @@ mod tests {
 
     #[test]
     fn drawn_digits_are_even_and_as_many_as_wanted() {
-        assert_eq!(drawn(&[251; 32], 7), "");
-        assert_eq!(drawn(&[7; 32], 7), "7777777");
-        assert_eq!(drawn(&[249; 32], 3), "999");
+        assert_eq!(digits(&[251; 32], 7), "");
+        assert_eq!(digits(&[7; 32], 7), "7777777");
+        assert_eq!(digits(&[249; 32], 3), "999");
         assert!(is_digits("0000", 4..=16) && !is_digits("12a4", 4..=16) && !is_digits("٣٣٣٣", 4..=16));
     }
 }

@@ -94,9 +94,12 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
         Event::BinCorrected { .. } => ("boxes.bin.corrected", history(event, stamp)),
         Event::BinConfirmed { bin } => ("boxes.bin.confirmed", json!({ "bin": bin })),
         Event::KeyAdded { key: record, bin } => ("boxes.key.added", with(key(record), json!({ "bin": bin }))),
-        Event::KeyChanged { key, name, roaming, groups } => {
-            ("boxes.key.changed", json!({ "key": key, "name": name, "roaming": roaming, "groups": groups }))
+        Event::KeyChanged { key, name, roaming, groups, size } => {
+            let size = size.unwrap_or_default();
+            let data = json!({ "key": key, "name": name, "roaming": roaming, "groups": groups, "size": size });
+            ("boxes.key.changed", data)
         }
+        Event::BinSized { bin, size } => ("boxes.bin.sized", json!({ "bin": bin, "size": size })),
         Event::KeyRemoved { key, fob } => ("boxes.key.removed", json!({ "key": key, "fob": fob })),
         Event::AccessGranted(record) => ("boxes.access.granted", access(record)),
         Event::AccessRevoked { access, person } => {
@@ -151,6 +154,11 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
                 "until": pass.until.to_rfc3339(), "signing_key": pass.key,
             }),
         ),
+        Event::CodesExposed { people, keys } => ("boxes.codes_exposed", json!({ "people": people, "keys": keys })),
+        Event::KeyCodesExposed => ("boxes.key_codes_exposed", json!({})),
+        Event::PassLent { pass, loan } => {
+            ("boxes.pass.lent", json!({ "pass": pass, "box": loan.to, "until": loan.until.to_rfc3339() }))
+        }
         Event::PassUsed { pass, used, before } => {
             let at = |used: &PassUse| json!({ "box": used.at, "seq": used.seq });
             let data = json!({ "pass": pass, "used": at(used), "before": before.as_ref().map(at) });

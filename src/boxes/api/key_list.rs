@@ -2,7 +2,7 @@
 
 use super::{ShownPlace, key_of, list::begins, look};
 use crate::{
-    boxes::{Fob, Inventory, KeyPlace, KeyRow, SmartBox, fob_claim},
+    boxes::{Fob, Inventory, KeyPlace, KeyRow, Size, SmartBox, fob_claim},
     http::{Ask, Code, Doc, List, Problem, Reply},
     kernel::{BoxId, GroupId, KeyId, RowSpace},
 };
@@ -17,6 +17,7 @@ struct Listed {
     fob: Fob,
     roaming: bool,
     groups: Box<[GroupId]>,
+    size: Size,
     /// Its home.
     r#box: BoxId,
     /// With `?box=` or `?fob=`.
@@ -25,8 +26,8 @@ struct Listed {
     place: Option<ShownPlace>,
 }
 
-const COLUMNS: [&str; 10] =
-    ["key", "name", "fob", "roaming", "groups", "box", "place.in", "place.bin", "place.person", "place.since"];
+const COLUMNS: [&str; 11] =
+    ["key", "name", "fob", "roaming", "groups", "size", "box", "place.in", "place.bin", "place.person", "place.since"];
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -87,10 +88,11 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
         return Err(Problem::detailed(Code::Invalid, "`where` needs `box` or `fob`"));
     }
     let list = List::of_rows(&COLUMNS, (RowSpace::Keys, ask.org(), Vec::new()), move |_, key, row: KeyRow| {
-        let KeyRow { home, name, fob, roaming, groups } = row;
+        let KeyRow { home, name, fob, roaming, groups, size } = row;
+        let size = size.unwrap_or_default();
         let key = key_of(key)?;
         let passes = filter.passes(&name, &fob, &groups);
-        Ok(passes.then_some(Listed { key, name, fob, roaming, groups, r#box: home, place: None }))
+        Ok(passes.then_some(Listed { key, name, fob, roaming, groups, size, r#box: home, place: None }))
     });
     ask.list::<KeyId, _>(list, &page).await
 }
@@ -120,6 +122,7 @@ async fn of_one_box(ask: &Ask, filter: &Filter) -> Result<Vec<(Vec<u8>, Listed)>
         fob: key.fob,
         roaming: key.roaming,
         groups: key.groups,
+        size: key.size,
         r#box: home,
         place: Some(key.place.into()),
     });

@@ -2,7 +2,7 @@
 
 use super::{ShownPlace, change_box, look, named, refused, stored};
 use crate::{
-    boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, Label, Refusal},
+    boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, Label, Refusal, Size},
     http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, Problem, Reply},
     kernel::{
         BoxId, GroupId, KeyId, RowSpace,
@@ -35,6 +35,8 @@ pub(super) struct NewKey {
     #[serde(default)]
     #[schema(value_type = HashSet<GroupId>, max_items = 16)]
     groups: Vec<GroupId>,
+    /// `medium` if nothing is said. It goes into bins of its size and of larger ones.
+    size: Option<Size>,
     #[schema(value_type = Option<Description>)]
     description: Option<String>,
     #[schema(value_type = Option<Notes>)]
@@ -59,8 +61,9 @@ impl NewKey {
             notes: self.notes.unwrap_or_default().into(),
             pick_up_note: self.pick_up_note.unwrap_or_default().into(),
         });
-        let key =
-            KeyRecord { id, name: self.name.into(), fob: self.fob, roaming: self.roaming, groups: self.groups.into() };
+        let size = self.size.and_then(Size::stated);
+        let (name, groups) = (self.name.into(), self.groups.into());
+        let key = KeyRecord { id, name, fob: self.fob, roaming: self.roaming, groups, size };
         Command::AddKey { key, bin: self.bin, texts }
     }
 }
@@ -108,6 +111,7 @@ const ROWS: Bulk = Bulk {
         ("fob", Cell::Text),
         ("roaming", Cell::Flag),
         ("groups", Cell::Words),
+        ("size", Cell::Text),
         ("description", Cell::Text),
         ("notes", Cell::Text),
         ("pick_up_note", Cell::Text),
@@ -141,6 +145,7 @@ struct Change {
     roaming: Option<bool>,
     #[schema(value_type = Option<HashSet<GroupId>>, max_items = 16)]
     groups: Option<Vec<GroupId>>,
+    size: Option<Size>,
     #[schema(value_type = Option<Description>)]
     description: Option<String>,
     #[schema(value_type = Option<Notes>)]
@@ -177,6 +182,7 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
         name: body.name.map(Into::into),
         roaming: body.roaming,
         groups: body.groups.map(Into::into),
+        size: body.size,
         texts,
     };
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
@@ -202,6 +208,7 @@ struct Shown {
     fob: Fob,
     roaming: bool,
     groups: Box<[GroupId]>,
+    size: Size,
     r#box: BoxId,
     place: ShownPlace,
     description: Box<str>,
@@ -230,6 +237,7 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
             fob: found.fob,
             roaming: found.roaming,
             groups: found.groups,
+            size: found.size,
             r#box: home,
             place: found.place.into(),
             description: texts.description,

@@ -2,16 +2,19 @@
 
 use crate::{
     boxes::{
-        Act, AlertItem, AlertKind, AlertWhat, BoxMail, BoxRow, Conflict, Fob, KeyRow, numbered_key,
+        Act, AlertItem, AlertKind, AlertWhat, BoxMail, BoxRow, Conflict, Fob, KeyCodePlain, KeyCodesPlain, KeyRow,
+        numbered_key,
         words::{BinState, Plan},
     },
     delivery::mail::{MailKind, Reader},
-    kernel::{BoxId, Codec, KeyId, PersonId, RowSpace, UnixMillis},
+    kernel::{BoxId, Codec, KeyId, PersonId, RowSpace, UnixMillis, VaultField},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub(crate) static KINDS: [MailKind; 5] = [
+pub(crate) static KINDS: [MailKind; 7] = [
+    MailKind { template: "box_stolen", wanted: |_| true, data, ids, sample: sample_stolen },
+    MailKind { template: "box_key_codes", wanted: |_| true, data, ids, sample: sample_key_codes },
     MailKind { template: "box_alerts", wanted: |_| true, data, ids, sample: sample_alerts },
     MailKind { template: "box_conflicts", wanted: |choice| choice.conflicts, data, ids, sample: sample_conflicts },
     MailKind { template: "box_guarantee_broken", wanted: |choice| choice.guarantee, data, ids, sample: sample_broken },
@@ -20,7 +23,7 @@ pub(crate) static KINDS: [MailKind; 5] = [
 ];
 
 #[derive(Serialize)]
-struct BoxSeen {
+pub(super) struct BoxSeen {
     id: String,
     name: Box<str>,
     location: Box<str>,
@@ -67,7 +70,7 @@ struct ServerSeen {
     since: Option<UnixMillis>,
 }
 
-fn box_seen(reader: &Reader<'_>, id: BoxId) -> Result<BoxSeen, String> {
+pub(super) fn box_seen(reader: &Reader<'_>, id: BoxId) -> Result<BoxSeen, String> {
     let row: BoxRow = reader.row(RowSpace::Boxes, &id.to_bytes())?.ok_or("there is no such box")?;
     Ok(BoxSeen { id: id.to_string(), name: row.name, location: row.location, zone: row.zone })
 }
@@ -200,6 +203,15 @@ fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
             let more = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(alerts.len());
             json!({"box": smart_box, "at": at, "alerts": alerts, "total": total, "more": more})
         }
+        BoxMail::Stolen { at, people, .. } => json!({"box": smart_box, "at": at, "people": people}),
+        BoxMail::KeyCodes { smart_box: id, at, keys } => {
+            let sealed: KeyCodesPlain = reader.sealed(id.at(reader.org()), VaultField::KeyCodes)?.unwrap_or_default();
+            let mut codes = Vec::with_capacity(keys.len());
+            for KeyCodePlain { key, code } in sealed.codes.into_iter().filter(|known| keys.contains(&known.key)) {
+                codes.push(json!({"key": key_name(reader, Some(key))?, "code": code}));
+            }
+            json!({"box": smart_box, "at": at, "codes": codes})
+        }
         BoxMail::Suspended { at, seq, reused, .. } => {
             json!({"box": smart_box, "at": at, "seq": seq, "reused": reused})
         }
@@ -222,7 +234,7 @@ fn ids(about: &[u8]) -> Value {
 
 const SAMPLE_TIME: UnixMillis = UnixMillis(1_790_000_000_000);
 
-fn sample_box() -> BoxSeen {
+pub(super) fn sample_box() -> BoxSeen {
     BoxSeen {
         id: BoxId(1).to_string(),
         name: "Portineria".into(),
@@ -308,6 +320,15 @@ fn sample_kept() -> Value {
         "box": sample_box(), "at": SAMPLE_TIME, "pending_since": SAMPLE_TIME, "plan": Plan::BusinessPro,
         "guarantee_minutes": guarantee_minutes(Plan::BusinessPro),
     })
+}
+
+fn sample_stolen() -> Value {
+    json!({"box": sample_box(), "at": SAMPLE_TIME, "people": 12})
+}
+
+fn sample_key_codes() -> Value {
+    let codes = [json!({"key": "Panda <1>", "code": "7301942"}), json!({"key": null, "code": "7301943"})];
+    json!({"box": sample_box(), "at": SAMPLE_TIME, "codes": codes})
 }
 
 fn sample_suspended() -> Value {

@@ -23,6 +23,7 @@ mod setup;
 pub mod sheets;
 #[cfg(test)]
 mod tests;
+pub(crate) mod texts;
 pub mod wire;
 
 pub use decode::decode_sync;
@@ -31,7 +32,9 @@ pub(crate) use key_list::{LIST as KEY_LIST, list as list_keys};
 pub(crate) use list::{LIST, list};
 pub(crate) use setup::{BULK, CREATE, bulk, create};
 
-use super::{BinState, Command, Fob, Health, Inventory, KeyPlace, Label, Model, Overview, Plan, Refusal, SmartBox};
+use super::{
+    BinState, Command, Fob, Health, Inventory, KeyPlace, Label, Model, Overview, Plan, Refusal, Size, SmartBox,
+};
 use crate::{
     boxes::{AccessView, BinView, Scope},
     http::{Ask, Changed, Code, Doc, Problem, Reply, RowKey},
@@ -287,13 +290,14 @@ struct ShownBin {
     key: Option<KeyId>,
     confirmed: bool,
     expects_late_pick_up: bool,
+    size: Size,
     revision: u64,
 }
 
 impl From<BinView> for ShownBin {
     fn from(view: BinView) -> Self {
-        let BinView { bin, state, fob, key, confirmed, expects_late_pick_up, revision } = view;
-        Self { bin, state, fob, key, confirmed, expects_late_pick_up, revision }
+        let BinView { bin, state, fob, key, confirmed, expects_late_pick_up, size, revision } = view;
+        Self { bin, state, fob, key, confirmed, expects_late_pick_up, size, revision }
     }
 }
 
@@ -305,6 +309,7 @@ struct ShownKey {
     fob: Fob,
     roaming: bool,
     groups: Box<[GroupId]>,
+    size: Size,
     place: ShownPlace,
     revision: u64,
 }
@@ -392,6 +397,7 @@ pub(crate) async fn inventory(ask: Ask) -> Result<Reply, Problem> {
         fob: key.fob,
         roaming: key.roaming,
         groups: key.groups,
+        size: key.size,
         place: key.place.into(),
         revision: key.revision,
     });

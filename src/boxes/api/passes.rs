@@ -231,7 +231,7 @@ async fn shown(ask: &Ask, id: PassId, revision: u64) -> Result<(Shown, String), 
     let (pass, scope, smart_box, roams) =
         look(ask, named(ask)?, read).await?.ok_or_else(|| refused(Refusal::PassNotFound))?;
     let scope = scope.ok_or_else(|| refused(Refusal::AccessNotFound))?;
-    let Pass { id, access, person, from, until, signed, key, used } = pass;
+    let Pass { id, access, person, from, until, signed, key, used, lent: _ } = pass;
     let permission = Some(Permission { scope, smart_box: (!roams).then_some(smart_box) });
     let claims = Claims { organisation: ask.org(), person, id, from, until, signed, permission };
     let text = sign(ask.engine.keys(), key, &claims).ok_or(Code::Internal)?;

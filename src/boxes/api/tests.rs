@@ -116,8 +116,20 @@ fn the_answer_is_what_the_protocol_says() {
         cursor: Some(Cursor { epoch: 1, revision: 151 }),
         changes: Changes {
             full: false,
-            bins: vec![BinChange { bin: short("A-3"), state: BinState::Enabled, fob: None, confirmed: true }],
-            keys: vec![KeyChange { key: KeyId(1), fob: short("04"), roaming: true, groups: Box::default() }],
+            bins: vec![BinChange {
+                bin: short("A-3"),
+                state: BinState::Enabled,
+                fob: None,
+                confirmed: true,
+                size: Some(crate::boxes::Size::Large),
+            }],
+            keys: vec![KeyChange {
+                key: KeyId(1),
+                fob: short("04"),
+                roaming: true,
+                groups: Box::default(),
+                size: None,
+            }],
             accesses: vec![access(Scope::Key(KeyId(1))), access(Scope::Box)],
             people: vec![PersonChange {
                 person: PersonId(3),
@@ -145,7 +157,7 @@ fn the_answer_is_what_the_protocol_says() {
         "cursor": "1.151",
         "changes": {
             "full": false,
-            "bins": [{"bin": "A-3", "state": "enabled", "fob": null, "confirmed": true}],
+            "bins": [{"bin": "A-3", "state": "enabled", "fob": null, "confirmed": true, "size": "large"}],
             "keys": [{"key": format!("key_{zeros}1"), "fob": "04", "roaming": true, "groups": []}],
             "accesses": [
                 {"access": format!("acc_{zeros}2"), "person": format!("per_{zeros}3"), "key": format!("key_{zeros}1"),

@@ -8,7 +8,7 @@ use super::{
     },
 };
 use crate::{
-    boxes::{Act, BinState, Clash, Event, Fob, JournalEntry, Judged, Outcome, Refusal, SmartBox, access::Access},
+    boxes::{Act, BinState, Clash, Event, Fob, JournalEntry, Judged, Outcome, Refusal, Size, SmartBox, access::Access},
     kernel::{Context, ExchangeId, PersonId, UnixMillis},
 };
 
@@ -35,6 +35,7 @@ impl SmartBox {
                 self.check_token(token_hash)?;
                 self.decide_end(*exchange, *end, cx.now, &mut told)?;
             }
+            OnlineCommand::Lend { pass, to } => return self.decide_lend(*pass, *to, cx.now, events),
             OnlineCommand::Set { quick_scan, second_factor } => {
                 let mut settings = self.settings();
                 settings.quick_scan = quick_scan.unwrap_or(settings.quick_scan);
@@ -97,7 +98,7 @@ impl SmartBox {
         }
         let bin = match asked.act {
             Act::PickUp(fob) => self.bin_to_take_from(&fob, now)?,
-            Act::DropOff(fob) => self.bin_to_fill(&fob, now)?,
+            Act::DropOff(fob) => self.bin_to_fill(&fob, asked.size, now)?,
             Act::Opened | Act::OpenedAll => return no(OnlineRefusal::NotPermitted),
         };
         let open = self.online.iter().flat_map(|online| &online.exchanges).filter(|exchange| exchange.is_open(now));
@@ -111,6 +112,7 @@ impl SmartBox {
             person,
             key: asked.act.fob().and_then(|fob| self.key_on(&fob)).map(|key| key.id),
             until: now.plus(OPEN_FOR),
+            by: asked.shown,
         })));
         Ok(())
     }
@@ -130,12 +132,13 @@ impl SmartBox {
                 let key = self.key_on(&fob).map(|key| (key.id, &*key.groups));
                 if self.permits(*person, key, now) { Ok(Some(*person)) } else { no(OnlineRefusal::NotPermitted) }
             }
-            (Bearer::Booking(person, access), Act::PickUp(fob)) => {
+            (Bearer::Booking(person, accesses), Act::PickUp(fob)) => {
                 let key = self.key_on(&fob).map(|key| (key.id, &*key.groups));
-                let opens = |known: &Access| known.id == *access && known.permits(*person, key, now);
+                let opens = |known: &Access| accesses.contains(&known.id) && known.permits(*person, key, now);
                 if self.accesses.iter().any(opens) { Ok(Some(*person)) } else { no(OnlineRefusal::NotPermitted) }
             }
             (Bearer::Person(person) | Bearer::Booking(person, _), _) => Ok(Some(*person)),
+            (Bearer::Signed(signed), act) => self.entitled_by(signed, act, now).map(Some),
             // Its code opens for a key, at home here, and for nothing else.
             (Bearer::KeyCode(mark), _) => {
                 let key = act.fob().and_then(|fob| self.key_on(&fob));
@@ -164,20 +167,25 @@ impl SmartBox {
         if self.is_in_use(bin, fob, now) { no(OnlineRefusal::UnderWay) } else { Ok(bin) }
     }
 
-    /// The first bin that is enabled and empty. One of whose emptiness nobody is sure comes last.
-    fn bin_to_fill(&self, fob: &Fob, now: UnixMillis) -> Result<usize, Refusal> {
+    /// The smallest bin that is enabled, empty and large enough. One of whose emptiness nobody is sure comes last.
+    fn bin_to_fill(&self, fob: &Fob, elsewhere: Option<Size>, now: UnixMillis) -> Result<usize, Refusal> {
         if self.bin_of(fob).is_some() {
             return no(OnlineRefusal::KeyInBin);
         }
         let empty = |bin: &usize| self.bins[*bin].fob.is_none();
         let enabled = |bin: &usize| self.bins[*bin].state == BinState::Enabled;
         let free: Vec<usize> = (0..self.bins.len()).filter(empty).filter(enabled).collect();
-        let usable = || free.iter().copied().filter(|bin| !self.is_in_use(*bin, fob, now));
-        if let Some(bin) = usable().find(|bin| self.bins[*bin].confirmed).or_else(|| usable().next()) {
+        let needed = self.key_on(fob).map_or(elsewhere, |key| key.size).unwrap_or_default();
+        let size = |bin: usize| self.bins[bin].size.unwrap_or_default();
+        let large = || free.iter().copied().filter(|bin| size(*bin) >= needed);
+        let usable = large().filter(|bin| !self.is_in_use(*bin, fob, now));
+        if let Some(bin) = usable.min_by_key(|bin| (!self.bins[*bin].confirmed, size(*bin))) {
             return Ok(bin);
         }
-        no(if !free.is_empty() {
+        no(if large().next().is_some() {
             OnlineRefusal::UnderWay
+        } else if !free.is_empty() {
+            OnlineRefusal::TooSmall
         } else if (0..self.bins.len()).any(|bin| empty(&bin)) {
             OnlineRefusal::OnlyProtectedLeft
         } else {
@@ -242,7 +250,7 @@ impl SmartBox {
             found: (!outcome.took_place()).then(|| Box::new(self.found(Some(bin), fob))),
             text: None,
             exchange: Some(OfExchange { id: exchange.id, known: false }),
-            by: None,
+            by: exchange.by,
         }
     }
 
@@ -277,6 +285,7 @@ impl SmartBox {
         // The box need not know who stood there.
         let decided = JournalEntry { person: read.person.or(exchange.person), ..*read };
         judged.person = decided.person;
+        judged.by = judged.by.or(exchange.by);
         judged.outcome = self.judge_of_exchange(exchange, &decided, bin, judged.at);
     }
 
@@ -300,6 +309,7 @@ impl SmartBox {
             }
             OnlineCommand::Conclude { .. }
             | OnlineCommand::Set { .. }
+            | OnlineCommand::Lend { .. }
             | OnlineCommand::Give { .. }
             | OnlineCommand::Report { .. } => OnlineAnswer::Done { revision },
         }

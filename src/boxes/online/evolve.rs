@@ -36,6 +36,7 @@ impl SmartBox {
                     person: opened.person,
                     until: opened.until,
                     stage: Stage::Open,
+                    by: opened.by,
                 });
             }
             OnlineEvent::ExchangeCompleted { judged, number } => {

@@ -4,6 +4,7 @@
 mod decide;
 mod evolve;
 mod orders;
+mod passes;
 mod state;
 mod words;
 

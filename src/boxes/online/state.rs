@@ -2,7 +2,7 @@
 
 use super::words::{OnlineCommand, OpenOrder, Order};
 use crate::{
-    boxes::{Act, Command, SecretHash, SmartBox},
+    boxes::{Act, By, Command, SecretHash, SmartBox},
     kernel::{ExchangeId, PersonId, UnixMillis},
 };
 use minicbor::{Decode, Encode};
@@ -83,6 +83,8 @@ pub(in crate::boxes) struct Exchange {
     pub until: UnixMillis,
     #[n(5)]
     pub stage: Stage,
+    #[n(6)]
+    pub by: Option<By>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

@@ -3,8 +3,8 @@
 
 use super::{SecondFactor, Settings};
 use crate::{
-    boxes::{Act, Fob, Judged, Label, SecretHash},
-    kernel::{AccessId, ExchangeId, KeyId, PersonId, UnixMillis},
+    boxes::{Act, By, Fob, Judged, Label, Permission, SecretHash, Size},
+    kernel::{AccessId, BoxId, ExchangeId, KeyId, PassId, PersonId, UnixMillis},
     orgs::Mark,
 };
 use minicbor::{Decode, Encode};
@@ -23,6 +23,11 @@ pub enum OnlineCommand {
         token_hash: SecretHash,
         exchange: ExchangeId,
         end: End,
+    },
+    /// Another box is about to decide by a pass that this one has signed.
+    Lend {
+        pass: PassId,
+        to: BoxId,
     },
     /// Fields left out keep their value.
     Set {
@@ -52,6 +57,10 @@ pub struct Asked {
     /// A pick-up or a drop-off.
     pub act: Act,
     pub by: Bearer,
+    /// By what, as the history tells it.
+    pub shown: Option<By>,
+    /// Of a key that is at home elsewhere, as far as the door found out.
+    pub size: Option<Size>,
     /// Whether the second factor was right, if one was typed and the person has one.
     pub second: Option<bool>,
     /// The last sequence number that the box has ever written: whether its journal is drained.
@@ -59,17 +68,47 @@ pub struct Asked {
 }
 
 /// Who stands behind what was typed or shown, as far as the door found out. What he may is the box's to decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bearer {
     /// Nobody has this code or badge.
     Nobody,
     Person(PersonId),
-    /// The code of a booking: this person, by this access alone.
-    Booking(PersonId, AccessId),
+    /// The code of bookings: this person, by one of these accesses alone.
+    Booking(PersonId, Box<[AccessId]>),
     /// Whoever knows the code of a key, which names nobody.
     KeyCode(Mark),
+    /// Whoever carries a text that the organisation has signed.
+    Signed(Signed),
     /// Nothing was shown: a quick scan.
     Anonymous,
+}
+
+impl Bearer {
+    /// Whom it names.
+    pub fn person(&self) -> Option<PersonId> {
+        match self {
+            Self::Person(person) | Self::Booking(person, _) => Some(*person),
+            Self::Signed(signed) => Some(signed.person),
+            Self::Nobody | Self::KeyCode(_) | Self::Anonymous => None,
+        }
+    }
+}
+
+/// A pass, or who somebody is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signed {
+    pub person: PersonId,
+    pub from: UnixMillis,
+    pub until: UnixMillis,
+    pub pass: Option<SignedPass>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedPass {
+    pub id: PassId,
+    pub permission: Permission,
+    /// What it was signed for; `None`: no box knows it any more.
+    pub access: Option<AccessId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +164,8 @@ pub enum OnlineRefusal {
     /// Every bin that is enabled is taken; others are empty.
     OnlyProtectedLeft,
     NoFreeBin,
+    /// Every bin that is free is too small.
+    TooSmall,
     /// Another exchange of this key or bin is under way, or there are as many as there may be.
     UnderWay,
     /// It has ended, or has never been.
@@ -255,6 +296,8 @@ pub struct Opened {
     pub key: Option<KeyId>,
     #[n(5)]
     pub until: UnixMillis,
+    #[n(6)]
+    pub by: Option<By>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

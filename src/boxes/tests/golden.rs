@@ -9,8 +9,8 @@ const GOLDEN: &str = include_str!("../../../tests/golden/box_events.txt");
 /// One of each, every field filled.
 pub(super) fn samples() -> Vec<(&'static str, Event)> {
     let (bin, key, person, at) = (label("A-1"), KeyId(2), PersonId(3), UnixMillis(1_767_225_600_000));
-    let record =
-        KeyRecord { id: key, name: "Van 7".into(), fob: fob("04A2F1"), roaming: true, groups: [GroupId(4)].into() };
+    let (name, groups) = ("Van 7".into(), [GroupId(4)].into());
+    let record = KeyRecord { id: key, name, fob: fob("04A2F1"), roaming: true, groups, size: None };
     let access = AccessRecord { id: AccessId(5), person, scope: Scope::Key(key), from: Some(at), until: Some(at) };
     let sighting = Sighting { fob: fob("04A2F1"), by: BoxId(6), at, heard: at, corrected: true, hops: 1 };
     let found = ServerVersion {
@@ -66,8 +66,15 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ..taken.clone()
     };
     let online = |event| Event::Online(Box::new(event));
-    let opened =
-        Opened { exchange, act: Act::PickUp(fob("04A2F1")), bin, person: Some(person), key: Some(key), until: at };
+    let opened = Opened {
+        exchange,
+        act: Act::PickUp(fob("04A2F1")),
+        bin,
+        person: Some(person),
+        key: Some(key),
+        until: at,
+        by: None,
+    };
     let created = Created {
         name: "Hall".into(),
         model: Model::MS4,
@@ -127,7 +134,8 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
     let pass_key = PassKey { number: 2, public: [3; 32], from: at, until: Some(at) };
     let offline = OfflineSettings { revision: 9, key_codes: true, pass_keys: vec![pass_key] };
     let used = PassUse { at: BoxId(6), seq: 56 };
-    let pass = Pass { id: PassId(8), access: AccessId(5), person, from: at, until: at, signed: at, key: 2, used: None };
+    let (from, until, signed, lent) = (at, at, at, None);
+    let pass = Pass { id: PassId(8), access: AccessId(5), person, from, until, signed, key: 2, used: None, lent };
     let late = LateLimits { after_pick_up: Some(60), after_end: Some(0), before_booking: Some(30) };
     let own = KeyAlerts { late, exchange: Some(ExchangeAlert::All) };
     let settings = AlertSettings {
@@ -172,7 +180,10 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ("bin_corrected", Event::BinCorrected { bin, fob: Some(fob), key: Some(key) }),
         ("bin_confirmed", Event::BinConfirmed { bin }),
         ("key_added", Event::KeyAdded { key: record, bin: Some(bin) }),
-        ("key_changed", Event::KeyChanged { key, name: "Van".into(), roaming: false, groups: [GroupId(4)].into() }),
+        (
+            "key_changed",
+            Event::KeyChanged { key, name: "Van".into(), roaming: false, groups: [GroupId(4)].into(), size: None },
+        ),
         ("key_removed", Event::KeyRemoved { key, fob }),
         ("access_granted", Event::AccessGranted(access)),
         ("access_revoked", Event::AccessRevoked { access: AccessId(5), person }),
@@ -213,6 +224,20 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ("sheet_shown", Event::SheetShown { number: 2, codes: 310 }),
         ("pass_signed", Event::PassSigned { pass, dropped: [PassId(9)].into() }),
         ("pass_used", Event::PassUsed { pass: PassId(8), used, before: Some(used) }),
+        ("bin_sized", Event::BinSized { bin, size: Size::Large }),
+        (
+            "key_sized",
+            Event::KeyChanged {
+                key,
+                name: "Van".into(),
+                roaming: false,
+                groups: Box::default(),
+                size: Some(Size::Small),
+            },
+        ),
+        ("codes_exposed", Event::CodesExposed { people: 7, keys: 2 }),
+        ("key_codes_exposed", Event::KeyCodesExposed),
+        ("pass_lent", Event::PassLent { pass: PassId(8), loan: Loan { to: BoxId(6), until: at } }),
         ("alerts_set", Event::AlertsSet(Box::new(settings))),
         ("key_alerts_set", Event::KeyAlertsSet { key, alerts: own }),
         ("alert_raised", Event::AlertRaised(condition)),

@@ -4,7 +4,7 @@
 use super::world::*;
 use crate::{
     boxes::*,
-    kernel::{BoxId, Codec, PersonId, Recipient, UnixMillis, golden},
+    kernel::{AccessId, BoxId, Codec, KeyId, PersonId, Recipient, UnixMillis, golden},
 };
 use std::time::Duration;
 
@@ -112,7 +112,18 @@ fn a_cloned_box_is_one_mail_and_a_stolen_one_none() {
 fn golden_mails() {
     let (smart_box, at) = (BoxId(6), UnixMillis(1_767_225_600_000));
     let hex = |mail: &BoxMail| golden::hex(mail.to_bytes());
+    let codes =
+        CodesReplaced { person: PersonId(3), smart_box, code: true, pin: true, accesses: [AccessId(5)].into(), at };
+    assert_eq!(
+        golden::hex(codes.to_bytes()),
+        "8650000000000000000000000000000000035000000000000000000000000000000006f5f58150000000000000000000000000000000051b0000019b76daa800"
+    );
     let golden = [
+        (BoxMail::Stolen { smart_box, at, people: 7 }, "820b8350000000000000000000000000000000061b0000019b76daa80007"),
+        (
+            BoxMail::KeyCodes { smart_box, at, keys: vec![KeyId(2)] },
+            "820c8350000000000000000000000000000000061b0000019b76daa800815000000000000000000000000000000002",
+        ),
         (
             BoxMail::Conflicts { smart_box, numbers: vec![57, 1 << 52 | 1], total: 2 },
             "82008350000000000000000000000000000000068218391b001000000000000102",

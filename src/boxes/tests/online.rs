@@ -36,7 +36,12 @@ impl Story {
 
     fn ask_as(&mut self, id: u128, act: Act, by: Bearer) -> Result<OnlineAnswer, Refusal> {
         let (token_hash, head) = (self.world.token(0), self.world.sites[0].seq);
-        let asked = Asked { id: ExchangeId(id), act, by, second: self.second, head };
+        let shown = match by {
+            Bearer::Signed(Signed { pass: Some(pass), .. }) => Some(By::Pass(pass.id)),
+            Bearer::Signed(_) => Some(By::PersonalQr),
+            _ => None,
+        };
+        let asked = Asked { id: ExchangeId(id), act, by, shown, size: None, second: self.second, head };
         self.online(OnlineCommand::Ask { token_hash, asked })
     }
 
@@ -231,7 +236,8 @@ fn a_box_that_has_something_to_tell_is_decided_nothing_for() {
     let entry = story.world.entry(0, 1, Act::Opened, "A-3", None);
     let ask = |story: &mut Story, head| {
         let token_hash = story.world.token(0);
-        let asked = Asked { id: ExchangeId(77), act: take("F1"), by: BY_ANNA, second: None, head };
+        let asked =
+            Asked { id: ExchangeId(77), act: take("F1"), by: BY_ANNA, shown: None, size: None, second: None, head };
         story.online(OnlineCommand::Ask { token_hash, asked })
     };
     let reconciling = Err(Refusal::Online(OnlineRefusal::Reconciling));
@@ -340,10 +346,10 @@ fn a_bookings_code_opens_for_that_access_alone() {
     let mut story = Story::new();
     let other = story.world.add_key(0, "F2", Some("A-2"), false);
     let access = story.world.grant(0, BEN, Scope::Key(other));
-    let by = Bearer::Booking(BEN, access);
-    story.refused(take("F1"), by, OnlineRefusal::NotPermitted);
-    story.refused(take("F2"), Bearer::Booking(BEN, AccessId(99)), OnlineRefusal::NotPermitted);
-    story.refused(take("F2"), Bearer::Booking(ANNA, access), OnlineRefusal::NotPermitted);
+    let by = Bearer::Booking(BEN, [AccessId(98), access].into());
+    story.refused(take("F1"), by.clone(), OnlineRefusal::NotPermitted);
+    story.refused(take("F2"), Bearer::Booking(BEN, [AccessId(99)].into()), OnlineRefusal::NotPermitted);
+    story.refused(take("F2"), Bearer::Booking(ANNA, [access].into()), OnlineRefusal::NotPermitted);
     assert_eq!(story.decided(take("F2"), by).person, Some(BEN));
 }
 
@@ -351,7 +357,7 @@ fn a_bookings_code_opens_for_that_access_alone() {
 fn case_9_a_full_box_says_why() {
     let mut story = Story::new();
     let state = |story: &mut Story, bin: &str, state| {
-        story.world.run(0, Command::SetBinState { bin: label(bin), state }).unwrap();
+        story.world.run(0, Command::SetBin { bin: label(bin), state: Some(state), size: None }).unwrap();
     };
     story.world.add_key(0, "F2", Some("A-2"), false);
     story.refused(leave("F1"), BY_ANNA, OnlineRefusal::KeyInBin);
@@ -474,4 +480,42 @@ fn a_second_factor_is_wanted_for_pick_ups_and_wrong_ones_are_counted() {
     story.complete(taken.id).unwrap();
     story.second = None;
     story.decided(leave("F1"), BY_ANNA);
+}
+
+#[test]
+fn a_key_goes_into_the_smallest_bin_that_is_large_enough() {
+    let mut story = Story::new();
+    let size = |story: &mut Story, bin: &str, size| {
+        story.world.run(0, Command::SetBin { bin: label(bin), state: None, size: Some(size) }).unwrap();
+    };
+    let key = |story: &mut Story, key, size| {
+        let (name, roaming, groups, texts) = (None, None, None, None);
+        story.world.run(0, Command::ChangeKey { key, name, roaming, groups, size: Some(size), texts }).unwrap();
+    };
+    let decision = story.decided(take("F1"), BY_ANNA);
+    story.complete(decision.id).unwrap();
+    size(&mut story, "A-1", Size::Large);
+    size(&mut story, "A-2", Size::Small);
+    let into = |story: &mut Story| {
+        let decision = story.decided(leave("F1"), BY_ANNA);
+        story.end(decision.id, End::Cancelled).unwrap();
+        decision.bin
+    };
+    assert_eq!(into(&mut story), label("A-3"), "as large as all are by default");
+    let own = story.key;
+    key(&mut story, own, Size::Small);
+    assert_eq!(into(&mut story), label("A-2"));
+    key(&mut story, own, Size::Large);
+    assert_eq!(into(&mut story), label("A-1"));
+    story.world.add_key(0, "F2", Some("A-1"), false);
+    story.refused(leave("F1"), BY_ANNA, OnlineRefusal::TooSmall);
+    key(&mut story, own, Size::Medium);
+    assert_eq!(into(&mut story), label("A-3"));
+    story.world.add_key(0, "F3", Some("A-3"), false);
+    story.refused(leave("F1"), BY_ANNA, OnlineRefusal::TooSmall);
+    size(&mut story, "A-2", Size::Medium);
+    assert_eq!(into(&mut story), label("A-2"));
+    let told = story.world.sites[0].state.changes_since(0);
+    let sizes: Vec<_> = told.bins.iter().map(|bin| bin.size).collect();
+    assert_eq!(sizes, [Some(Size::Large), None, None], "medium is not said");
 }

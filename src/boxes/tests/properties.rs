@@ -111,7 +111,12 @@ fn perform(world: &mut World, op: &Op) {
         }
         Op::Confirm { site, bin: place } => drop(world.run(*site, Command::ConfirmBin { bin: label(bin(*place)) })),
         Op::Protect { site, bin: place } => {
-            drop(world.run(*site, Command::SetBinState { bin: label(bin(*place)), state: BinState::Protected }));
+            drop(
+                world.run(
+                    *site,
+                    Command::SetBin { bin: label(bin(*place)), state: Some(BinState::Protected), size: None },
+                ),
+            );
         }
         Op::Remove { site, nth } => {
             if let Some(key) = world.sites[*site].state.inventory().keys.get(*nth).map(|key| key.key) {

@@ -192,7 +192,7 @@ fn a_delta_names_what_changed_and_a_strange_cursor_gets_everything() {
     world.sync(0, vec![]);
     let key = world.sites[0].state.inventory().keys[3].key;
     world.run(0, Command::RemoveKey { key }).unwrap();
-    world.run(0, Command::SetBinState { bin: label("A-3"), state: BinState::Disabled }).unwrap();
+    world.run(0, Command::SetBin { bin: label("A-3"), state: Some(BinState::Disabled), size: None }).unwrap();
     let request = world.request(0, vec![]);
     let changes = world.exchange(0, request).changes;
     assert!(!changes.full);
@@ -247,7 +247,9 @@ fn credentials_are_asked_for_per_enrolment_and_kept_as_verifiers() {
         let body = BoxMessage::PersonCredentials { person: BEN, revision, generation }.to_bytes();
         let (to, from) = (crate::kernel::BoxId(1).at(ORG), BEN.at(ORG));
         let secret = Some(&plain[..]);
-        SmartBox::message(Incoming { to, from, body: &body, secret, unclaimed: false, keys: &TestKeys }).unwrap()
+        let chance = &crate::kernel::Chance::seeded(1);
+        let incoming = Incoming { to, from, body: &body, secret, unclaimed: false, keys: &TestKeys, chance };
+        SmartBox::message(incoming).unwrap()
     };
     world.run(0, give(4, 2)).unwrap();
     let told = |world: &World| world.sites[0].state.changes_since(0).people.into_iter().find(|told| told.person == BEN);
@@ -334,6 +336,7 @@ fn administration_refuses_what_cannot_be_and_takes_a_repetition() {
         name: None,
         roaming: Some(false),
         groups: Some(groups.into()),
+        size: None,
         texts: Some(KeyTexts { notes: "spare".into(), ..KeyTexts::default() }),
     };
     world.run(0, change(&[GroupId(1)])).unwrap();
@@ -356,7 +359,7 @@ fn a_group_covers_its_keys_and_no_other() {
     let (before, back) = (world.pick(0, 1, "F1", "A-1", Some(BEN)), world.drop(0, 2, "F1", "A-1", Some(BEN)));
     assert_eq!(world.told(0, vec![before, back])[0], flagged(Flag::NotPermitted));
     let groups = Some([GroupId(5)].into());
-    world.run(0, Command::ChangeKey { key, name: None, roaming: None, groups, texts: None }).unwrap();
+    world.run(0, Command::ChangeKey { key, name: None, roaming: None, groups, size: None, texts: None }).unwrap();
     let after = world.pick(0, 1, "F1", "A-1", Some(BEN));
     assert_eq!(world.told(0, vec![after]), [applied()]);
 }

@@ -81,7 +81,7 @@ fn a_drop_off_of_a_key_that_is_out_is_applied_and_flagged_for_another_holder() {
 #[test]
 fn a_drop_off_into_a_protected_bin_is_applied_and_flagged() {
     let mut world = world();
-    world.run(0, Command::SetBinState { bin: label("A-3"), state: BinState::Protected }).unwrap();
+    world.run(0, Command::SetBin { bin: label("A-3"), state: Some(BinState::Protected), size: None }).unwrap();
     let entries = vec![
         world.pick(0, 1, "F1", "A-1", Some(ANNA)),
         world.drop(0, 2, "F1", "A-3", Some(ANNA)),

@@ -6,8 +6,8 @@ use crate::{
         Scope, SecretHash, SmartBox, SyncAnswer, SyncRequest, check_invariants, numbered_key,
     },
     kernel::{
-        AccessId, Address, BoxId, ClaimOp, Codec, Context, Effects, Incoming, KeyId, KeyedHash, Machine, MailRequest,
-        Message, MessageTarget, OrgId, PersonId, Principal, Progress, RowSpace, Stamp, UnixMillis,
+        AccessId, Address, BoxId, Chance, ClaimOp, Codec, Context, Effects, Incoming, KeyId, KeyedHash, Machine,
+        MailRequest, Message, MessageTarget, OrgId, PersonId, Principal, Progress, RowSpace, Stamp, UnixMillis,
     },
 };
 use std::{
@@ -362,7 +362,8 @@ impl World {
             MessageTarget::Index { .. } => panic!("boxes send no fan-out"),
         };
         let Some(site) = self.sites.iter().position(|site| site.state.id().at(ORG) == to) else { return };
-        let incoming = Incoming { to, from, body: &message.body, secret: None, unclaimed, keys: &TestKeys };
+        let chance = &Chance::seeded(1);
+        let incoming = Incoming { to, from, body: &message.body, secret: None, unclaimed, keys: &TestKeys, chance };
         let command = SmartBox::message(incoming).unwrap();
         match self.run(site, command) {
             Ok(_) | Err(No::Taken) => {}
@@ -403,7 +404,7 @@ impl World {
         bin: Option<&str>,
         roaming: bool,
     ) -> Result<Answer, No> {
-        let key = KeyRecord { id, name: serial.into(), fob: fob(serial), roaming, groups: Box::default() };
+        let key = KeyRecord { id, name: serial.into(), fob: fob(serial), roaming, groups: Box::default(), size: None };
         self.run(site, Command::AddKey { key, bin: bin.map(label), texts: None })
     }
 

@@ -43,7 +43,8 @@ pub struct MailKind {
 /// Every kind of mail there is.
 fn kinds() -> impl Iterator<Item = &'static MailKind> {
     let of_stores = iuv::stores::api::mails::KINDS.iter().chain(&iuv::shoppers::mails::KINDS);
-    let of_houses = boxes::api::mails::KINDS.iter().chain(&webhooks::mails::KINDS);
+    let of_boxes = boxes::api::mails::KINDS.iter().chain(&boxes::api::texts::KINDS);
+    let of_houses = of_boxes.chain(&webhooks::mails::KINDS);
     of_houses.chain(of_stores).chain(&recovery::api::mails::KINDS)
 }
 
@@ -53,7 +54,8 @@ fn kind_of(template: &str) -> Option<&'static MailKind> {
 
 /// What a mail is about, by ids.
 pub fn ids_in(mail: &MailCopy) -> Value {
-    let text = || recovery::api::mails::TEXTS.iter().find(|kind| kind.template == &*mail.template);
+    let texts = || recovery::api::mails::TEXTS.iter().chain(&boxes::api::texts::TEXTS);
+    let text = || texts().find(|kind| kind.template == &*mail.template);
     kind_of(&mail.template).or_else(text).map_or(Value::Null, |kind| (kind.ids)(&mail.about))
 }
 
@@ -198,7 +200,7 @@ impl Mailer {
         };
         let person = match mail.to {
             Recipient::Owner => organisation.owner,
-            Recipient::Person(person) => person,
+            Recipient::Person(person) | Recipient::Mobile(person) => person,
             Recipient::Shopper(shopper) => {
                 let attributes =
                     reader.shopper(shopper).map_err(unreadable)?.ok_or(Trouble::of(MailTrouble::Erased))?;

@@ -30,6 +30,9 @@ macro_rules! built_in {
 
 built_in![
     "box_alerts",
+    "box_key_codes",
+    "box_stolen",
+    "codes_replaced",
     "box_conflicts",
     "box_guarantee_broken",
     "box_guarantee_kept",

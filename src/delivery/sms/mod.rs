@@ -7,6 +7,7 @@ mod limits;
 mod tests;
 
 use crate::{
+    boxes::api::texts as boxes,
     config::{Config, SmsDriver},
     delivery::mail::Reader,
     engine::{Carried, Post},
@@ -77,12 +78,24 @@ impl Texter {
         };
         let reader = Reader::new(post.db, post.keys, mail.name.from.org, &self.base_url);
         let now = self.clock.now();
-        let found = recovery::addressee(&reader, mail, now).map_err(unrenderable)?;
-        let Some((number, language)) = found else { return Ok(Carried::Unwanted) };
-        let kind = recovery::TEXTS.iter().find(|kind| kind.template == &*mail.template);
+        let (number, language) = match mail.to {
+            Recipient::Mobile(person) => {
+                let profile = reader.profile(person).map_err(unrenderable)?.ok_or(MailTrouble::Erased)?;
+                let language = reader.organisation().map_err(unrenderable)?.language;
+                (profile.mobile.ok_or(MailTrouble::NoAddress)?, language)
+            }
+            _ => match recovery::addressee(&reader, mail, now).map_err(unrenderable)? {
+                Some(found) => found,
+                None => return Ok(Carried::Unwanted),
+            },
+        };
+        let kind = recovery::TEXTS.iter().chain(&boxes::TEXTS).find(|kind| kind.template == &*mail.template);
         let kind = kind.ok_or_else(|| unrenderable("no such text".to_owned()))?;
         let data = (kind.data)(&reader, &mail.about).map_err(unrenderable)?;
-        let text = words(kind.template, language.tag(), &data);
+        let text = match mail.to {
+            Recipient::Mobile(_) => boxes::words(language.tag(), &data),
+            _ => words(kind.template, language.tag(), &data),
+        };
         match self.limits.spend(mail.name, &number, now) {
             Spent::Free => {}
             Spent::Country => return Err(MailTrouble::CountryForbidden),

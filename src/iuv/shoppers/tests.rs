@@ -289,8 +289,8 @@ fn whoever_is_erased_leaves_no_name_and_may_come_again() {
 #[test]
 fn messages_are_taken_only_from_whom_they_can_come() {
     let body = ShopperMessage::CodeGiven { order: 1, line: 0, number: 5 }.to_bytes();
-    let incoming =
-        |from, body, secret| Incoming { to: SHOPPER.at(ORG), from, body, secret, unclaimed: false, keys: &Keys };
+    let (to, unclaimed, keys, chance) = (SHOPPER.at(ORG), false, &Keys, &Chance::seeded(1));
+    let incoming = |from, body, secret| Incoming { to, from, body, secret, unclaimed, keys, chance };
     assert!(Shopper::message(incoming(ProductId(2).at(ORG), &body, None)).is_ok());
     assert!(Shopper::message(incoming(ShopperId(2).at(ORG), &body, None)).is_err());
     let signed_in = ShopperMessage::SignedIn {

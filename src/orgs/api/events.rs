@@ -117,6 +117,14 @@ pub(crate) fn person(event: &person::Event) -> EventView {
         Event::Booked(booking) => ("people.booked", json!({ "access": booking.access })),
         Event::Unbooked { access } => ("people.unbooked", json!({ "access": access })),
         Event::QrShown { until } => ("people.qr_shown", json!({ "until": until.to_rfc3339() })),
+        Event::CodesExposed(exposed) => ("people.codes_exposed", json!({ "box": exposed.at })),
+        Event::CodesReissued { at, access_code, bookings, pin } => (
+            "people.codes_reissued",
+            json!({
+                "box": at, "access_code": access_code.is_some(), "pin": pin,
+                "accesses": bookings.iter().map(|booking| booking.access).collect::<Vec<_>>(),
+            }),
+        ),
         Event::CredentialsGiven { to, generation } => {
             ("people.credentials_given", json!({ "box": to, "generation": generation }))
         }

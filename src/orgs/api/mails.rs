@@ -106,7 +106,7 @@ impl Shown {
             mail: id,
             to: match dead.mail.to {
                 Recipient::Owner => To::Owner { owner: true },
-                Recipient::Person(person) => To::Person { person },
+                Recipient::Person(person) | Recipient::Mobile(person) => To::Person { person },
                 Recipient::IuvAdministrator { store, .. } => To::IuvAdministrator { store },
                 Recipient::Shopper(shopper) => To::Shopper { shopper },
                 Recipient::Contact(installation)

@@ -5,4 +5,5 @@ pub mod offline;
 pub mod organisation;
 pub mod person;
 pub mod phones;
+pub mod reissue;
 pub mod token;

@@ -1,7 +1,8 @@
 //! A person: a role, and credentials that boxes are told of. Names and codes are in the vault; here stand marks only.
 
+use super::reissue::{self, Reissue};
 use crate::{
-    boxes::PersonMessage,
+    boxes::{Exposed, PersonMessage},
     kernel::{
         AccessId, Address, BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, EntityKind, Incoming, Machine,
         Progress, Stamp, UnixMillis,
@@ -113,6 +114,10 @@ pub enum Command {
     ShowQr {
         until: UnixMillis,
     },
+    /// A box was stolen that could check these codes.
+    Expose(Exposed),
+    /// New ones were drawn.
+    Reissue(Reissue),
     /// Everything that is known of them goes out; only that it did is noted.
     Export,
     /// A box asks by what it shall know this person.
@@ -170,6 +175,23 @@ pub enum Event {
     QrShown {
         #[n(0)]
         until: UnixMillis,
+    },
+    /// Who has stolen a box may find these out: they are about to be drawn anew.
+    #[n(80)]
+    CodesExposed(#[n(0)] Exposed),
+    #[n(81)]
+    CodesReissued {
+        /// The box that was stolen.
+        #[n(0)]
+        at: BoxId,
+        /// As it is now.
+        #[n(1)]
+        access_code: Option<Mark>,
+        /// Those that have a new code.
+        #[n(2)]
+        bookings: Box<[Booking]>,
+        #[n(3)]
+        pin: bool,
     },
 }
 
@@ -295,6 +317,10 @@ impl Machine for Person {
                 }
                 events.push(Event::Erased);
             }
+            (Command::Expose(exposed), Standing::Known(_)) => events.push(Event::CodesExposed(exposed.clone())),
+            (Command::Reissue(new), Standing::Known(known)) => known.decide_reissue(new, events),
+            // Whoever is erased has no codes any more.
+            (Command::Expose(_) | Command::Reissue(_), Standing::Unknown | Standing::Erased) => {}
             (Command::GiveCredentials { to, generation }, _) => {
                 events.push(Event::CredentialsGiven { to: *to, generation: *generation });
             }
@@ -317,7 +343,7 @@ impl Machine for Person {
                 });
             }
             (Event::Erased, standing) => *standing = Standing::Erased,
-            (Event::CredentialsGiven { .. } | Event::Exported | Event::QrShown { .. }, _) => {}
+            (Event::CredentialsGiven { .. } | Event::Exported | Event::QrShown { .. } | Event::CodesExposed(_), _) => {}
             (event, Standing::Known(known)) => {
                 known.changed = stamp.revision;
                 known.apply(event);
@@ -327,7 +353,8 @@ impl Machine for Person {
                 | Event::CredentialsSealed { .. }
                 | Event::RoleChanged { .. }
                 | Event::Booked(_)
-                | Event::Unbooked { .. },
+                | Event::Unbooked { .. }
+                | Event::CodesReissued { .. },
                 Standing::Unknown | Standing::Erased,
             ) => {}
         }
@@ -368,10 +395,16 @@ impl Machine for Person {
                         exchange(ClaimSpace::AccessCode, &[booking.mark], &[], claims);
                     }
                 }
+                Event::CodesReissued { access_code, bookings, .. } => {
+                    let Some(known) = known else { continue };
+                    let (before, after) = known.replaced(*access_code, bookings);
+                    exchange(ClaimSpace::AccessCode, &before, &after, claims);
+                }
                 Event::Created { .. }
                 | Event::RoleChanged { .. }
                 | Event::CredentialsGiven { .. }
                 | Event::QrShown { .. }
+                | Event::CodesExposed(_)
                 | Event::Exported => {}
             }
         }
@@ -384,14 +417,16 @@ impl Machine for Person {
         self.known().map(|known| known.changed)
     }
 
-    fn effects(&self, command: &Command, events: &[Event], _: &Context, effects: &mut Effects) {
-        effects::of_person(self, command, events, effects);
+    fn effects(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
+        effects::of_person(self, command, events, cx, effects);
     }
 
     fn message(message: Incoming<'_>) -> Result<Command, String> {
         match PersonMessage::decode_from(message.body)? {
             PersonMessage::CredentialsWanted { to, generation } => Ok(Command::GiveCredentials { to, generation }),
             PersonMessage::BookingEnded { access } => Ok(Command::Unbook { access, plain: None }),
+            PersonMessage::CodesExposed(exposed) => Ok(Command::Expose(exposed)),
+            PersonMessage::Reissue { base, exposed } => reissue::drawn(base, exposed, &message).map(Command::Reissue),
         }
     }
 
@@ -419,10 +454,12 @@ impl Known {
             Event::RoleChanged { role } => self.role = *role,
             Event::Booked(booking) => self.bookings.push(*booking),
             Event::Unbooked { access } => self.bookings.retain(|booking| booking.access != *access),
+            Event::CodesReissued { access_code, bookings, .. } => self.reissue(*access_code, bookings),
             Event::Created { .. }
             | Event::Erased
             | Event::CredentialsGiven { .. }
             | Event::QrShown { .. }
+            | Event::CodesExposed(_)
             | Event::Exported => {}
         }
     }

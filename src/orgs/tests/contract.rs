@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    boxes::Exposed,
     devices::Salt,
-    kernel::golden::hex,
+    kernel::{AccessId, golden::hex},
     orgs::{Network, PbxSettings, Permanent, PhonesEvent, Temporary, organisation::Operation},
 };
 
@@ -36,10 +37,29 @@ fn golden_events() {
         (hex(token::Event::Used.to_bytes()), "820280"),
         (hex(person::Event::RoleChanged { role: Role::Viewer }.to_bytes()), "82038104"),
         (hex(person::Event::Erased.to_bytes()), "820480"),
+        (
+            hex(person::Event::CodesExposed(exposed()).to_bytes()),
+            "82185081845000000000000000000000000000000003f5f5815000000000000000000000000000000005",
+        ),
+        (
+            hex(reissued().to_bytes()),
+            "821851 84 50 00000000000000000000000000000003 50 07070707070707070707070707070707 81 82 50 \
+             00000000000000000000000000000005 50 07070707070707070707070707070707 f5",
+        ),
     ];
     for (bytes, expected) in golden {
         assert_eq!(bytes, expected.replace(' ', ""));
     }
+}
+
+fn exposed() -> Exposed {
+    Exposed { at: BoxId(3), code: true, pin: true, bookings: [AccessId(5)].into() }
+}
+
+fn reissued() -> person::Event {
+    let mark = Mark([7; 16]);
+    let bookings = [person::Booking { access: AccessId(5), mark }].into();
+    person::Event::CodesReissued { at: BoxId(3), access_code: Some(mark), bookings, pin: true }
 }
 
 /// What happens to all phones, one of each.
@@ -121,6 +141,8 @@ fn events_are_shown_without_secrets() {
         events::person(&person::Event::CredentialsSealed { access_code: Some(mark), badges: vec![mark] }),
         events::person(&person::Event::RoleChanged { role: Role::Viewer }),
         events::person(&person::Event::Erased),
+        events::person(&person::Event::CodesExposed(exposed())),
+        events::person(&reissued()),
         events::person(&person::Event::CredentialsGiven { to: BoxId(3), generation: 2 }),
         events::token(&token::Event::Created(issue)).unwrap(),
         events::token(&token::Event::Revoked).unwrap(),

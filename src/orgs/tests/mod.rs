@@ -326,6 +326,7 @@ fn a_box_that_asks_is_told_by_a_sealed_reference() {
         secret: None,
         unclaimed: false,
         keys: &TestKeys(1),
+        chance: &crate::kernel::Chance::seeded(1),
     };
     let before = story.state.known().unwrap().changed;
     assert_eq!(story.tell(Person::message(message).unwrap()), Ok(1));

@@ -187,6 +187,7 @@ fn key(u: &mut Unstructured<'_>) -> Result<KeyRecord> {
         fob: fob(u)?,
         roaming: u.arbitrary()?,
         groups: several(u, 2, |u| Ok(GroupId(small(u)?)))?,
+        size: *u.choose(&[None, Some(Size::Large)])?,
     })
 }
 
@@ -262,7 +263,11 @@ fn command(u: &mut Unstructured<'_>) -> Result<Command> {
             },
         },
         5 => Command::Confirm { token_hash: hash(2), cursor: cursor(u)? },
-        6 => Command::SetBinState { bin: label(u)?, state: *u.choose(&[BinState::Enabled, BinState::Protected])? },
+        6 => Command::SetBin {
+            bin: label(u)?,
+            state: Some(*u.choose(&[BinState::Enabled, BinState::Protected])?),
+            size: *u.choose(&[None, Some(Size::Small), Some(Size::Large)])?,
+        },
         7 => Command::CorrectBin { bin: label(u)?, fob: maybe(u, fob)? },
         8 => Command::ConfirmBin { bin: label(u)? },
         9 => Command::AddKey { key: key(u)?, bin: maybe(u, label)?, texts: None },

@@ -1,17 +1,20 @@
 //! Exchanges that a box asks for before it opens a bin: `/box/v1/exchanges`.
 
 use super::{
-    super::wire::{refused, token, unknown},
+    super::{
+        passes,
+        wire::{refused, token, unknown},
+    },
     met, one_of,
 };
 use crate::{
     boxes::{
-        Act, Answer, Asked, Bearer, Command, Decision, End, Fob, KeyRow, Label, OnlineAnswer, OnlineCommand,
-        SecretHash, SmartBox,
+        self, Act, Answer, Asked, Bearer, Command, Decision, End, Fob, KeyRow, Label, OnlineAnswer, OnlineCommand,
+        SecretHash, Signed, SignedPass, Size, SmartBox,
     },
-    http::{Ask, Code, Doc, Problem, Reply},
+    http::{Ask, Code, Doc, Problem, Reply, auth::BoxToken},
     kernel::{
-        ClaimSpace, Codec, EntityId, EntityKind, ExchangeId, KeyId, PersonId, RowSpace,
+        ClaimSpace, Codec, EntityId, EntityKind, ExchangeId, KeyId, PersonId, RowSpace, UnixMillis,
         schema::{Text, Whole64},
     },
     orgs::{api::people, person::Person},
@@ -25,6 +28,8 @@ use utoipa::{
 
 /// What may be typed at a keypad, and what a badge's reader gives.
 const SHOWN_MAX: usize = 120;
+/// What stands in a QR code.
+const QR_MAX: usize = 1_000;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +80,8 @@ impl ToSchema for Of {
 
 impl PartialSchema for By {
     fn schema() -> RefOr<Schema> {
-        one_of(&[("code", Typed::name().into()), ("badge", Typed::name().into())]).into()
+        let fields = [("code", Typed::name().into()), ("badge", Typed::name().into()), ("qr", Scanned::name().into())];
+        one_of(&fields).into()
     }
 }
 
@@ -85,7 +91,7 @@ impl ToSchema for By {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push(met::<Typed>());
+        schemas.extend([met::<Typed>(), met::<Scanned>()]);
     }
 }
 
@@ -95,6 +101,8 @@ enum By {
     /// As it was typed at the keypad, whatever it is.
     Code(Typed),
     Badge(Typed),
+    /// What stands in a QR code: a pass, or who somebody is.
+    Qr(Scanned),
 }
 
 #[derive(Deserialize)]
@@ -110,6 +118,22 @@ impl PartialSchema for Typed {
 impl ToSchema for Typed {
     fn name() -> Cow<'static, str> {
         "CredentialTyped".into()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Scanned(String);
+
+impl PartialSchema for Scanned {
+    fn schema() -> RefOr<Schema> {
+        Text::<QR_MAX>::schema()
+    }
+}
+
+impl ToSchema for Scanned {
+    fn name() -> Cow<'static, str> {
+        "QrScanned".into()
     }
 }
 
@@ -140,8 +164,10 @@ const REFUSES: &[Code] = &[
     Code::BinClosed,
     Code::OnlyProtectedLeft,
     Code::NoFreeBin,
+    Code::BinsTooSmall,
     Code::ExchangeUnderWay,
     Code::ExchangeEnded,
+    Code::PassUsed,
     Code::NotFound,
 ];
 
@@ -154,23 +180,25 @@ pub(crate) const CREATE: Doc = Doc::new("Ask before a bin is opened")
 pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let token = token(&ask)?;
     let body: Create = ask.json()?;
-    let fob = match body.of {
-        Of::Fob(fob) => fob,
-        Of::Key(key) => fob_of(&ask, key).await?,
+    let (fob, size) = match (body.of, body.kind) {
+        (Of::Fob(fob), Kind::PickUp) => (fob, None),
+        (Of::Fob(fob), Kind::DropOff) => (fob, size_of(&ask, token, fob).await?),
+        (Of::Key(key), _) => key_of(&ask, key).await?,
     };
     let act = match body.kind {
         Kind::PickUp => Act::PickUp(fob),
         Kind::DropOff => Act::DropOff(fob),
     };
-    let by = behind(&ask, body.by.as_ref()).await?;
-    let second = match (&by, &body.pin) {
-        (Bearer::Person(person) | Bearer::Booking(person, _), Some(Typed(pin))) => {
-            people::is_pin_of(&ask, *person, pin).await?
-        }
+    let (by, shown) = behind(&ask, body.by.as_ref()).await?;
+    if let (Bearer::Signed(signed), Act::PickUp(_)) = (&by, act) {
+        borrow(&ask, token, signed).await?;
+    }
+    let second = match (by.person(), &body.pin) {
+        (Some(person), Some(Typed(pin))) => people::is_pin_of(&ask, person, pin).await?,
         _ => None,
     };
     let id = ExchangeId(ask.mint_id("exchange", 0));
-    let asked = Asked { id, act, by, second, head: body.journal_head };
+    let asked = Asked { id, act, by, shown, size, second, head: body.journal_head };
     let command = Command::Online(OnlineCommand::Ask { token_hash: SecretHash(token.hash), asked });
     let told = ask.tell::<SmartBox>(token.address(), command, refused).await.map_err(unknown)?;
     match told.answer {
@@ -182,36 +210,92 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     }
 }
 
-async fn fob_of(ask: &Ask, key: KeyId) -> Result<Fob, Problem> {
+/// How large a key is that is at home elsewhere.
+async fn size_of(ask: &Ask, token: BoxToken, fob: Fob) -> Result<Option<Size>, Problem> {
+    let (space, value) = boxes::fob_claim(&fob);
+    let home = ask.engine.claim_holder(space, ask.org(), &value).await?;
+    let Some(home) = home.filter(|home| *home != token.address()) else { return Ok(None) };
+    Ok(ask.engine.read(home, move |state: &SmartBox, _| state.size_of(&fob)).await?)
+}
+
+async fn key_of(ask: &Ask, key: KeyId) -> Result<(Fob, Option<Size>), Problem> {
     let row = ask.engine.row(RowSpace::Keys, ask.org(), key.to_bytes().to_vec()).await?;
     let row = row.ok_or_else(|| Problem::detailed(Code::NotFound, "no such key"))?;
     let row = KeyRow::decode_from(&row).map_err(|why| Problem::detailed(Code::Internal, why))?;
-    Ok(row.fob)
+    Ok((row.fob, row.size))
 }
 
-/// Who stands behind what was typed or shown.
-async fn behind(ask: &Ask, by: Option<&By>) -> Result<Bearer, Problem> {
+/// Who stands behind what was typed or shown, and by what they are known.
+async fn behind(ask: &Ask, by: Option<&By>) -> Result<(Bearer, Option<boxes::By>), Problem> {
     let (space, shown, at) = match by {
-        None => return Ok(Bearer::Anonymous),
+        None => return Ok((Bearer::Anonymous, None)),
         Some(By::Code(Typed(code))) => (ClaimSpace::AccessCode, code, "/by/code"),
         Some(By::Badge(Typed(badge))) => (ClaimSpace::Badge, badge, "/by/badge"),
+        Some(By::Qr(Scanned(text))) => return scanned(ask, text).await,
     };
     if !crate::orgs::api::is_text(shown, SHOWN_MAX) {
         return Err(Problem::field(at, "expected 1 to 120 characters on one line"));
     }
-    Ok(match people::holder(ask, space, shown).await? {
+    let bearer = match people::holder(ask, space, shown).await? {
         Some((EntityId { kind: EntityKind::Person, raw }, mark)) => {
             let person = PersonId(raw);
             let booked = move |state: &Person, _| {
                 let bookings = state.known().map_or(&[][..], |known| &known.bookings);
-                bookings.iter().find(|booking| booking.mark == mark).map(|booking| booking.access)
+                let told = bookings.iter().filter(|booking| booking.mark == mark);
+                told.map(|booking| booking.access).collect::<Box<[_]>>()
             };
-            let access = ask.engine.read(person.at(ask.org()), booked).await?;
-            access.map_or(Bearer::Person(person), |access| Bearer::Booking(person, access))
+            let accesses = ask.engine.read(person.at(ask.org()), booked).await?;
+            if accesses.is_empty() { Bearer::Person(person) } else { Bearer::Booking(person, accesses) }
         }
         Some((EntityId { kind: EntityKind::SmartBox, .. }, mark)) => Bearer::KeyCode(mark),
         _ => Bearer::Nobody,
-    })
+    };
+    let shown = match bearer {
+        Bearer::Person(_) if space == ClaimSpace::Badge => Some(boxes::By::Badge),
+        Bearer::Person(_) => Some(boxes::By::AccessCode),
+        Bearer::Booking(..) => Some(boxes::By::BookingCode),
+        Bearer::KeyCode(_) => Some(boxes::By::KeyCode),
+        Bearer::Signed(_) | Bearer::Nobody | Bearer::Anonymous => None,
+    };
+    Ok((bearer, shown))
+}
+
+/// What the organisation has signed, and what its pass was signed for.
+async fn scanned(ask: &Ask, text: &str) -> Result<(Bearer, Option<boxes::By>), Problem> {
+    if !crate::orgs::api::is_text(text, QR_MAX) {
+        return Err(Problem::field("/by/qr", "expected 1 to 1000 characters on one line"));
+    }
+    let org = ask.org();
+    // Whoever's organisation is gone hears of its token.
+    let offline = passes::chosen(ask, org).await.map_err(unknown)?;
+    let claims = boxes::read(text, &passes::keys(ask, org, &offline)?, ask.now());
+    let Some(claims) = claims.filter(|claims| claims.organisation == org) else { return Ok((Bearer::Nobody, None)) };
+    let signed = Signed { person: claims.person, from: claims.from, until: claims.until, pass: None };
+    let Some(permission) = claims.permission else {
+        return Ok((Bearer::Signed(signed), Some(boxes::By::PersonalQr)));
+    };
+    let id = claims.id;
+    let known = match ask.engine.claim_holder(ClaimSpace::Pass, org, &id.to_bytes()).await? {
+        Some(signer) => ask.engine.read(signer, move |state: &SmartBox, _| state.pass(id)).await?,
+        None => None,
+    };
+    let pass = Some(SignedPass { id, permission, access: known.map(|pass| pass.access) });
+    Ok((Bearer::Signed(Signed { pass, ..signed }), Some(boxes::By::Pass(id))))
+}
+
+/// A pass that another box has signed is asked of that one first: it is good once, wherever it is shown.
+async fn borrow(ask: &Ask, token: BoxToken, signed: &Signed) -> Result<(), Problem> {
+    let Some(pass) = signed.pass.as_ref().filter(|pass| pass.permission.smart_box.is_none()) else { return Ok(()) };
+    let signer = ask.engine.claim_holder(ClaimSpace::Pass, ask.org(), &pass.id.to_bytes()).await?;
+    let Some(signer) = signer.filter(|signer| *signer != token.address()) else { return Ok(()) };
+    let hash = SecretHash(token.hash);
+    // Nobody takes a pass out of use who is no box.
+    let asks = ask.engine.read(token.address(), move |state: &SmartBox, _| state.link_view(&hash, UnixMillis(0)).holds);
+    if asks.await? {
+        let command = OnlineCommand::Lend { pass: pass.id, to: token.smart_box };
+        ask.tell::<SmartBox>(signer, Command::Online(command), refused).await?;
+    }
+    Ok(())
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -40,6 +40,7 @@ pub(super) fn refused(refusal: OnlineRefusal) -> Problem {
         OnlineRefusal::BinClosed => Code::BinClosed.into(),
         OnlineRefusal::OnlyProtectedLeft => Code::OnlyProtectedLeft.into(),
         OnlineRefusal::NoFreeBin => Code::NoFreeBin.into(),
+        OnlineRefusal::TooSmall => Code::BinsTooSmall.into(),
         OnlineRefusal::UnderWay => Code::ExchangeUnderWay.into(),
         OnlineRefusal::ExchangeEnded => Code::ExchangeEnded.into(),
         OnlineRefusal::Offline => Code::BoxOffline.into(),

@@ -1,0 +1,59 @@
+//! What people are told of their own codes, by mail or by text. The codes are read when it is sent.
+
+use super::mails::{box_seen, sample_box};
+use crate::{
+    boxes::{BookingPlain, CodesReplaced, CredentialsPlain},
+    delivery::mail::{MailKind, Reader},
+    kernel::{Codec, UnixMillis, VaultField},
+};
+use serde_json::{Value, json};
+
+pub(crate) static KINDS: [MailKind; 1] =
+    [MailKind { template: CodesReplaced::MAIL, wanted: |_| true, data, ids, sample }];
+pub(crate) static TEXTS: [MailKind; 1] =
+    [MailKind { template: CodesReplaced::TEXT, wanted: |_| true, data, ids, sample }];
+
+fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
+    let CodesReplaced { person, smart_box, code, pin, accesses, at } = CodesReplaced::decode_from(about)?;
+    let sealed: Option<CredentialsPlain> = reader.sealed(person.at(reader.org()), VaultField::Credentials)?;
+    let known = sealed.unwrap_or_default();
+    let told = |booking: &BookingPlain| accesses.contains(&booking.access);
+    let mut bookings: Vec<_> = known.bookings.into_iter().filter(told).map(|booking| booking.code).collect();
+    bookings.sort_unstable();
+    bookings.dedup();
+    Ok(json!({
+        "box": box_seen(reader, smart_box)?, "at": at, "code": known.code.filter(|_| code), "pin": known.pin.filter(|_| pin),
+        "bookings": bookings,
+    }))
+}
+
+fn ids(about: &[u8]) -> Value {
+    match CodesReplaced::decode_from(about) {
+        Ok(replaced) => json!({"box": replaced.smart_box, "person": replaced.person}),
+        Err(_) => Value::Null,
+    }
+}
+
+fn sample() -> Value {
+    json!({
+        "box": sample_box(), "at": UnixMillis(1_790_000_000_000), "code": "240117", "pin": "2468",
+        "bookings": ["7301942", "7301943"],
+    })
+}
+
+/// A text, in letters of the short alphabet.
+pub(crate) fn words(language: &str, data: &Value) -> String {
+    let value = |name: &str| data.get(name).and_then(Value::as_str);
+    let bookings: Vec<_> = data["bookings"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let name = data["box"]["name"].as_str().unwrap_or_default();
+    let (stolen, code, booking) = match language {
+        "it" => ("rubato, nuovi codici", "accesso", "prenotazione"),
+        "de" => ("gestohlen, neue Codes", "Zugang", "Buchung"),
+        _ => ("stolen, new codes", "access", "booking"),
+    };
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(value("code").map(|digits| format!("{code} {digits}")));
+    parts.extend(value("pin").map(|digits| format!("PIN {digits}")));
+    parts.extend(bookings.iter().map(|digits| format!("{booking} {digits}")));
+    format!("SmartBox {name}: {stolen}. {}", parts.join(", "))
+}
