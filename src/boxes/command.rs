@@ -5,7 +5,7 @@ use super::{
     alerts::{AlertSettings, KeyAlerts},
     codes::{OfflineSettings, PassKey},
     messages::{BoxMessage, Sighting},
-    online::{OnlineAnswer, OnlineCommand, OnlineRefusal},
+    online::{OnlineAnswer, OnlineCommand, OnlineRefusal, Settings},
     rows::{Conflict, KeyTexts},
     stolen::NewKeyCodes,
     words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Size, Verifier},
@@ -120,6 +120,7 @@ pub enum Command {
         generation: u32,
         code: Option<Verifier>,
         badges: Box<[Verifier]>,
+        pin: Option<Verifier>,
         /// Of accesses here or elsewhere.
         bookings: Box<[(AccessId, Verifier)]>,
     },
@@ -368,7 +369,7 @@ pub struct Changes {
     pub codes: Option<Box<CodeChanges>>,
 }
 
-/// What changed of codes and keys to check with.
+/// What changed of codes and keys to check with, and of settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CodeChanges {
     /// Number of the sheet of offline codes in force.
@@ -377,6 +378,8 @@ pub struct CodeChanges {
     pub bookings: Vec<(AccessId, Verifier)>,
     /// All of them.
     pub pass_keys: Vec<PassKey>,
+    pub settings: Option<Settings>,
+    pub pins: Vec<(PersonId, Option<Verifier>)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -85,7 +85,8 @@ impl Machine for SmartBox {
             Command::Tick => self.decide_tick(cx, events),
             Command::Heard { from, message } => self.decide_heard(*from, message, events),
             Command::Unclaimed { sighting } => self.decide_unclaimed(sighting, events),
-            Command::Credentials { person, revision, generation, code, badges, bookings } => {
+            Command::Credentials { person, revision, generation, code, badges, pin, bookings } => {
+                self.decide_pin(*person, *revision, *generation, *pin, events);
                 self.decide_bookings(*person, *revision, *generation, bookings, events);
                 self.decide_credentials(*person, *revision, *generation, *code, badges, events);
             }
@@ -155,7 +156,9 @@ impl Machine for SmartBox {
             let badges = plain.badges.iter().map(|badge| verifier(&key, "badge:", badge)).collect();
             let booking = |plain: &BookingPlain| (plain.access, verifier(&key, "booking:", &plain.code));
             let bookings = plain.bookings.iter().map(booking).collect();
-            return Ok(Command::Credentials { person, revision, generation, code, badges, bookings });
+            // With whose it is: equal PINs must not look equal.
+            let pin = plain.pin.as_deref().map(|pin| verifier(&key, "pin:", &format!("{person}:{pin}")));
+            return Ok(Command::Credentials { person, revision, generation, code, badges, pin, bookings });
         }
         if let BoxMessage::ReissueKeyCodes { base, generation, keys } = &message {
             return stolen::drawn(*base, *generation, keys, &incoming);

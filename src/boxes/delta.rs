@@ -49,13 +49,27 @@ impl SmartBox {
             let removed = self.removals.iter().filter(|removal| removal.revision > since);
             changes.removed.extend(removed.map(|removal| removal.item));
         }
-        changes.codes = self.codes.as_deref().and_then(|codes| self.code_changes(codes, since));
+        changes.codes = self.rare_changes(since);
         changes
     }
 
-    /// Key codes only if the organisation wants them offline; codes without a verifier are on their way.
-    fn code_changes(&self, codes: &Codes, since: u64) -> Option<Box<CodeChanges>> {
+    /// Of the few boxes that have any of it.
+    fn rare_changes(&self, since: u64) -> Option<Box<CodeChanges>> {
+        if self.codes.is_none() && self.online.is_none() && self.extras.is_none() {
+            return None;
+        }
         let mut changes = CodeChanges::default();
+        if let Some(codes) = &self.codes {
+            self.code_changes(codes, since, &mut changes);
+        }
+        changes.settings = self.online.as_ref().filter(|online| online.set_at > since).map(|online| online.settings);
+        let pins = self.extras.iter().flat_map(|extras| &extras.pins).filter(|known| known.revision > since);
+        changes.pins.extend(pins.map(|known| (known.person, known.verifier)));
+        (changes != CodeChanges::default()).then(|| Box::new(changes))
+    }
+
+    /// Key codes only if the organisation wants them offline; codes without a verifier are on their way.
+    fn code_changes(&self, codes: &Codes, since: u64, changes: &mut CodeChanges) {
         if codes.told > since {
             changes.sheet = Some(codes.sheet.number);
             changes.pass_keys.clone_from(&codes.settings.pass_keys);
@@ -66,6 +80,5 @@ impl SmartBox {
             let bookings = codes.bookings.iter().filter(|known| known.revision > since);
             changes.bookings.extend(bookings.map(|known| (known.access, known.verifier)));
         }
-        (changes != CodeChanges::default()).then(|| Box::new(changes))
     }
 }

@@ -59,7 +59,7 @@ impl SmartBox {
     pub(super) fn answer_to(&self, command: &Command, events: &[Event], revision: u64, cx: &Context) -> Answer {
         match command {
             Command::Sync { request, .. } => Answer::Synced(Box::new(self.sync_answer(request, events))),
-            Command::Online(command) => Answer::Online(self.online_answer(command, revision, cx)),
+            Command::Online(command) => Answer::Online(self.online_answer(command, events, revision, cx)),
             Command::Enrol { .. } => Answer::Enrolled { model: self.model, generation: self.generation, revision },
             _ => Answer::Done { revision },
         }
@@ -254,6 +254,7 @@ impl SmartBox {
                     self.entry_row(*number, judged, cx.now)
                 }
                 event => {
+                    self.follow_second(event, effects);
                     self.put_order(event, command, cx, effects);
                     return false;
                 }
@@ -402,7 +403,7 @@ impl SmartBox {
         }
     }
 
-    fn ask_person(&self, person: PersonId, effects: &mut Effects) {
+    pub(super) fn ask_person(&self, person: PersonId, effects: &mut Effects) {
         let wanted = PersonMessage::CredentialsWanted { to: self.id(), generation: self.generation };
         effects.send(MessageTarget::Entity(person.at(self.home.org)), &wanted);
     }

@@ -347,6 +347,14 @@ pub enum Event {
         #[n(1)]
         loan: Loan,
     },
+    /// By what a box checks somebody's PIN; `None`: they have none any more.
+    #[n(80)]
+    PinSet {
+        #[n(0)]
+        person: PersonId,
+        #[n(1)]
+        pin: Option<Verifier>,
+    },
     #[n(79)]
     BinSized {
         #[n(0)]

@@ -85,6 +85,7 @@ impl SmartBox {
                     person.revision = stamp.revision;
                 }
                 self.forget_verifiers(stamp);
+                self.forget_pins(|_| true);
             }
             Event::Suspended { number, .. } => {
                 self.suspended = true;
@@ -254,6 +255,7 @@ impl SmartBox {
             }
             Event::PassUsed { pass, used, .. } => self.use_pass(*pass, *used),
             Event::CodesExposed { .. } => self.extras_mut().stolen = Some(self.generation),
+            Event::PinSet { person, pin } => self.set_pin(*person, *pin, stamp),
             Event::PassLent { pass, loan } => self.lend_pass(*pass, *loan),
             Event::SettingsTaken(settings) => self.take_settings(settings, stamp),
             Event::Online(event) => self.apply_online(event, stamp),
@@ -475,6 +477,7 @@ impl SmartBox {
     fn forget_person(&mut self, person: PersonId, stamp: Stamp) {
         if !self.accesses.iter().any(|access| access.person == person) {
             self.people.retain(|known| known.id != person);
+            self.forget_pins(|known| known == person);
             self.remove(RemovedItem::Person(person), stamp);
         }
     }

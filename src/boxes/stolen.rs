@@ -70,11 +70,17 @@ impl SmartBox {
             RemovedItem::Key(_) | RemovedItem::Access(_) => None,
         });
         let knows = |person: PersonId| self.codes.iter().any(|codes| codes.bookings.iter().any(|b| b.person == person));
-        let own = self.people.iter().filter(|person| person.code.is_some() || knows(person.id));
+        let own =
+            self.people.iter().filter(|person| person.code.is_some() || knows(person.id) || self.knows_pin(person.id));
         let mut people: Vec<_> = own.map(|person| person.id).chain(removed).collect();
         people.sort_unstable();
         people.dedup();
         people
+    }
+
+    fn knows_pin(&self, person: PersonId) -> bool {
+        let mut pins = self.extras.iter().flat_map(|extras| &extras.pins);
+        pins.any(|known| known.person == person && known.verifier.is_some())
     }
 
     /// Keys whose codes it was told, now or when it was last heard.
@@ -89,7 +95,7 @@ impl SmartBox {
         for person in self.exposed_people() {
             let bookings = self.codes.iter().flat_map(|codes| &codes.bookings).filter(|known| known.person == person);
             let bookings: Box<[AccessId]> = bookings.map(|known| known.access).collect();
-            let exposed = Exposed { at: self.id(), code: true, pin: false, bookings };
+            let exposed = Exposed { at: self.id(), code: true, pin: self.knows_pin(person), bookings };
             let to = MessageTarget::Entity(person.at(self.home.org));
             effects.send(to, &PersonMessage::CodesExposed(exposed));
         }

@@ -101,7 +101,7 @@ codes! {
     TooManyWrongCodes = "exchanges.throttled", 429, Safe, "Too many wrong codes";
     PersonNeeded = "exchanges.person_needed", 403, Pointless, "Somebody has to say who he is";
     ExchangeNotPermitted = "exchanges.not_permitted", 403, Pointless, "The person may not take this key now";
-    SecondFactorNeeded = "exchanges.second_factor_needed", 403, Pointless, "The box wants a PIN";
+    SecondFactorNeeded = "exchanges.second_factor_needed", 403, Pointless, "The box wants a second factor";
     KeyNotHere = "exchanges.key_not_here", 409, Pointless, "The key is in no bin of this box";
     KeyInBin = "exchanges.key_in_bin", 409, Pointless, "The key lies in a bin of this box";
     BinClosed = "exchanges.bin_closed", 409, Pointless, "The key's bin is protected or disabled";

@@ -52,6 +52,7 @@ mod recovery_faults;
 mod recovery_timing;
 mod rig;
 mod rotation;
+mod second_factor;
 mod shop;
 mod shop_ways;
 mod site;

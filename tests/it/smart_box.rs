@@ -194,7 +194,7 @@ impl TestBox {
         self.items.get(person).is_some_and(badges)
     }
 
-    fn verifier(&self, kind: &str, value: &str) -> String {
+    pub fn verifier(&self, kind: &str, value: &str) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.verifier_key).unwrap();
         mac.update(kind.as_bytes());
         mac.update(value.as_bytes());

@@ -3,7 +3,7 @@
 use super::schema::{Hash16, OutcomeName, ReasonName, RemovedId, Ticket};
 use crate::boxes::{
     AccessRecord, BinChange, BinState, Changes, CodeChanges, Cursor, Fob, KeyChange, Label, PassKey, PersonChange,
-    Receipt, RemovedItem, Scope, Size, SyncAnswer, Verifier,
+    Receipt, RemovedItem, Scope, SecondFactor, Settings, Size, SyncAnswer, Verifier,
 };
 use crate::kernel::{AccessId, GroupId, KeyId, PersonId};
 use serde::{
@@ -102,7 +102,13 @@ impl Serialize for Wired<'_, Changes> {
         if !removed.is_empty() {
             json.serialize_entry("removed", &Each(removed))?;
         }
-        if let Some(CodeChanges { sheet, key_codes, bookings, pass_keys }) = codes.as_deref() {
+        if let Some(CodeChanges { sheet, key_codes, bookings, pass_keys, settings, pins }) = codes.as_deref() {
+            if let Some(settings) = settings {
+                json.serialize_entry("settings", &SettingsForBox::from(*settings))?;
+            }
+            if !pins.is_empty() {
+                json.serialize_entry("pins", &Each(pins))?;
+            }
             if let Some(sheet) = sheet {
                 json.serialize_entry("offline_codes", &OfflineCodesForBox { sheet: *sheet })?;
             }
@@ -195,6 +201,28 @@ impl Serialize for Wired<'_, (AccessId, Verifier)> {
         json.serialize_field("access", &self.0.0)?;
         json.serialize_field("code", &Wired(&self.0.1))?;
         json.end()
+    }
+}
+
+impl Serialize for Wired<'_, (PersonId, Option<Verifier>)> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("Pin", 2)?;
+        json.serialize_field("person", &self.0.0)?;
+        json.serialize_field("pin", &self.0.1.as_ref().map(Wired))?;
+        json.end()
+    }
+}
+
+/// What an administrator has chosen for the box.
+#[derive(Serialize, ToSchema)]
+struct SettingsForBox {
+    quick_scan: bool,
+    second_factor: SecondFactor,
+}
+
+impl From<Settings> for SettingsForBox {
+    fn from(settings: Settings) -> Self {
+        Self { quick_scan: settings.quick_scan, second_factor: settings.second_factor }
     }
 }
 
@@ -302,6 +330,20 @@ struct ChangesShape {
     /// All keys that passes may be signed with from now on.
     #[schema(required = false)]
     public_keys: Vec<PublicKeyForBox>,
+    #[schema(required = false)]
+    settings: SettingsForBox,
+    /// Where a second factor is wanted.
+    #[schema(required = false)]
+    pins: Vec<PinForBox>,
+}
+
+/// `null`: the person has none.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "its shape alone is wanted")]
+struct PinForBox {
+    person: PersonId,
+    #[schema(value_type = Option<Hash16>)]
+    pin: Option<String>,
 }
 
 /// Whoever types the code may take the key. `null`: it has none.

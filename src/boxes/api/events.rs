@@ -99,6 +99,7 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
             let data = json!({ "key": key, "name": name, "roaming": roaming, "groups": groups, "size": size });
             ("boxes.key.changed", data)
         }
+        Event::PinSet { person, pin } => ("boxes.pin.set", json!({ "person": person, "has_pin": pin.is_some() })),
         Event::BinSized { bin, size } => ("boxes.bin.sized", json!({ "bin": bin, "size": size })),
         Event::KeyRemoved { key, fob } => ("boxes.key.removed", json!({ "key": key, "fob": fob })),
         Event::AccessGranted(record) => ("boxes.access.granted", access(record)),

@@ -2,7 +2,7 @@
 
 use super::mails::{box_seen, sample_box};
 use crate::{
-    boxes::{BookingPlain, CodesReplaced, CredentialsPlain},
+    boxes::{BookingPlain, CodesReplaced, CredentialsPlain, TextedCode},
     delivery::mail::{MailKind, Reader},
     kernel::{Codec, UnixMillis, VaultField},
 };
@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 pub(crate) static KINDS: [MailKind; 1] =
     [MailKind { template: CodesReplaced::MAIL, wanted: |_| true, data, ids, sample }];
-pub(crate) static TEXTS: [MailKind; 1] =
-    [MailKind { template: CodesReplaced::TEXT, wanted: |_| true, data, ids, sample }];
+pub(crate) static TEXTS: [MailKind; 2] = [
+    MailKind { template: CodesReplaced::TEXT, wanted: |_| true, data, ids, sample },
+    MailKind { template: TextedCode::TEXT, wanted: |_| true, data: texted, ids: texted_ids, sample },
+];
 
 fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
     let CodesReplaced { person, smart_box, code, pin, accesses, at } = CodesReplaced::decode_from(about)?;
@@ -41,8 +43,33 @@ fn sample() -> Value {
     })
 }
 
+fn texted(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
+    let about = TextedCode::decode_from(about)?;
+    Ok(json!({"box": box_seen(reader, about.smart_box)?, "once": about.code(reader.keyed_hash())}))
+}
+
+fn texted_ids(about: &[u8]) -> Value {
+    match TextedCode::decode_from(about) {
+        Ok(about) => json!({"box": about.smart_box, "person": about.texted.person}),
+        Err(_) => Value::Null,
+    }
+}
+
+/// Whether nobody needs this text any more.
+pub(crate) fn is_over(template: &str, about: &[u8], now: UnixMillis) -> Result<bool, String> {
+    Ok(template == TextedCode::TEXT && TextedCode::decode_from(about)?.texted.until <= now)
+}
+
 /// A text, in letters of the short alphabet.
 pub(crate) fn words(language: &str, data: &Value) -> String {
+    if let Some(once) = data["once"].as_str() {
+        let name = data["box"]["name"].as_str().unwrap_or_default();
+        return match language {
+            "it" => format!("{once} e' il codice per lo SmartBox {name}. Vale una volta, per cinque minuti."),
+            "de" => format!("{once} ist der Code fuer die SmartBox {name}. Er gilt einmal, fuenf Minuten lang."),
+            _ => format!("{once} is the code for the SmartBox {name}. It holds once, for five minutes."),
+        };
+    }
     let value = |name: &str| data.get(name).and_then(Value::as_str);
     let bookings: Vec<_> = data["bookings"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let name = data["box"]["name"].as_str().unwrap_or_default();

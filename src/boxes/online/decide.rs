@@ -1,7 +1,8 @@
 //! What a connected box is told before it opens a bin, and what becomes of it.
 
 use super::{
-    state::{Exchange, MAX_OPEN, OPEN_FOR, SecondFactor, Stage, WRONG_CODE_FORGOTTEN_MS, WRONG_CODES},
+    second::Judged as Second,
+    state::{Exchange, MAX_OPEN, OPEN_FOR, Stage, WRONG_CODE_FORGOTTEN_MS, WRONG_CODES},
     words::{
         Asked, Bearer, Decision, End, Ended, OfExchange, OnlineAnswer, OnlineCommand, OnlineEvent, OnlineRefusal,
         OpenOrder, Opened,
@@ -13,6 +14,10 @@ use crate::{
 };
 
 type Decided = Result<(), Refusal>;
+
+fn is_texted(event: &Event) -> bool {
+    matches!(event, Event::Online(event) if matches!(**event, OnlineEvent::CodeTexted(_)))
+}
 
 fn no<T>(refusal: OnlineRefusal) -> Result<T, Refusal> {
     Err(Refusal::Online(refusal))
@@ -41,7 +46,7 @@ impl SmartBox {
                 settings.quick_scan = quick_scan.unwrap_or(settings.quick_scan);
                 settings.second_factor = second_factor.unwrap_or(settings.second_factor);
                 if settings != self.settings() {
-                    told.push(OnlineEvent::SettingsChanged(settings));
+                    told.push(OnlineEvent::SettingsSet(settings));
                 }
             }
             OnlineCommand::Give { order, .. } => self.decide_order(*order, cx.now, &mut told)?,
@@ -85,15 +90,17 @@ impl SmartBox {
             return Ok(());
         }
         let person = self.entitled(&asked.by, asked.act, now)?;
-        if person.is_some() && matches!(asked.act, Act::PickUp(_)) && self.settings().second_factor == SecondFactor::Pin
-        {
-            match asked.second {
-                None => return no(OnlineRefusal::SecondFactorNeeded),
-                Some(false) => {
+        if let (Some(person), Act::PickUp(_)) = (person, asked.act) {
+            match self.judge_second(person, asked, now)? {
+                Second::Right => {}
+                Second::Wrong => {
                     told.push(OnlineEvent::WrongCode);
                     return Ok(());
                 }
-                Some(true) => {}
+                Second::Texted(texted) => {
+                    told.push(OnlineEvent::CodeTexted(texted));
+                    return Ok(());
+                }
             }
         }
         let bin = match asked.act {
@@ -289,7 +296,13 @@ impl SmartBox {
         judged.outcome = self.judge_of_exchange(exchange, &decided, bin, judged.at);
     }
 
-    pub(in crate::boxes) fn online_answer(&self, command: &OnlineCommand, revision: u64, cx: &Context) -> OnlineAnswer {
+    pub(in crate::boxes) fn online_answer(
+        &self,
+        command: &OnlineCommand,
+        events: &[Event],
+        revision: u64,
+        cx: &Context,
+    ) -> OnlineAnswer {
         let known = |id| self.online.as_ref().and_then(|online| online.exchange(id));
         match command {
             OnlineCommand::Ask { asked, .. } => match (known(asked.id), asked.act.fob()) {
@@ -300,6 +313,7 @@ impl SmartBox {
                     person: exchange.person,
                     until: exchange.until,
                 }),
+                _ if events.iter().any(is_texted) => OnlineAnswer::Texted,
                 _ => OnlineAnswer::Unknown,
             },
             OnlineCommand::Fetch { .. } => {

@@ -5,7 +5,7 @@ use super::{
     words::{OnlineEvent, Opening},
 };
 use crate::{
-    boxes::{Judged, SmartBox},
+    boxes::{Act, Judged, SmartBox},
     kernel::{ExchangeId, Stamp, UnixMillis},
 };
 
@@ -17,12 +17,17 @@ impl SmartBox {
                 online.settings = *settings;
                 online.set_at = stamp.revision;
             }
+            OnlineEvent::SettingsSet(settings) => self.set_settings(*settings, stamp),
+            OnlineEvent::CodeTexted(texted) => self.note_texted(*texted, stamp.at),
             OnlineEvent::WrongCode => {
                 let online = self.online.get_or_insert_default();
                 let from = online.wrong_until.max(stamp.at);
                 online.wrong_until = UnixMillis(from.0.saturating_add(WRONG_CODE_FORGOTTEN_MS));
             }
             OnlineEvent::ExchangeOpened(opened) => {
+                if matches!(opened.act, Act::PickUp(_)) {
+                    self.spend_text(opened.person);
+                }
                 let Some(bin) = self.bin_index(&opened.bin).and_then(|bin| u16::try_from(bin).ok()) else { return };
                 let exchanges = &mut self.online.get_or_insert_default().exchanges;
                 if exchanges.len() >= MAX_KEPT {

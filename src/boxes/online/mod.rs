@@ -5,10 +5,12 @@ mod decide;
 mod evolve;
 mod orders;
 mod passes;
+mod second;
 mod state;
 mod words;
 
 pub use orders::{ORDERS_KEPT, OrderRow, order_key};
+pub use second::{Second, TEXT_LIVES_FOR, TextSalt, Texted, TextedCode};
 pub(super) use state::Online;
 pub use state::{LinkView, OPEN_FOR, ORDER_LIVES_FOR, SecondFactor, Settings};
 pub use words::*;

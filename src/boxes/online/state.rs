@@ -61,6 +61,9 @@ pub enum SecondFactor {
     None,
     #[n(1)]
     Pin,
+    /// A code that the server sends to the person's mobile telephone. A box without network asks for the PIN.
+    #[n(2)]
+    Sms,
 }
 
 impl Default for Settings {
@@ -188,7 +191,7 @@ impl SmartBox {
     pub(in crate::boxes) fn concerns_its_link(&self, command: &Command) -> bool {
         match command {
             Command::Sync { .. } => self.suspended,
-            Command::Online(command) => matches!(command, OnlineCommand::Give { .. }),
+            Command::Online(command) => matches!(command, OnlineCommand::Give { .. } | OnlineCommand::Set { .. }),
             Command::Confirm { .. } | Command::Tick => false,
             _ => true,
         }

@@ -1,7 +1,7 @@
 //! Commands, answers, refusals and events of what happens at a connected box. Events are stored for ever: numbers are
 //! append-only.
 
-use super::{SecondFactor, Settings};
+use super::{Second, SecondFactor, Settings, Texted};
 use crate::{
     boxes::{Act, By, Fob, Judged, Label, Permission, SecretHash, Size},
     kernel::{AccessId, BoxId, ExchangeId, KeyId, PassId, PersonId, UnixMillis},
@@ -61,8 +61,7 @@ pub struct Asked {
     pub shown: Option<By>,
     /// Of a key that is at home elsewhere, as far as the door found out.
     pub size: Option<Size>,
-    /// Whether the second factor was right, if one was typed and the person has one.
-    pub second: Option<bool>,
+    pub second: Second,
     /// The last sequence number that the box has ever written: whether its journal is drained.
     pub head: u64,
 }
@@ -126,6 +125,8 @@ pub enum OnlineAnswer {
     Decided(Decision),
     /// What was typed or shown is nobody's, and was counted.
     Unknown,
+    /// A code was sent to the person: to be typed, and asked with again.
+    Texted,
     Orders(Vec<OpenOrder>),
     Done {
         revision: u64,
@@ -219,7 +220,7 @@ pub enum Opening {
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub enum OnlineEvent {
-    /// All of them, whichever changed.
+    /// All of them, whichever changed. From before boxes were told.
     #[n(0)]
     SettingsChanged(#[n(0)] Settings),
     /// What was typed or shown is nobody's.
@@ -279,6 +280,12 @@ pub enum OnlineEvent {
         #[n(0)]
         number: u64,
     },
+    /// All of them, whichever changed; the box is told.
+    #[n(9)]
+    SettingsSet(#[n(0)] Settings),
+    /// A code by text goes to this person.
+    #[n(10)]
+    CodeTexted(#[n(0)] Texted),
 }
 
 /// A bin may be opened.

@@ -112,6 +112,7 @@ fn a_booking_is_told_with_its_access_and_ends_with_it() {
         generation: 1,
         code: None,
         badges: Box::default(),
+        pin: None,
         bookings: bookings.into(),
     };
     let elsewhere = (AccessId(99), Verifier([5; 16]));

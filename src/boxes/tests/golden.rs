@@ -224,6 +224,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ("sheet_shown", Event::SheetShown { number: 2, codes: 310 }),
         ("pass_signed", Event::PassSigned { pass, dropped: [PassId(9)].into() }),
         ("pass_used", Event::PassUsed { pass: PassId(8), used, before: Some(used) }),
+        ("pin_set", Event::PinSet { person, pin: Some(Verifier([7; 16])) }),
         ("bin_sized", Event::BinSized { bin, size: Size::Large }),
         (
             "key_sized",
@@ -271,6 +272,11 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
             "settings_changed",
             online(OnlineEvent::SettingsChanged(Settings { quick_scan: false, second_factor: SecondFactor::Pin })),
         ),
+        (
+            "settings_set",
+            online(OnlineEvent::SettingsSet(Settings { quick_scan: true, second_factor: SecondFactor::Sms })),
+        ),
+        ("code_texted", online(OnlineEvent::CodeTexted(Texted { person, salt: TextSalt([5; 16]), until: at }))),
         ("wrong_code", online(OnlineEvent::WrongCode)),
         ("exchange_opened", online(OnlineEvent::ExchangeOpened(Box::new(opened)))),
         (

@@ -3,8 +3,8 @@
 use super::world::START;
 use crate::{
     boxes::{
-        AccessRecord, BinChange, Changes, Event, KeyChange, Label, Model, PassKey, PersonChange, RemovedItem, SmartBox,
-        Verifier,
+        AccessRecord, BinChange, Changes, Event, KeyChange, Label, Model, OnlineEvent, PassKey, PersonChange,
+        RemovedItem, Settings, SmartBox, Verifier,
     },
     kernel::{AccessId, KeyId, PersonId},
 };
@@ -21,6 +21,8 @@ pub struct Mirror {
     bookings: BTreeMap<AccessId, Verifier>,
     sheet: u32,
     pass_keys: Vec<PassKey>,
+    settings: Settings,
+    pins: BTreeMap<PersonId, Verifier>,
 }
 
 impl Mirror {
@@ -38,7 +40,10 @@ impl Mirror {
                     self.accesses.remove(access);
                     self.bookings.remove(access);
                 }
-                RemovedItem::Person(person) => drop(self.people.remove(person)),
+                RemovedItem::Person(person) => {
+                    self.people.remove(person);
+                    self.pins.remove(person);
+                }
             }
         }
         self.bins.extend(changes.bins.iter().map(|bin| (bin.bin, bin.clone())));
@@ -52,6 +57,13 @@ impl Mirror {
                 None => drop(self.key_codes.remove(key)),
             }
         }
+        for (person, pin) in &codes.pins {
+            match pin {
+                Some(pin) => drop(self.pins.insert(*person, *pin)),
+                None => drop(self.pins.remove(person)),
+            }
+        }
+        self.settings = codes.settings.unwrap_or(self.settings);
         self.bookings.extend(codes.bookings.iter().copied());
         self.sheet = codes.sheet.unwrap_or(self.sheet);
         if codes.sheet.is_some() {
@@ -65,8 +77,10 @@ pub fn is_foreign(event: &Event, before: &SmartBox) -> bool {
     let told = before.overview(START, START).model != Model::MS3;
     match event {
         Event::EntryJudged(judged) => !judged.outcome.took_place(),
+        Event::Online(online) if matches!(**online, OnlineEvent::SettingsSet(_)) => true,
         Event::Online(_) => event.judged().is_some_and(|judged| !judged.outcome.took_place()),
         Event::BinStateSet { .. }
+        | Event::BinSized { .. }
         | Event::BinCorrected { .. }
         | Event::BinConfirmed { .. }
         | Event::KeyAdded { .. }
@@ -85,7 +99,7 @@ pub fn is_foreign(event: &Event, before: &SmartBox) -> bool {
         }
         // Of key codes it is told only where its organisation wants that.
         Event::KeyCodeSet { .. } | Event::KeyCodeVerified { .. } => told && before.tells_key_codes(),
-        Event::BookingsSet { .. } | Event::SettingsTaken(_) => told,
+        Event::BookingsSet { .. } | Event::SettingsTaken(_) | Event::PinSet { .. } => told,
         _ => false,
     }
 }

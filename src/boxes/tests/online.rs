@@ -11,8 +11,8 @@ struct Story {
     world: World,
     key: KeyId,
     exchanges: u128,
-    /// Whether the PIN that is typed is right.
-    second: Option<bool>,
+    /// What was typed besides.
+    second: Second,
 }
 
 impl Story {
@@ -23,7 +23,7 @@ impl Story {
         world.grant(0, ANNA, Scope::Box);
         world.sync(0, vec![]);
         world.sync(0, vec![]);
-        Self { world, key, exchanges: 0, second: None }
+        Self { world, key, exchanges: 0, second: Second::default() }
     }
 
     fn online(&mut self, command: OnlineCommand) -> Result<OnlineAnswer, Refusal> {
@@ -236,8 +236,15 @@ fn a_box_that_has_something_to_tell_is_decided_nothing_for() {
     let entry = story.world.entry(0, 1, Act::Opened, "A-3", None);
     let ask = |story: &mut Story, head| {
         let token_hash = story.world.token(0);
-        let asked =
-            Asked { id: ExchangeId(77), act: take("F1"), by: BY_ANNA, shown: None, size: None, second: None, head };
+        let asked = Asked {
+            id: ExchangeId(77),
+            act: take("F1"),
+            by: BY_ANNA,
+            shown: None,
+            size: None,
+            second: Second::default(),
+            head,
+        };
         story.online(OnlineCommand::Ask { token_hash, asked })
     };
     let reconciling = Err(Refusal::Online(OnlineRefusal::Reconciling));
@@ -468,17 +475,17 @@ fn a_second_factor_is_wanted_for_pick_ups_and_wrong_ones_are_counted() {
     let mut story = Story::new();
     story.online(OnlineCommand::Set { quick_scan: None, second_factor: Some(SecondFactor::Pin) }).unwrap();
     story.refused(take("F1"), BY_ANNA, OnlineRefusal::SecondFactorNeeded);
-    story.second = Some(false);
+    story.second.pin = Some(false);
     story.refused(take("F1"), BY_BEN, OnlineRefusal::NotPermitted);
     for _ in 0..10 {
         assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Unknown));
     }
-    story.second = Some(true);
+    story.second.pin = Some(true);
     story.refused(take("F1"), BY_ANNA, OnlineRefusal::Throttled { retry_s: 600 });
     story.world.pass(601 * SECOND);
     let taken = story.decided(take("F1"), BY_ANNA);
     story.complete(taken.id).unwrap();
-    story.second = None;
+    story.second.pin = None;
     story.decided(leave("F1"), BY_ANNA);
 }
 
@@ -518,4 +525,43 @@ fn a_key_goes_into_the_smallest_bin_that_is_large_enough() {
     let told = story.world.sites[0].state.changes_since(0);
     let sizes: Vec<_> = told.bins.iter().map(|bin| bin.size).collect();
     assert_eq!(sizes, [Some(Size::Large), None, None], "medium is not said");
+}
+
+#[test]
+fn a_code_by_text_is_sent_once_a_minute_and_good_for_one_pick_up() {
+    let mut story = Story::new();
+    let set = OnlineCommand::Set { quick_scan: None, second_factor: Some(SecondFactor::Sms) };
+    story.online(set).unwrap();
+    story.world.mails.clear();
+    let (one, two) = (TextSalt([1; 16]), TextSalt([2; 16]));
+    story.refused(take("F1"), BY_ANNA, OnlineRefusal::SecondFactorNeeded);
+    assert!(story.world.mails.is_empty(), "she has no mobile telephone");
+    story.second.new = Some(one);
+    assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Texted));
+    let [mail] = &story.world.mails[..] else { panic!("one text") };
+    assert_eq!((mail.to, &*mail.template), (Recipient::Mobile(ANNA), TextedCode::TEXT));
+    let about = TextedCode::decode_from(&mail.about).unwrap();
+    assert_eq!((about.texted.salt, about.code(&TestKeys).len()), (one, 6));
+    story.world.pass(59 * SECOND);
+    story.second.new = Some(two);
+    story.refused(take("F1"), BY_ANNA, OnlineRefusal::SecondFactorNeeded);
+    story.world.pass(2 * SECOND);
+    assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Texted));
+    assert_eq!(story.world.mails.len(), 2);
+    for wrong in [Some((one, true)), Some((two, false))] {
+        story.second = Second { text: wrong, ..Second::default() };
+        assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Unknown), "counted as a wrong code");
+    }
+    story.second.text = Some((two, true));
+    let decision = story.decided(take("F1"), BY_ANNA);
+    story.end(decision.id, End::Cancelled).unwrap();
+    assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Unknown), "it was good once");
+    story.second = Second { new: Some(one), ..Second::default() };
+    assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Texted));
+    story.world.pass(TEXT_LIVES_FOR);
+    story.second = Second { text: Some((one, true)), ..Second::default() };
+    assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Unknown), "it has lived");
+    story.second = Second::default();
+    let elsewhere = story.decided(leave("F9"), BY_ANNA);
+    assert_eq!(elsewhere.person, Some(ANNA), "a drop-off wants none");
 }

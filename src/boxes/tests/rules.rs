@@ -390,6 +390,7 @@ fn a_box_of_ordinary_size_is_small() {
             generation: 1,
             code,
             badges,
+            pin: None,
             bookings: Box::default(),
         };
         world.run(site, credentials).unwrap();

@@ -80,6 +80,9 @@ impl Texter {
         let now = self.clock.now();
         let (number, language) = match mail.to {
             Recipient::Mobile(person) => {
+                if boxes::is_over(&mail.template, &mail.about, now).map_err(unrenderable)? {
+                    return Ok(Carried::Unwanted);
+                }
                 let profile = reader.profile(person).map_err(unrenderable)?.ok_or(MailTrouble::Erased)?;
                 let language = reader.organisation().map_err(unrenderable)?.language;
                 (profile.mobile.ok_or(MailTrouble::NoAddress)?, language)

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 pub(in crate::boxes::api) fn name(event: &OnlineEvent) -> &'static str {
     match event {
-        OnlineEvent::SettingsChanged(_) => "boxes.settings.changed",
+        OnlineEvent::SettingsChanged(_) | OnlineEvent::SettingsSet(_) => "boxes.settings.changed",
+        OnlineEvent::CodeTexted(_) => "boxes.exchange.code_texted",
         OnlineEvent::WrongCode => "boxes.exchange.code_unknown",
         OnlineEvent::ExchangeOpened(_) => "boxes.exchange.decided",
         // Told as the pick-up or drop-off that it is.
@@ -21,8 +22,11 @@ pub(in crate::boxes::api) fn name(event: &OnlineEvent) -> &'static str {
 
 pub(in crate::boxes::api) fn data(event: &OnlineEvent) -> Value {
     match event {
-        OnlineEvent::SettingsChanged(settings) => {
+        OnlineEvent::SettingsChanged(settings) | OnlineEvent::SettingsSet(settings) => {
             json!({ "quick_scan": settings.quick_scan, "second_factor": settings.second_factor })
+        }
+        OnlineEvent::CodeTexted(texted) => {
+            json!({ "person": texted.person, "until": texted.until.to_rfc3339() })
         }
         OnlineEvent::WrongCode => json!({}),
         OnlineEvent::ExchangeOpened(opened) => decided(opened),

@@ -10,17 +10,19 @@ use super::{
 use crate::{
     boxes::{
         self, Act, Answer, Asked, Bearer, Command, Decision, End, Fob, KeyRow, Label, OnlineAnswer, OnlineCommand,
-        SecretHash, Signed, SignedPass, Size, SmartBox,
+        Second, SecondFactor, SecretHash, Signed, SignedPass, Size, SmartBox, TextSalt, TextedCode,
     },
     http::{Ask, Code, Doc, Problem, Reply, auth::BoxToken},
     kernel::{
-        ClaimSpace, Codec, EntityId, EntityKind, ExchangeId, KeyId, PersonId, RowSpace, UnixMillis,
+        ClaimSpace, Codec, EntityId, EntityKind, ExchangeId, KeyId, KeyedHash, PersonId, RowSpace, UnixMillis,
+        VaultField,
         schema::{Text, Whole64},
     },
-    orgs::{api::people, person::Person},
+    orgs::{ProfilePlain, api::people, person::Person},
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use subtle::ConstantTimeEq;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -39,7 +41,7 @@ struct Create {
     of: Of,
     /// What was typed or shown. None: a quick scan.
     by: Option<By>,
-    /// Where the box's settings want a second factor.
+    /// Where the box's settings want a second factor: the PIN, or the code that came by text.
     pin: Option<Typed>,
     /// The last sequence number that the box has ever written; none: 0.
     #[schema(value_type = Whole64)]
@@ -193,9 +195,9 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     if let (Bearer::Signed(signed), Act::PickUp(_)) = (&by, act) {
         borrow(&ask, token, signed).await?;
     }
-    let second = match (by.person(), &body.pin) {
-        (Some(person), Some(Typed(pin))) => people::is_pin_of(&ask, person, pin).await?,
-        _ => None,
+    let second = match (by.person(), act) {
+        (Some(person), Act::PickUp(_)) => second(&ask, token, person, body.pin.as_ref()).await?,
+        _ => Second::default(),
     };
     let id = ExchangeId(ask.mint_id("exchange", 0));
     let asked = Asked { id, act, by, shown, size, second, head: body.journal_head };
@@ -205,8 +207,37 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
         Answer::Online(OnlineAnswer::Decided(Decision { id, bin, fob, person, until })) => {
             Reply::created(&Decided { exchange: id, bin, fob, person, until_ms: until.0, server_ms: ask.now().0 })
         }
+        Answer::Online(OnlineAnswer::Texted) => Err(Code::SecondFactorNeeded.into()),
         Answer::Online(OnlineAnswer::Unknown) => Err(Code::CredentialUnknown.into()),
         _ => Err(Code::Internal.into()),
+    }
+}
+
+/// What was typed besides, and what a new code would be made of, as far as this box wants any of it.
+async fn second(ask: &Ask, token: BoxToken, person: PersonId, typed: Option<&Typed>) -> Result<Second, Problem> {
+    let read = move |state: &SmartBox, _| (state.settings().second_factor, state.texted(person));
+    let (wanted, sent) = ask.engine.read(token.address(), read).await?;
+    match (wanted, typed) {
+        (SecondFactor::None, _) | (SecondFactor::Pin, None) => Ok(Second::default()),
+        (SecondFactor::Pin, Some(Typed(pin))) => {
+            Ok(Second { pin: people::is_pin_of(ask, person, pin).await?, ..Second::default() })
+        }
+        (SecondFactor::Sms, Some(Typed(code))) => {
+            let text = sent.map(|texted| {
+                let right = TextedCode { smart_box: token.smart_box, texted }.code(ask.engine.keys());
+                // Of equal length, whatever was typed.
+                let mark = |code: &str| ask.engine.keys().keyed_hash("boxes.code_typed", &[code.as_bytes()]);
+                (texted.salt, bool::from(mark(&right).ct_eq(&mark(code))))
+            });
+            // Without one that was sent, what was typed is wrong.
+            Ok(Second { text: text.or(Some((TextSalt([0; 16]), false))), ..Second::default() })
+        }
+        (SecondFactor::Sms, None) => {
+            let profile: ProfilePlain = people::open(ask, person.at(ask.org()), VaultField::Profile).await?;
+            let mut salt = [0; 16];
+            salt.copy_from_slice(&ask.mint_secret("code by text", 0)[..16]);
+            Ok(Second { new: profile.mobile.map(|_| TextSalt(salt)), ..Second::default() })
+        }
     }
 }
 
