@@ -30,6 +30,8 @@ pub enum Command {
         expires: UnixMillis,
         stolen: bool,
     },
+    /// The cabinet is not this box any more: its token and its enrolment code end.
+    Unlink,
     Enrol {
         code_hash: SecretHash,
         token_hash: SecretHash,

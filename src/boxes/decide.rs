@@ -62,6 +62,7 @@ impl Machine for SmartBox {
             Command::MakeEnrolmentCode { code_hash, expires, stolen } => {
                 self.decide_enrolment_code(*code_hash, *expires, *stolen, events);
             }
+            Command::Unlink => self.decide_unlink(events),
             Command::Enrol { code_hash, token_hash } => self.decide_enrol(*code_hash, *token_hash, cx, events)?,
             Command::Sync { token_hash, request } => return self.decide_sync(token_hash, request, step, cx, events),
             Command::Confirm { token_hash, cursor } => self.decide_confirm(token_hash, *cursor, cx, events)?,

@@ -79,6 +79,13 @@ impl SmartBox {
         }
     }
 
+    pub(super) fn decide_unlink(&self, events: &mut Vec<Event>) {
+        events.extend(self.enrolment.iter().map(|code| Event::EnrolmentCodeDropped { code_hash: code.hash }));
+        if self.token_hash.is_some() {
+            events.push(Event::Unlinked);
+        }
+    }
+
     pub(super) fn decide_bin(
         &self,
         bin: Label,

@@ -132,6 +132,7 @@ impl SmartBox {
                 | Event::Described { .. }
                 | Event::PlanSet { .. }
                 | Event::WentOffline
+                | Event::Unlinked
                 | Event::Restored { .. } => rewrite = true,
                 Event::Synced(synced) => rewrite |= synced.back || synced.settled,
                 Event::Confirmed { settled, .. } => rewrite |= settled,

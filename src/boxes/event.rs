@@ -355,6 +355,9 @@ pub enum Event {
         #[n(1)]
         pin: Option<Verifier>,
     },
+    /// No cabinet is this box any more, until one is enrolled.
+    #[n(81)]
+    Unlinked,
     #[n(79)]
     BinSized {
         #[n(0)]

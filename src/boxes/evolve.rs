@@ -87,6 +87,13 @@ impl SmartBox {
                 self.forget_verifiers(stamp);
                 self.forget_pins(|_| true);
             }
+            Event::Unlinked => {
+                self.token_hash = None;
+                self.suspended = false;
+                let sync = &mut self.sync;
+                sync.missing = Default::default();
+                (sync.breached, sync.offline, sync.contact_due) = (false, false, None);
+            }
             Event::Suspended { number, .. } => {
                 self.suspended = true;
                 self.keep_conflict(*number);

@@ -72,6 +72,7 @@ impl SmartBox {
             Command::Create(_)
             | Command::Describe { .. }
             | Command::MakeEnrolmentCode { .. }
+            | Command::Unlink
             | Command::ShowSheet { .. }
             | Command::SignPass { .. } => Some(self.described),
             Command::Online(OnlineCommand::Set { .. }) => Some(self.settings_tag()),

@@ -141,6 +141,7 @@ routes! {
     PATCH "/api/v1/boxes/{box}", BOXES_WRITE, Admin, "boxes.change", boxes::change, boxes::CHANGE;
     GET "/api/v1/boxes/{box}/inventory", BOXES_READ, Admin, "boxes.inventory", boxes::inventory, boxes::INVENTORY;
     POST "/api/v1/boxes/{box}/enrolment", BOXES_WRITE, Admin, "boxes.enrolment", boxes::make_enrolment, boxes::MAKE_ENROLMENT;
+    DELETE "/api/v1/boxes/{box}/enrolment", BOXES_WRITE, Admin, "boxes.unlink", boxes::unlink, boxes::UNLINK;
     GET "/api/v1/boxes/{box}/settings", BOXES_READ, Admin, "boxes.settings", boxes::online::settings::show, boxes::online::settings::SHOW;
     PATCH "/api/v1/boxes/{box}/settings", BOXES_WRITE, Admin, "boxes.set", boxes::online::settings::change, boxes::online::settings::CHANGE;
     POST "/api/v1/boxes/{box}/orders", BOXES_WRITE, Admin, "boxes.order", boxes::online::orders::give, boxes::online::orders::GIVE;

@@ -101,6 +101,31 @@ fn a_stolen_box_is_shut_out_at_once_and_its_verifiers_are_made_anew() {
     assert_ne!(smart_box.items[&person]["code"], old_verifier, "a verifier key for each enrolment");
 }
 
+#[test]
+fn an_unlinked_box_is_nobodys_and_nobody_waits_for_it() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let mut smart_box = org.ready_box(2);
+    org.key(&smart_box.id, "F-1", Some("A-1"));
+    let path = format!("/boxes/{}/enrolment", smart_box.id);
+    let unused = org.code(&smart_box.id);
+    org.client.delete(&path).ok();
+    smart_box.send(&smart_box.request()).problem(401, "boxes.token_invalid");
+    rig.nobody().post("/box/v1/enrol", &json!({"code": unused})).problem(401, "boxes.enrolment_code_invalid");
+    let shown = org.show(&smart_box.id);
+    assert_eq!((&shown["enrolled"], &shown["offline"]), (&json!(false), &json!(false)));
+    assert_eq!((&shown["pending_since"], &shown["contact_due"]), (&json!(null), &json!(null)));
+    let revision = shown["revision"].clone();
+    org.client.delete(&path).ok();
+    assert_eq!(org.show(&smart_box.id)["revision"], revision, "once more changes nothing");
+    org.client
+        .post(&format!("/boxes/{}/orders", smart_box.id), &json!({"do": "open_all"}))
+        .problem(409, "boxes.offline");
+    smart_box.enrol_again(&rig.nobody(), &org.code(&smart_box.id));
+    smart_box.sync_until_quiet();
+    smart_box.must_equal(&org.inventory(&smart_box.id));
+}
+
 /// Case 17.
 #[test]
 fn a_cloned_box_is_noticed_and_not_merged() {

@@ -3,7 +3,7 @@
 use super::{change_box, look, named, time};
 use crate::{
     boxes::{Command, SecretHash},
-    http::{Ask, Doc, Problem, Reply, auth},
+    http::{Ask, Changed, Doc, Problem, Reply, auth},
     kernel::{
         UnixMillis,
         schema::{Time, pattern, shapes},
@@ -89,6 +89,14 @@ pub(crate) async fn make(ask: Ask) -> Result<Reply, Problem> {
     let revision = change_box(&ask, command).await?;
     let expires = look(&ask, named(&ask)?, |state| state.enrolment.as_ref().map(|code| code.expires)).await?;
     Reply::created(&Made { code, expires_at: time(expires), revision })
+}
+
+pub(crate) const UNLINK: Doc = Doc::new("Unlink a box from its cabinet")
+    .details("Its token and its enrolment code end. Bins, keys, accesses and history stay; a cabinet is enrolled anew.")
+    .changed();
+
+pub(crate) async fn unlink(ask: Ask) -> Result<Reply, Problem> {
+    Reply::ok(&Changed { revision: change_box(&ask, Command::Unlink).await? })
 }
 
 #[cfg(test)]

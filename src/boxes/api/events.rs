@@ -100,6 +100,7 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
             ("boxes.key.changed", data)
         }
         Event::PinSet { person, pin } => ("boxes.pin.set", json!({ "person": person, "has_pin": pin.is_some() })),
+        Event::Unlinked => ("boxes.unlinked", json!({})),
         Event::BinSized { bin, size } => ("boxes.bin.sized", json!({ "bin": bin, "size": size })),
         Event::KeyRemoved { key, fob } => ("boxes.key.removed", json!({ "key": key, "fob": fob })),
         Event::AccessGranted(record) => ("boxes.access.granted", access(record)),

@@ -27,7 +27,7 @@ pub(crate) mod texts;
 pub mod wire;
 
 pub use decode::decode_sync;
-pub(crate) use enrolment::{MAKE as MAKE_ENROLMENT, make as make_enrolment};
+pub(crate) use enrolment::{MAKE as MAKE_ENROLMENT, UNLINK, make as make_enrolment, unlink};
 pub(crate) use key_list::{LIST as KEY_LIST, list as list_keys};
 pub(crate) use list::{LIST, list};
 pub(crate) use setup::{BULK, CREATE, bulk, create};

@@ -225,6 +225,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ("pass_signed", Event::PassSigned { pass, dropped: [PassId(9)].into() }),
         ("pass_used", Event::PassUsed { pass: PassId(8), used, before: Some(used) }),
         ("pin_set", Event::PinSet { person, pin: Some(Verifier([7; 16])) }),
+        ("unlinked", Event::Unlinked),
         ("bin_sized", Event::BinSized { bin, size: Size::Large }),
         (
             "key_sized",

@@ -86,6 +86,8 @@ def real_path(case):
     if "{alert}" in path:
         case.path_parameters["alert"] = WORLD.new_alert()
         case.path_parameters["box"] = WORLD.other_box
+    if method == "DELETE" and path.endswith("/enrolment"):
+        case.path_parameters["box"] = WORLD.new_box()[0]
     if path.startswith("/api/v1/boxes/{box}/orders"):
         case.path_parameters["box"] = WORLD.ready_box
     if path.endswith("/resolution"):
@@ -108,7 +110,7 @@ def at_terminal(name):
 
 def spare(case):
     """What the other requests need stays."""
-    needed = {WORLD.organisation, WORLD.person, WORLD.shopper, WORLD.key, WORLD.owner, WORLD.token_id, WORLD.operators_token_id}
+    needed = {WORLD.organisation, WORLD.person, WORLD.box, WORLD.ready_box, WORLD.shopper, WORLD.key, WORLD.owner, WORLD.token_id, WORLD.operators_token_id}
     if case.operation.method.upper() == "DELETE" and needed & set((case.path_parameters or {}).values()):
         real_path(case)
 
