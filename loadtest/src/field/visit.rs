@@ -298,7 +298,11 @@ pub async fn with_the_server(
     };
     let hand = hand.unwrap_or_else(|| crowd.by_code(who));
     let tries = if lot == 99 { IN_A_ROW } else { 1 };
+    let forgotten = site.model.has_forgotten(clock.now_ms());
     for _ in 0..tries {
+        if !forgotten && site.model.is_unsure(clock.now_ms()) {
+            break;
+        }
         asked(site, crowd, &hand, target, clock, tally, chance).await?;
         if site.model.has_unsent() {
             break;

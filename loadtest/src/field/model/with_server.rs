@@ -79,6 +79,11 @@ impl Model {
         "unknown"
     }
 
+    /// Whether the server remembers no wrong code: then the moments of those that follow at once are all that counts.
+    pub fn has_forgotten(&self, at_ms: u64) -> bool {
+        self.wrong_until_ms <= at_ms
+    }
+
     /// Whether the server may or may not be tired of wrong codes.
     pub fn is_unsure(&self, at_ms: u64) -> bool {
         self.wrong_until_ms.abs_diff(at_ms + (WRONG_CODES - 1) * FORGOTTEN_MS) < UNSURE_MS
