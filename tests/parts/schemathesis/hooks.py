@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from world import PASSWORD, Refused, World
 
-WORLD = World(os.environ["CASTELLAN_URL"], os.environ["CASTELLAN_OPERATOR"])
+# Numbers are not used twice, by whatever ran before against the same server.
+WORLD = World(os.environ["CASTELLAN_URL"], os.environ["CASTELLAN_OPERATOR"], int(os.environ["CASTELLAN_FIRST"]))
 AS_OPERATOR = os.environ["CASTELLAN_AS"] == "operator"
 SEEN = open(os.environ["CASTELLAN_SEEN"], "a", buffering=1)
 SEEN_LOCK = threading.Lock()

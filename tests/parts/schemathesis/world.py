@@ -17,9 +17,9 @@ class Refused(Exception):
 
 
 class World:
-    def __init__(self, base, operator):
+    def __init__(self, base, operator, first):
         self.base, self.operator = base, operator
-        self.numbers = itertools.count(1)
+        self.numbers = itertools.count(first)
         self.lock = threading.Lock()
         made = self.new_organisation()
         self.organisation, self.owner, self.token = made["organisation"], made["owner"], made["token"]
