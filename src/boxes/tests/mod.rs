@@ -6,6 +6,7 @@ mod brief;
 mod codes;
 mod demanding;
 mod events;
+mod factors;
 mod golden;
 mod mails;
 mod mirror;

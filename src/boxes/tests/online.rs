@@ -5,19 +5,19 @@ use super::world::*;
 use crate::{boxes::*, kernel::*, orgs::Mark};
 use std::time::Duration;
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-struct Story {
-    world: World,
-    key: KeyId,
+pub(super) struct Story {
+    pub world: World,
+    pub key: KeyId,
     exchanges: u128,
     /// What was typed besides.
-    second: Second,
+    pub second: Second,
 }
 
 impl Story {
     /// F1 lies in A-1, and Anna may take everything.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut world = World::new(1);
         let key = world.add_key(0, "F1", Some("A-1"), false);
         world.grant(0, ANNA, Scope::Box);
@@ -26,7 +26,7 @@ impl Story {
         Self { world, key, exchanges: 0, second: Second::default() }
     }
 
-    fn online(&mut self, command: OnlineCommand) -> Result<OnlineAnswer, Refusal> {
+    pub fn online(&mut self, command: OnlineCommand) -> Result<OnlineAnswer, Refusal> {
         match self.world.run(0, Command::Online(command)) {
             Ok(Answer::Online(answer)) => Ok(answer),
             Err(No::Refused(refusal)) => Err(refusal),
@@ -34,7 +34,7 @@ impl Story {
         }
     }
 
-    fn ask_as(&mut self, id: u128, act: Act, by: Bearer) -> Result<OnlineAnswer, Refusal> {
+    pub fn ask_as(&mut self, id: u128, act: Act, by: Bearer) -> Result<OnlineAnswer, Refusal> {
         let (token_hash, head) = (self.world.token(0), self.world.sites[0].seq);
         let shown = match by {
             Bearer::Signed(Signed { pass: Some(pass), .. }) => Some(By::Pass(pass.id)),
@@ -45,13 +45,13 @@ impl Story {
         self.online(OnlineCommand::Ask { token_hash, asked })
     }
 
-    fn ask(&mut self, act: Act, by: Bearer) -> Result<OnlineAnswer, Refusal> {
+    pub fn ask(&mut self, act: Act, by: Bearer) -> Result<OnlineAnswer, Refusal> {
         self.exchanges += 1;
         self.ask_as(self.exchanges, act, by)
     }
 
     #[track_caller]
-    fn decided(&mut self, act: Act, by: Bearer) -> Decision {
+    pub fn decided(&mut self, act: Act, by: Bearer) -> Decision {
         match self.ask(act, by) {
             Ok(OnlineAnswer::Decided(decision)) => decision,
             other => panic!("{other:?}"),
@@ -59,39 +59,39 @@ impl Story {
     }
 
     #[track_caller]
-    fn refused(&mut self, act: Act, by: Bearer, why: OnlineRefusal) {
+    pub fn refused(&mut self, act: Act, by: Bearer, why: OnlineRefusal) {
         assert_eq!(self.ask(act, by), Err(Refusal::Online(why)));
     }
 
-    fn end(&mut self, exchange: ExchangeId, end: End) -> Result<OnlineAnswer, Refusal> {
+    pub fn end(&mut self, exchange: ExchangeId, end: End) -> Result<OnlineAnswer, Refusal> {
         let token_hash = self.world.token(0);
         self.online(OnlineCommand::Conclude { token_hash, exchange, end })
     }
 
-    fn complete(&mut self, exchange: ExchangeId) -> Result<OnlineAnswer, Refusal> {
+    pub fn complete(&mut self, exchange: ExchangeId) -> Result<OnlineAnswer, Refusal> {
         self.end(exchange, End::Completed { fob: None })
     }
 
-    fn entry(&self, after: u64, act: Act, bin: &str, exchange: ExchangeId) -> Entry {
+    pub fn entry(&self, after: u64, act: Act, bin: &str, exchange: ExchangeId) -> Entry {
         match self.world.entry(0, after, act, bin, None) {
             Entry::Read(read) => Entry::Read(JournalEntry { exchange: Some(exchange), ..read }),
             other => other,
         }
     }
 
-    fn lines(&self) -> Vec<HistoryItem> {
+    pub fn lines(&self) -> Vec<HistoryItem> {
         let events = &self.world.sites[0].events;
         events.iter().filter_map(|(stamp, event)| history_item(event, *stamp)).collect()
     }
 
-    fn order(&mut self, order: Order) -> Result<u64, Refusal> {
+    pub fn order(&mut self, order: Order) -> Result<u64, Refusal> {
         match self.online(OnlineCommand::Give { order, forget: None })? {
             OnlineAnswer::Done { revision } => Ok(revision),
             other => panic!("{other:?}"),
         }
     }
 
-    fn fetch(&mut self) -> Vec<u64> {
+    pub fn fetch(&mut self) -> Vec<u64> {
         let token_hash = self.world.token(0);
         match self.online(OnlineCommand::Fetch { token_hash }) {
             Ok(OnlineAnswer::Orders(orders)) => orders.into_iter().map(|order| order.number).collect(),
@@ -99,28 +99,28 @@ impl Story {
         }
     }
 
-    fn report(&mut self, order: u64, results: &[(&str, Opening)]) -> Result<OnlineAnswer, Refusal> {
+    pub fn report(&mut self, order: u64, results: &[(&str, Opening)]) -> Result<OnlineAnswer, Refusal> {
         let token_hash = self.world.token(0);
         let results = results.iter().map(|(bin, outcome)| BinResult { bin: label(bin), outcome: *outcome }).collect();
         self.online(OnlineCommand::Report { token_hash, order, results })
     }
 
-    fn row(&self, number: u64) -> OrderRow {
+    pub fn row(&self, number: u64) -> OrderRow {
         let key = order_key(self.world.id(0), number).to_vec();
         OrderRow::decode_from(&self.world.rows[&(RowSpace::BoxOrders as u8, key)]).unwrap()
     }
 }
 
-fn take(serial: &str) -> Act {
+pub(super) fn take(serial: &str) -> Act {
     Act::PickUp(fob(serial))
 }
 
-fn leave(serial: &str) -> Act {
+pub(super) fn leave(serial: &str) -> Act {
     Act::DropOff(fob(serial))
 }
 
-const BY_ANNA: Bearer = Bearer::Person(ANNA);
-const BY_BEN: Bearer = Bearer::Person(BEN);
+pub(super) const BY_ANNA: Bearer = Bearer::Person(ANNA);
+pub(super) const BY_BEN: Bearer = Bearer::Person(BEN);
 
 #[test]
 fn a_key_is_taken_and_brought_back() {
@@ -468,100 +468,4 @@ fn an_order_dies_after_a_minute_and_is_never_queued() {
     assert_eq!(story.order(Order::Restart), Err(Refusal::Online(OnlineRefusal::Offline)), "tick or not");
     story.world.run(0, Command::Tick).unwrap();
     assert_eq!(story.order(Order::Restart), Err(Refusal::Online(OnlineRefusal::Offline)));
-}
-
-#[test]
-fn a_second_factor_is_wanted_for_pick_ups_and_wrong_ones_are_counted() {
-    let mut story = Story::new();
-    story.online(OnlineCommand::Set { quick_scan: None, second_factor: Some(SecondFactor::Pin) }).unwrap();
-    story.refused(take("F1"), BY_ANNA, OnlineRefusal::SecondFactorNeeded);
-    story.second.pin = Some(false);
-    story.refused(take("F1"), BY_BEN, OnlineRefusal::NotPermitted);
-    for _ in 0..10 {
-        assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Unknown));
-    }
-    story.second.pin = Some(true);
-    story.refused(take("F1"), BY_ANNA, OnlineRefusal::Throttled { retry_s: 600 });
-    story.world.pass(601 * SECOND);
-    let taken = story.decided(take("F1"), BY_ANNA);
-    story.complete(taken.id).unwrap();
-    story.second.pin = None;
-    story.decided(leave("F1"), BY_ANNA);
-}
-
-#[test]
-fn a_key_goes_into_the_smallest_bin_that_is_large_enough() {
-    let mut story = Story::new();
-    let size = |story: &mut Story, bin: &str, size| {
-        story.world.run(0, Command::SetBin { bin: label(bin), state: None, size: Some(size) }).unwrap();
-    };
-    let key = |story: &mut Story, key, size| {
-        let (name, roaming, groups, texts) = (None, None, None, None);
-        story.world.run(0, Command::ChangeKey { key, name, roaming, groups, size: Some(size), texts }).unwrap();
-    };
-    let decision = story.decided(take("F1"), BY_ANNA);
-    story.complete(decision.id).unwrap();
-    size(&mut story, "A-1", Size::Large);
-    size(&mut story, "A-2", Size::Small);
-    let into = |story: &mut Story| {
-        let decision = story.decided(leave("F1"), BY_ANNA);
-        story.end(decision.id, End::Cancelled).unwrap();
-        decision.bin
-    };
-    assert_eq!(into(&mut story), label("A-3"), "as large as all are by default");
-    let own = story.key;
-    key(&mut story, own, Size::Small);
-    assert_eq!(into(&mut story), label("A-2"));
-    key(&mut story, own, Size::Large);
-    assert_eq!(into(&mut story), label("A-1"));
-    story.world.add_key(0, "F2", Some("A-1"), false);
-    story.refused(leave("F1"), BY_ANNA, OnlineRefusal::TooSmall);
-    key(&mut story, own, Size::Medium);
-    assert_eq!(into(&mut story), label("A-3"));
-    story.world.add_key(0, "F3", Some("A-3"), false);
-    story.refused(leave("F1"), BY_ANNA, OnlineRefusal::TooSmall);
-    size(&mut story, "A-2", Size::Medium);
-    assert_eq!(into(&mut story), label("A-2"));
-    let told = story.world.sites[0].state.changes_since(0);
-    let sizes: Vec<_> = told.bins.iter().map(|bin| bin.size).collect();
-    assert_eq!(sizes, [Some(Size::Large), None, None], "medium is not said");
-}
-
-#[test]
-fn a_code_by_text_is_sent_once_a_minute_and_good_for_one_pick_up() {
-    let mut story = Story::new();
-    let set = OnlineCommand::Set { quick_scan: None, second_factor: Some(SecondFactor::Sms) };
-    story.online(set).unwrap();
-    story.world.mails.clear();
-    let (one, two) = (TextSalt([1; 16]), TextSalt([2; 16]));
-    story.refused(take("F1"), BY_ANNA, OnlineRefusal::SecondFactorNeeded);
-    assert!(story.world.mails.is_empty(), "she has no mobile telephone");
-    story.second.new = Some(one);
-    assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Texted));
-    let [mail] = &story.world.mails[..] else { panic!("one text") };
-    assert_eq!((mail.to, &*mail.template), (Recipient::Mobile(ANNA), TextedCode::TEXT));
-    let about = TextedCode::decode_from(&mail.about).unwrap();
-    assert_eq!((about.texted.salt, about.code(&TestKeys).len()), (one, 6));
-    story.world.pass(59 * SECOND);
-    story.second.new = Some(two);
-    story.refused(take("F1"), BY_ANNA, OnlineRefusal::SecondFactorNeeded);
-    story.world.pass(2 * SECOND);
-    assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Texted));
-    assert_eq!(story.world.mails.len(), 2);
-    for wrong in [Some((one, true)), Some((two, false))] {
-        story.second = Second { text: wrong, ..Second::default() };
-        assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Unknown), "counted as a wrong code");
-    }
-    story.second.text = Some((two, true));
-    let decision = story.decided(take("F1"), BY_ANNA);
-    story.end(decision.id, End::Cancelled).unwrap();
-    assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Unknown), "it was good once");
-    story.second = Second { new: Some(one), ..Second::default() };
-    assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Texted));
-    story.world.pass(TEXT_LIVES_FOR);
-    story.second = Second { text: Some((one, true)), ..Second::default() };
-    assert_eq!(story.ask(take("F1"), BY_ANNA), Ok(OnlineAnswer::Unknown), "it has lived");
-    story.second = Second::default();
-    let elsewhere = story.decided(leave("F9"), BY_ANNA);
-    assert_eq!(elsewhere.person, Some(ANNA), "a drop-off wants none");
 }

@@ -94,3 +94,62 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernel::{AccessId, BoxId, UnixMillis},
+        orgs::Role,
+    };
+
+    fn mark(of: u8) -> Mark {
+        Mark([of; 16])
+    }
+
+    fn booking(access: u128, code: u8) -> Booking {
+        Booking { access: AccessId(access), mark: mark(code) }
+    }
+
+    fn events(known: &Known, base: u64, code: u8, bookings: &[Booking]) -> Vec<Event> {
+        let exposed = Exposed { at: BoxId(1), code: true, pin: false, bookings: Box::default() };
+        let credentials =
+            Credentials { access_code: Some(mark(code)), badges: Vec::new(), plain: Zeroizing::new(Vec::new()) };
+        let mut events = Vec::new();
+        known.decide_reissue(
+            &Reissue { base, exposed, credentials, bookings: bookings.into(), pin: false },
+            &mut events,
+        );
+        events
+    }
+
+    #[test]
+    fn what_was_drawn_on_top_of_something_older_or_is_theirs_already_is_drawn_anew() {
+        let known = Known {
+            role: Role::User,
+            email: None,
+            access_code: Some(mark(1)),
+            badges: Vec::new(),
+            created: UnixMillis(0),
+            changed: 7,
+            bookings: vec![booking(1, 2), booking(2, 3), booking(3, 2)],
+        };
+        let again = |base, code, bookings: &[Booking]| {
+            assert!(matches!(events(&known, base, code, bookings)[..], [Event::CodesExposed(_)]));
+        };
+        again(6, 9, &[]);
+        again(7, 3, &[]);
+        again(7, 8, &[booking(1, 8), booking(3, 8)]);
+        again(7, 9, &[booking(1, 3), booking(3, 3)]);
+        assert!(events(&known, 7, 1, &[]).is_empty(), "nothing is new");
+        // An access that has ended meanwhile has no code.
+        let new = [booking(1, 8), booking(3, 8), booking(4, 8)];
+        let [Event::CodesReissued { access_code, bookings, .. }] = &events(&known, 7, 9, &new)[..] else { panic!() };
+        assert_eq!((*access_code, &bookings[..]), (Some(mark(9)), &new[..2]));
+        let (before, after) = known.replaced(*access_code, bookings);
+        assert_eq!((before, after), (vec![mark(1), mark(2)], vec![mark(8), mark(9)]));
+        let mut known = known;
+        known.reissue(Some(mark(9)), &new);
+        assert_eq!(known.bookings, [booking(1, 8), booking(2, 3), booking(3, 8)]);
+    }
+}

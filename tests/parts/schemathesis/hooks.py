@@ -111,7 +111,10 @@ def at_terminal(name):
 
 def spare(case):
     """What the other requests need stays."""
-    needed = {WORLD.organisation, WORLD.person, WORLD.box, WORLD.ready_box, WORLD.shopper, WORLD.key, WORLD.owner, WORLD.token_id, WORLD.operators_token_id}
+    needed = {WORLD.organisation, WORLD.person, WORLD.shopper, WORLD.key, WORLD.owner, WORLD.token_id, WORLD.operators_token_id}
+    if case.operation.path.endswith("/enrolment"):
+        # A box that is unlinked is nobody's.
+        needed |= {WORLD.box, WORLD.ready_box}
     if case.operation.method.upper() == "DELETE" and needed & set((case.path_parameters or {}).values()):
         real_path(case)
 
