@@ -188,6 +188,7 @@ async fn sign(
         site: site.model.here.site,
         grant,
         person: known.person,
+        who: site.staff[known.person],
         key: known.key,
         signer: site.model.signer,
         from_s: from / 1000,

@@ -10,6 +10,8 @@ use std::{
 
 /// Timers are looked for ten times a second.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// Once something has been wrong, it is not waited for so long again.
+const LESS_PATIENCE: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_millis(60);
 /// Looks between which nothing should have changed are not all made.
 const LOOK_ANYWAY: u64 = 6;
@@ -38,6 +40,7 @@ pub async fn compare(world: &mut World, clock: &Clock, tally: &Tally) -> Result<
         return Ok(());
     }
     let began = Instant::now();
+    let patience = if tally.words.borrow().is_empty() { PATIENCE } else { LESS_PATIENCE };
     loop {
         let found = in_force(world).await?;
         let empty = BTreeSet::new();
@@ -51,7 +54,7 @@ pub async fn compare(world: &mut World, clock: &Clock, tally: &Tally) -> Result<
         if missing.is_empty() && wrong.is_empty() {
             return Ok(());
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > patience {
             let words = |what: &str, (index, alert): (usize, Alert)| {
                 let site = &world.sites[index];
                 format!("{what} at {}: {alert:?} (box {index}, online {}, {:?})", now_ms, site.online, site.vbox.id())

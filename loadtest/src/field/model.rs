@@ -74,6 +74,8 @@ pub enum What {
         key: usize,
         person: Option<usize>,
         decided: bool,
+        /// The number of the pass that it was by.
+        pass: Option<usize>,
     },
     DropOff {
         key: usize,
@@ -111,6 +113,8 @@ pub struct Pass {
     /// Of those of its box, as the person is.
     pub grant: usize,
     pub person: usize,
+    /// The same person, of those of the organisation.
+    pub who: usize,
     /// None: every key of its box.
     pub key: Option<usize>,
     pub signer: u32,
@@ -214,6 +218,8 @@ pub struct Model {
     on_battery: bool,
     /// Until when it takes for all wrong codes that the server has counted to be forgotten.
     wrong_until_ms: u64,
+    /// Passes that the server has heard of being used.
+    spent: BTreeSet<usize>,
     /// As the box has it.
     known: Told,
     belief: Vec<Option<usize>>,
@@ -387,8 +393,10 @@ impl Model {
 
     fn judge(&mut self, entry: &Entry, now_ms: u64) -> &'static str {
         let became = match (entry.what, entry.bin) {
-            (What::PickUp { key, person, decided }, Some(bin)) => {
-                self.judge_pick_up(bin, key, person, decided, entry.at_ms, now_ms)
+            (What::PickUp { key, person, decided, pass }, Some(bin)) => {
+                let became = self.judge_pick_up(bin, key, person, decided, entry.at_ms, now_ms);
+                let reused = pass.is_some_and(|pass| !became.starts_with("ignored") && !self.spent.insert(pass));
+                if reused { "flagged pass_reused" } else { became }
             }
             (What::DropOff { key, person }, Some(bin)) => self.judge_drop_off(bin, key, person, now_ms),
             (What::Opened { sheet }, bin) => {

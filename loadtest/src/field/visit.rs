@@ -212,7 +212,7 @@ fn attempt(
     let (bin, what) = match (attempt, verdict) {
         (Attempt::Done(done), Verdict::Opens { key, person, .. }) => {
             let bin = site.bins.iter().position(|bin| *bin == done.bin);
-            (bin, moved(kind, key, person, false))
+            (bin, moved(kind, key, person, false, hand.shown))
         }
         (Attempt::Opened(_), Verdict::Opened(bin)) => (bin, What::Opened { sheet: sheet_of(hand.shown) }),
         _ => return Ok(()),
@@ -242,8 +242,9 @@ fn says(refusal: Refusal, why: &str) -> bool {
 /// The same for the server's.
 fn server_says(code: &str, why: &str) -> bool {
     let words: &[&str] = match code {
-        "exchanges.code_unknown" => &["unknown"],
-        "exchanges.not_permitted" => &["not_permitted", "not_yet", "over"],
+        "exchanges.code_unknown" => &["unknown", "other_organisation", "other_signer"],
+        "exchanges.not_permitted" => &["not_permitted", "not_yet", "over", "other_box", "withdrawn"],
+        "passes.used" => &["used"],
         "exchanges.key_not_here" => &["not_here"],
         "exchanges.key_in_bin" => &["in_a_bin"],
         "exchanges.no_free_bin" => &["no_free_bin"],
@@ -255,9 +256,10 @@ fn server_says(code: &str, why: &str) -> bool {
     words.contains(&why)
 }
 
-fn moved(kind: Kind, key: usize, person: Option<usize>, decided: bool) -> What {
+fn moved(kind: Kind, key: usize, person: Option<usize>, decided: bool, shown: Shown<'_>) -> What {
+    let pass = if let Shown::Pass(pass) = shown { Some(pass.number) } else { None };
     match kind {
-        Kind::PickUp => What::PickUp { key, person, decided },
+        Kind::PickUp => What::PickUp { key, person, decided, pass },
         _ => What::DropOff { key, person },
     }
 }
@@ -291,8 +293,10 @@ pub async fn with_the_server(
     let who = crowd.somebody(site, chance);
     let lot = chance.below(100);
     let hand = match lot {
-        0..=29 => Some(crowd.by_badge(who)),
-        30..=64 => digits(&given, chance),
+        0..=24 => Some(crowd.by_badge(who)),
+        25..=49 => digits(&given, chance),
+        50..=64 => crowd.pass(site, chance),
+        65..=72 => crowd.identity(site, chance),
         95..=99 => Some(nobodys(chance)),
         _ => None,
     };
@@ -312,6 +316,16 @@ pub async fn with_the_server(
     Ok(())
 }
 
+/// Whether the server may read its clock on the other side of a limit.
+fn near_a_limit(shown: Shown<'_>, at_ms: u64) -> bool {
+    let limits = match shown {
+        Shown::Pass(pass) => [pass.from_s, pass.until_s],
+        Shown::Identity(identity) => [identity.from_s, identity.until_s],
+        _ => return false,
+    };
+    limits.into_iter().any(|limit| at_ms.abs_diff(limit * 1000) < 5_000)
+}
+
 async fn asked(
     site: &mut Site,
     crowd: &Crowd<'_>,
@@ -321,10 +335,13 @@ async fn asked(
     tally: &Tally,
     chance: &mut Chance,
 ) -> Result<(), LoadError> {
+    let now_ms = clock.now_ms();
+    if near_a_limit(hand.shown, now_ms) {
+        return Ok(());
+    }
     add(&tally.decisions, 1);
     add(&tally.decided_online, 1);
-    let now_ms = clock.now_ms();
-    let (key, kind) = wish(site, hand, 0.5, chance);
+    let (key, kind) = wish(site, hand, if matches!(hand.shown, Shown::Pass(_)) { 0.1 } else { 0.5 }, chance);
     let verdict = match kind {
         Kind::PickUp => site.model.takes_online(hand.shown, key, now_ms),
         _ => site.model.leaves_online(hand.shown, key, now_ms),
@@ -358,9 +375,11 @@ async fn asked(
     }
     let (Some(bin), Verdict::Opens { key, person, .. }) = (changed, verdict) else { return Ok(()) };
     match ended {
-        Online::Done { told: true, .. } => site.model.exchanged(bin, moved(kind, key, person, true), now_ms),
+        Online::Done { told: true, .. } => {
+            site.model.exchanged(bin, moved(kind, key, person, true, hand.shown), now_ms)
+        }
         Online::Done { told: false, .. } | Online::Alone(_) => {
-            site.model.did(Some(bin), moved(kind, key, person, true), now_ms);
+            site.model.did(Some(bin), moved(kind, key, person, true, hand.shown), now_ms);
         }
         Online::Cancelled(_) | Online::Refused(_) => {}
     }

@@ -160,12 +160,25 @@ impl VirtualBox {
         if !signed.is_pass {
             return self.hand_out(&bin, Some(signed.person), "personal_qr", None, true_ms);
         }
-        // Used up before anything opens: a reboot in between costs a pass, never a second key.
+        self.store_pass(&signed, now)?;
+        self.hand_out(&bin, Some(signed.person), "pass", Some(signed.id), true_ms)
+    }
+
+    /// Before anything opens: a reboot in between costs a pass, never a second key.
+    fn store_pass(&mut self, signed: &signed::Signed, now: u64) -> io::Result<()> {
         let limit = now / 1000;
         self.keypad.passes.retain(|_, until| *until > limit);
         self.keypad.passes.insert(signed.id.clone(), signed.until_s);
-        self.storage.replace_keypad(&self.keypad)?;
-        self.hand_out(&bin, Some(signed.person), "pass", Some(signed.id), true_ms)
+        self.storage.replace_keypad(&self.keypad)
+    }
+
+    /// The server has let somebody in by this; a box that has not heard of its key goes by the server's word.
+    pub(super) fn use_up(&mut self, text: &str, true_ms: u64) -> io::Result<()> {
+        let now = self.clock.shows(true_ms);
+        match self.read_signed(text, now) {
+            Ok(signed) if signed.is_pass => self.store_pass(&signed, now),
+            _ => Ok(()),
+        }
     }
 
     fn understand(&self, text: &str, fob: Option<&str>, now: u64) -> Result<(signed::Signed, String), Refusal> {

@@ -88,7 +88,7 @@ impl VirtualBox {
         match shown {
             Some(Shown::Digits(digits)) => body["by"] = json!({ "code": digits }),
             Some(Shown::Badge(badge)) => body["by"] = json!({ "badge": badge }),
-            Some(Shown::Qr(_)) => return self.alone(kind, shown, fob, true_ms),
+            Some(Shown::Qr(text)) => body["by"] = json!({ "qr": text }),
             None => {}
         }
         let token = self.identity.token.clone();
@@ -96,6 +96,9 @@ impl VirtualBox {
             Some((201, answer)) => {
                 let decided = serde_json::from_slice(&answer);
                 let decided: Decided = decided.map_err(|error| Strange::Answer(201, error.to_string()))?;
+                if let (Kind::PickUp, Some(Shown::Qr(text))) = (kind, shown) {
+                    self.use_up(text, true_ms)?;
+                }
                 self.carry_out(road, &token, kind, fob, decided, true_ms).await
             }
             Some((status @ (403 | 404 | 409 | 429), answer)) => {

@@ -186,7 +186,7 @@ impl Model {
 }
 
 /// Whole seconds; the last one is outside.
-fn in_time(from_s: u64, until_s: u64, at_ms: u64) -> Decided<()> {
+pub(super) fn in_time(from_s: u64, until_s: u64, at_ms: u64) -> Decided<()> {
     match at_ms / 1000 {
         now if now < from_s => Err("not_yet"),
         now if now >= until_s => Err("over"),

@@ -21,7 +21,7 @@ fn kinds(model: &Model, at: u64) -> Vec<&'static str> {
 }
 
 fn took(key: usize, person: usize) -> What {
-    What::PickUp { key, person: Some(person), decided: false }
+    What::PickUp { key, person: Some(person), decided: false, pass: None }
 }
 
 fn left(key: usize, person: usize) -> What {
@@ -74,7 +74,7 @@ fn codes_of_bookings_and_keys_open_as_the_box_was_told() {
     sync(&mut model, T);
     assert_eq!(model.takes_alone(of_key, 1, T), opens(0, 0, None), "the key that it names");
     model.set_key_code(0, None, T);
-    model.did(Some(0), What::PickUp { key: 0, person: None, decided: false }, T);
+    model.did(Some(0), What::PickUp { key: 0, person: None, decided: false, pass: None }, T);
     assert_eq!(sync(&mut model, T), ["flagged not_permitted"]);
 }
 
@@ -127,6 +127,7 @@ fn a_pass_opens_once_where_when_and_for_whom_it_was_signed() {
         site: 5,
         grant: 0,
         person: 3,
+        who: 13,
         key: Some(1),
         signer: 1,
         from_s,
@@ -144,6 +145,16 @@ fn a_pass_opens_once_where_when_and_for_whom_it_was_signed() {
     model.did(Some(1), took(1, 3), T);
     assert_eq!(no(&mut model, &pass, T + 1), "used");
     assert_eq!(sync(&mut model, T), ["flagged not_permitted"], "its access had been withdrawn");
+    let online = |model: &mut Model, pass: &Pass, at| model.takes_online(Shown::Pass(pass), 0, at);
+    assert_eq!(online(&mut model, &Pass { signer: 2, ..pass.clone() }, T), Verdict::No("other_signer"));
+    assert_eq!(online(&mut model, &pass, T), Verdict::No("not_permitted"), "another key");
+    let all = Pass { number: 7, key: None, person: 0, who: 10, ..pass.clone() };
+    assert_eq!(online(&mut model, &all, T), opens(0, 0, Some(0)));
+    model.exchanged(0, What::PickUp { key: 0, person: Some(0), decided: true, pass: Some(7) }, T);
+    assert_eq!(online(&mut model, &all, T), Verdict::No("used"));
+    assert_eq!(no(&mut model, &all, T), "used", "at the box too");
+    model.exchanged(0, left(0, 0), T);
+    sync(&mut model, T);
     let identity = Identity { organisation: 1, person: 10, signer: 1, from_s, until_s: from_s + 60 };
     assert_eq!(model.takes_alone(Shown::Identity(&identity), 0, T), opens(0, 0, Some(0)));
     assert_eq!(model.takes_alone(Shown::Identity(&identity), 0, T + MINUTE_MS), Verdict::No("over"));

@@ -1,6 +1,9 @@
 //! What a connected box is told by the server: by what the server knows itself.
 
-use super::{MINUTE_MS, Model, Shown, UNSURE_MS, Verdict, What, alone::within};
+use super::{
+    MINUTE_MS, Model, Pass, Shown, UNSURE_MS, Verdict, What,
+    alone::{in_time, within},
+};
 
 /// Wrong codes in a row that the server takes, and how long it takes to forget one.
 const WRONG_CODES: u64 = 10;
@@ -15,7 +18,15 @@ impl Model {
         };
         match self.bins.iter().position(|bin| bin.key == Some(key)) {
             Some(bin) if self.closed[bin] => Verdict::No("bin_closed"),
-            Some(bin) => Verdict::Opens { bin, key, person },
+            Some(bin) => {
+                // The box stores it too, if it knows by whom it was signed.
+                if let Shown::Pass(pass) = shown
+                    && pass.signer == self.known.signer
+                {
+                    self.used_passes.insert(pass.number);
+                }
+                Verdict::Opens { bin, key, person }
+            }
             None => Verdict::No("not_here"),
         }
     }
@@ -70,8 +81,46 @@ impl Model {
                     None => Err(self.nobodys(at_ms)),
                 }
             }
-            Shown::Slip(_) | Shown::Pass(_) | Shown::Identity(_) => Err(self.nobodys(at_ms)),
+            Shown::Pass(pass) => {
+                self.is_ours(pass.organisation, pass.signer, at_ms)?;
+                if taken.is_some() {
+                    self.opens_online(pass, key, at_ms)?;
+                }
+                Ok(Some(self.person(pass.who)))
+            }
+            Shown::Identity(identity) => {
+                self.is_ours(identity.organisation, identity.signer, at_ms)?;
+                in_time(identity.from_s, identity.until_s, at_ms)?;
+                self.let_in(Shown::Badge(identity.person), taken, key, at_ms)
+            }
+            Shown::Slip(_) => Err(self.nobodys(at_ms)),
         }
+    }
+
+    /// What this organisation has not signed, or with a key that is not trusted any more, is a wrong code.
+    fn is_ours(&mut self, organisation: usize, signer: u32, at_ms: u64) -> Result<(), &'static str> {
+        if organisation == self.here.organisation && signer == self.signer {
+            return Ok(());
+        }
+        self.nobodys(at_ms);
+        Err(if organisation == self.here.organisation { "other_signer" } else { "other_organisation" })
+    }
+
+    /// The server knows whether the access still stands, and whether the pass has opened before.
+    fn opens_online(&self, pass: &Pass, key: usize, at_ms: u64) -> Result<(), &'static str> {
+        in_time(pass.from_s, pass.until_s, at_ms)?;
+        if pass.site != self.here.site {
+            return Err("other_box");
+        }
+        if pass.key.is_some_and(|own| own != key) {
+            return Err("not_permitted");
+        }
+        let grant = &self.grants[pass.grant];
+        if grant.revoked_ms.is_some() {
+            return Err("withdrawn");
+        }
+        within(grant, key, at_ms)?;
+        if self.spent.contains(&pass.number) { Err("used") } else { Ok(()) }
     }
 
     fn nobodys(&mut self, at_ms: u64) -> &'static str {
