@@ -71,11 +71,23 @@ impl Server {
     }
 
     async fn stop(self) {
-        self.engine.stop().await;
-        for arbiter in self.arbiters {
+        let Self { engine, arbiters } = self;
+        engine.stop().await;
+        for arbiter in arbiters {
             arbiter.stop();
             let _ = tokio::task::spawn_blocking(move || arbiter.join()).await;
         }
+        let mut db = engine.db().clone();
+        drop(engine);
+        // A read that nobody waits for any more may still be under way.
+        for _ in 0..5_000 {
+            match db.try_close() {
+                Ok(()) => return,
+                Err(held) => db = held,
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("somebody still holds the database");
     }
 }
 
