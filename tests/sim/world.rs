@@ -70,25 +70,28 @@ impl Server {
         Self { engine, arbiters }
     }
 
-    async fn stop(self) {
+    /// Stops, but keeps the database open.
+    async fn stop(self) -> Db {
         let Self { engine, arbiters } = self;
         engine.stop().await;
         for arbiter in arbiters {
             arbiter.stop();
             let _ = tokio::task::spawn_blocking(move || arbiter.join()).await;
         }
-        let mut db = engine.db().clone();
-        drop(engine);
-        // A read that nobody waits for any more may still be under way.
-        for _ in 0..5_000 {
-            match db.try_close() {
-                Ok(()) => return,
-                Err(held) => db = held,
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("somebody still holds the database");
+        engine.db().clone()
     }
+}
+
+/// Its lock is free from then on. A read that nobody waits for any more may still be under way.
+async fn close(mut db: Db) {
+    for _ in 0..5_000 {
+        match db.try_close() {
+            Ok(()) => return,
+            Err(held) => db = held,
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("somebody still holds the database");
 }
 
 fn label(bin: usize) -> Label {
@@ -208,9 +211,8 @@ impl World {
     }
 
     async fn start_again(&mut self, faults: Option<(Faults, u64)>) {
-        // The folder's lock is free once the old engine has gone.
         if let Some(server) = self.server.take() {
-            server.stop().await;
+            close(server.stop().await).await;
         }
         self.server = Some(Server::start(self.folder.path(), self.partitions, &self.clock, faults).await);
     }
@@ -401,10 +403,7 @@ impl World {
             let waiting = self.engine().db().scan(&[partition, KeyKind::Outbox as u8], None, 10).unwrap();
             assert_eq!(waiting.len(), 0, "seed {seed}: messages were never delivered");
         }
-        let db = self.engine().db().clone();
-        if let Some(server) = self.server.take() {
-            server.stop().await;
-        }
+        let db = self.server.take().expect("started again at once").stop().await;
         assert_eq!(verify::verify(&db, &kinds(), |_| {}).unwrap().findings, Vec::<String>::new(), "seed {seed}");
     }
 }
