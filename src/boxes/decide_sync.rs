@@ -20,7 +20,7 @@ const BUSY_ENTRIES: u32 = 10;
 const BUSIEST_ENTRIES: u32 = 40;
 
 impl SmartBox {
-    pub(super) fn check_token(&self, token_hash: &SecretHash) -> Result<(), Refusal> {
+    pub(in crate::boxes) fn check_token(&self, token_hash: &SecretHash) -> Result<(), Refusal> {
         if !self.token_hash.as_ref().is_some_and(|known| known.matches(token_hash)) {
             return Err(Refusal::TokenInvalid);
         }

@@ -118,6 +118,20 @@ fn each_refusal_says_why() {
 }
 
 #[test]
+fn whoever_has_no_box_hears_nothing_but_that() {
+    let rig = Rig::start();
+    let lodge = Lodge::of(&rig);
+    let forged = rig.client(Some(&format!("{}{}", &lodge.smart_box.token[..58], "A".repeat(43))));
+    let nobody = json!({"key": "key_0123456789abcdefghjkmnpqrs"});
+    for of in [json!({"fob": "F-1"}), json!({"fob": "F-9"}), json!({"key": lodge.key}), nobody] {
+        for code in ["240117", "999999"] {
+            let body = json!({"kind": "pick_up", "of": of, "by": {"code": code}, "journal_head": 0});
+            forged.post("/box/v1/exchanges", &body).problem(401, "boxes.token_invalid");
+        }
+    }
+}
+
+#[test]
 fn wrong_codes_are_counted_across_a_restart() {
     let mut rig = Rig::start();
     let lodge = Lodge::of(&rig);

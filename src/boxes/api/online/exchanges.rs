@@ -182,6 +182,7 @@ pub(crate) const CREATE: Doc = Doc::new("Ask before a bin is opened")
 pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let token = token(&ask)?;
     let body: Create = ask.json()?;
+    holds(&ask, token).await?;
     let (fob, size) = match (body.of, body.kind) {
         (Of::Fob(fob), Kind::PickUp) => (fob, None),
         (Of::Fob(fob), Kind::DropOff) => (fob, size_of(&ask, token, fob).await?),
@@ -211,6 +212,13 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
         Answer::Online(OnlineAnswer::Unknown) => Err(Code::CredentialUnknown.into()),
         _ => Err(Code::Internal.into()),
     }
+}
+
+/// Whoever has no box hears no more, by words or by time, and has no pass lent. The box's actor asks again.
+async fn holds(ask: &Ask, token: BoxToken) -> Result<(), Problem> {
+    let hash = SecretHash(token.hash);
+    let held = ask.engine.read(token.address(), move |state: &SmartBox, _| state.check_token(&hash)).await?;
+    held.map_err(|refusal| unknown(refused(refusal)))
 }
 
 /// What was typed besides, and what a new code would be made of, as far as this box wants any of it.
