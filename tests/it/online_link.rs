@@ -21,13 +21,18 @@ fn hears_sync(link: &mut WebSocket) {
     assert_eq!(link.hear(SECOND), Heard::Text(r#"{"sync":true}"#.to_owned()));
 }
 
-/// How a link ended: it may have been told to sync before that, since it did not say in time what it has.
+/// What is heard besides that there is something to sync: on a busy machine credentials reach a box after it was ready.
 #[track_caller]
-fn end_of(link: &mut WebSocket) -> Heard {
-    match link.hear(5 * SECOND) {
-        Heard::Text(told) if told == r#"{"sync":true}"# => link.hear(5 * SECOND),
+fn heard_besides(link: &mut WebSocket, within: Duration) -> Heard {
+    match link.hear(within) {
+        Heard::Text(told) if told == r#"{"sync":true}"# => link.hear(within),
         heard => heard,
     }
+}
+
+#[track_caller]
+fn end_of(link: &mut WebSocket) -> Heard {
+    heard_besides(link, 5 * SECOND)
 }
 
 #[test]
@@ -62,7 +67,7 @@ fn an_order_comes_at_once() {
     let lodge = Lodge::of(&rig);
     let mut link = linked(&rig, &lodge.smart_box.token);
     let given = lodge.org.client.post(&lodge.path("/orders"), &json!({"do": {"open": "A-2"}})).is(201);
-    let Heard::Text(told) = link.hear(SECOND) else { panic!("no order") };
+    let Heard::Text(told) = heard_besides(&mut link, SECOND) else { panic!("no order") };
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((&told["orders"][0]["order"], &told["orders"][0]["do"]), (&given["order"], &json!({"open": "A-2"})));
     let shown = lodge.org.client.get(&lodge.path(&format!("/orders/{}", given["order"]))).is(200);
@@ -113,7 +118,7 @@ fn a_silent_box_is_pinged_and_then_let_go() {
     let lodge = Lodge::of(&rig);
     let mut link = linked(&rig, &lodge.smart_box.token);
     for _ in 0..4 {
-        assert_eq!(link.hear(3 * SECOND), Heard::Ping, "answered: it stays");
+        assert_eq!(heard_besides(&mut link, 3 * SECOND), Heard::Ping, "answered: it stays");
     }
     let other = lodge.org.ready_box(1);
     assert_eq!(WebSocket::open(rig.addresses().api, &other.token).0, 503);
