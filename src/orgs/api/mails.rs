@@ -4,7 +4,7 @@ use crate::{
     delivery::mail,
     http::{Ask, Changed, Code, Doc, List, PageQuery, Problem, Reply},
     kernel::{
-        Codec, InstallationId, MailId, PersonId, Recipient, RowSpace, ShopperId, StoreId,
+        Codec, InstallationId, MailId, MailTrouble, PersonId, Recipient, RowSpace, ShopperId, StoreId,
         schema::{Time, shapes, words},
     },
     orgs::{
@@ -33,7 +33,7 @@ struct Choose {
 }
 
 shapes! {
-    WhyDead, "Why it was given up", words(&["no_driver", "unreachable", "login", "timeout", "broken", "deferred", "rejected", "no_address", "erased", "unrenderable", "too_late"]);
+    WhyDead, "Why it was given up", words(&MailTrouble::ALL.map(MailTrouble::name));
 }
 
 pub(crate) const CHOICE: Doc = Doc::new("Show which mails the owner gets").shows::<Chosen>().refuses(&[Code::NotFound]);
