@@ -306,9 +306,13 @@ def before_call(context, case, kwargs):
     if mode is None or not mode.is_positive:
         return
     with WORLD.lock:
-        if case.path_parameters and chosen(case, "path", 3):
-            real_path(case)
-        repair(case)
+        try:
+            if case.path_parameters and chosen(case, "path", 3):
+                real_path(case)
+            repair(case)
+        except (Refused, LookupError):
+            # Chance has changed what this needed. It is asked as it is; whether each operation succeeds is counted.
+            pass
 
 
 @schemathesis.hook
