@@ -14,8 +14,7 @@ use crate::{
     },
     http::{Ask, Code, Doc, Problem, Reply, auth::BoxToken},
     kernel::{
-        ClaimSpace, Codec, EntityId, EntityKind, ExchangeId, KeyId, KeyedHash, PersonId, RowSpace, UnixMillis,
-        VaultField,
+        ClaimSpace, Codec, EntityId, EntityKind, ExchangeId, KeyId, KeyedHash, PersonId, RowSpace, VaultField,
         schema::{Text, Whole64},
     },
     orgs::{ProfilePlain, api::people, person::Person},
@@ -217,8 +216,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
 /// Whoever has no box hears no more, by words or by time, and has no pass lent. The box's actor asks again.
 async fn holds(ask: &Ask, token: BoxToken) -> Result<(), Problem> {
     let hash = SecretHash(token.hash);
-    let held = ask.engine.read(token.address(), move |state: &SmartBox, _| state.check_token(&hash)).await?;
-    held.map_err(|refusal| unknown(refused(refusal)))
+    let held = ask.engine.read(token.address(), move |state: &SmartBox, _| state.check_token(&hash)).await;
+    held.map_err(|failure| unknown(failure.into()))?.map_err(refused)
 }
 
 /// What was typed besides, and what a new code would be made of, as far as this box wants any of it.
@@ -327,14 +326,8 @@ async fn borrow(ask: &Ask, token: BoxToken, signed: &Signed) -> Result<(), Probl
     let Some(pass) = signed.pass.as_ref().filter(|pass| pass.permission.smart_box.is_none()) else { return Ok(()) };
     let signer = ask.engine.claim_holder(ClaimSpace::Pass, ask.org(), &pass.id.to_bytes()).await?;
     let Some(signer) = signer.filter(|signer| *signer != token.address()) else { return Ok(()) };
-    let hash = SecretHash(token.hash);
-    // Nobody takes a pass out of use who is no box.
-    let asks = ask.engine.read(token.address(), move |state: &SmartBox, _| state.link_view(&hash, UnixMillis(0)).holds);
-    if asks.await? {
-        let command = OnlineCommand::Lend { pass: pass.id, to: token.smart_box };
-        ask.tell::<SmartBox>(signer, Command::Online(command), refused).await?;
-    }
-    Ok(())
+    let command = OnlineCommand::Lend { pass: pass.id, to: token.smart_box };
+    ask.tell::<SmartBox>(signer, Command::Online(command), refused).await.map(drop)
 }
 
 #[derive(Deserialize, ToSchema)]
