@@ -182,8 +182,11 @@ pub(crate) async fn log_in(ask: Ask) -> Result<Reply, Problem> {
     let body: LoginForm = ask.json()?;
     let (address, terminal) = terminal(&ask)?;
     let password = Zeroizing::new(body.password.into_bytes());
-    if password.len() > PASSWORD_BYTES_MAX || body.name.chars().count() > super::NAME_MAX {
-        return Err(Problem::field("/password", "expected at most 1024 bytes, and a name of at most 80 characters"));
+    if password.len() > PASSWORD_BYTES_MAX {
+        return Err(Problem::field("/password", "expected at most 1024 bytes"));
+    }
+    if body.name.chars().count() > super::NAME_MAX {
+        return Err(Problem::field("/name", "expected at most 80 characters"));
     }
     let name = mark_of_name(ask.engine.keys(), address, &body.name);
     let (attempt, user) = begin(&ask, address, terminal, name).await?;
