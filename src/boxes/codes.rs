@@ -2,7 +2,8 @@
 //! codes, passes, and what its organisation has chosen. Absent for the many boxes that use none of it (ADR 0024).
 
 use super::{
-    command::Act,
+    access::Access,
+    command::{Act, Scope},
     event::Judged,
     state::SmartBox,
     words::{By, Fob, PassId, Size, Verifier},
@@ -197,6 +198,11 @@ impl SmartBox {
     /// A pass that this box keeps in mind.
     pub fn pass(&self, id: PassId) -> Option<Pass> {
         self.signed_pass(id).copied()
+    }
+
+    /// What an access opens.
+    pub fn scope_of(&self, access: AccessId) -> Option<Scope> {
+        self.accesses.iter().find(|known| known.id == access).map(Access::scope)
     }
 
     pub fn roams(&self, key: KeyId) -> bool {

@@ -223,8 +223,7 @@ fn drawn(text: &str, format: Format) -> Result<Reply, Problem> {
 async fn shown(ask: &Ask, id: PassId, revision: u64) -> Result<(Shown, String), Problem> {
     let read = move |state: &SmartBox| {
         let pass = state.pass(id)?;
-        let scope = state.inventory().accesses.into_iter().find(|access| access.record.id == pass.access);
-        let scope = scope.map(|access| access.record.scope);
+        let scope = state.scope_of(pass.access);
         let roams = matches!(scope, Some(Scope::Key(key)) if state.roams(key));
         Some((pass, scope, state.id(), roams))
     };
