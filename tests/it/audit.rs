@@ -17,6 +17,7 @@ fn the_audit_tells_who_did_what_newest_first() {
     actual.pick_up("A-1", "04A2F1", Some(&person));
     actual.pick_up("A-2", "04A2F9", Some(&person));
     actual.sync_until_quiet();
+    org.credentials_reach(&smart_box);
     let second = org.client.with_token(&token);
     second.patch(&format!("/boxes/{smart_box}"), &json!({"name": "Hall"})).is(200);
 

@@ -23,6 +23,7 @@ impl Lodge {
         let key = org.key(&id, "F-1", Some("A-1"));
         org.access(&id, &bruno);
         let mut smart_box = org.enrolled(&id);
+        org.credentials_reach(&id);
         smart_box.sync_until_quiet();
         Self { org, smart_box, bruno, key }
     }

@@ -1,7 +1,7 @@
 //! What tests make on a server: an organisation with people, boxes, keys and accesses.
 
 use crate::{
-    rig::{Client, Rig, string},
+    rig::{Client, Rig, eventually, string},
     smart_box::TestBox,
 };
 use serde_json::{Value, json};
@@ -89,6 +89,12 @@ impl Org {
 
     pub fn access_with(&self, smart_box: &str, body: &Value) -> String {
         string(&self.client.post(&format!("/boxes/{smart_box}/accesses"), body).is(201), "access")
+    }
+
+    /// A box asks people for their credentials by a message when it is enrolled: it has them some time later.
+    pub fn credentials_reach(&self, smart_box: &str) {
+        let told = format!("/audit?type=boxes.credentials&entity={smart_box}");
+        eventually("the box has the person's credentials", || !self.client.all(&told, 5).is_empty());
     }
 
     pub fn show(&self, smart_box: &str) -> Value {
