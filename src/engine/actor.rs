@@ -196,7 +196,7 @@ impl<M: Machine> EntityActor<M> {
         };
         let sends_messages = judged.is_some_and(|judged| !judged.effects.messages.is_empty());
         let sends_mails = judged.is_some_and(|judged| !judged.effects.mails.is_empty());
-        let seals = judged.is_some_and(|judged| !judged.effects.vault.is_empty());
+        let seals = judged.is_some_and(|judged| judged.effects.touches_a_key());
         self.last_place = queue.submit(Item { record, ops, publish, sends_messages, sends_mails, seals, ..rest });
     }
 

@@ -159,6 +159,14 @@ pub(super) fn load<M: Machine>(db: &Db, of: Address) -> Result<Loaded<M>, StoreE
     }
 }
 
+/// Which timer row an entity has: as its own row says, or where there is none, for its deadline.
+pub(super) fn armed(db: &Db, of: Address, deadline: Option<UnixMillis>) -> Result<Option<UnixMillis>, StoreError> {
+    match (db.armed(of)?, deadline) {
+        (None, Some(due)) => Ok(db.get(&keys::timer(db.partition_of(of.org), due, of))?.map(|_| due)),
+        (armed, _) => Ok(armed),
+    }
+}
+
 fn load_behind<M: Machine>(db: &Db, of: Address, start: Folded<M>) -> Result<Loaded<M>, StoreError> {
     let mut loaded = Loaded {
         state: start.state,
@@ -175,6 +183,6 @@ fn load_behind<M: Machine>(db: &Db, of: Address, start: Folded<M>) -> Result<Loa
         loaded.events_since_snapshot += u32::try_from(record.events.len()).unwrap_or(u32::MAX);
         Ok(())
     })?;
-    loaded.armed = db.armed(of)?;
+    loaded.armed = armed(db, of, loaded.state.next_deadline())?;
     Ok(loaded)
 }

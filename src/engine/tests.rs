@@ -5,6 +5,7 @@ mod feed;
 mod guarded;
 mod post;
 mod sealed;
+mod timers;
 mod trimming;
 
 use super::*;

@@ -15,6 +15,7 @@ use crate::{
         record::MailItem,
     },
 };
+use std::collections::BTreeSet;
 
 /// What was looked at, and what does not hold.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Report {
     /// List and index rows that were compared with what they are made from.
     pub rows: u64,
     pub(super) standing: Standing,
+    /// Those that wait for a time and whose timer was not found by it: it may be one that fires earlier.
+    untimed: BTreeSet<Address>,
     pub findings: Vec<String>,
 }
 
@@ -99,6 +102,11 @@ fn check_history<M: Machine>(
     })?;
     if !compared {
         report.find(format!("{}: its snapshot is ahead of its events", of.entity));
+    }
+    if let Some(deadline) = state.next_deadline()
+        && load::armed(db, of, Some(deadline))?.is_none()
+    {
+        report.untimed.insert(of);
     }
     verify_rows::check_state(db, of, &state, report)
 }
@@ -203,27 +211,40 @@ fn check_bases(
     })
 }
 
+/// A timer fires when its entity asks for it or, left over from an earlier deadline, before that. To be called when the
+/// partition's entities were looked at.
 fn check_timers(db: &Db, partition: u8, report: &mut Report) -> Result<(), StoreError> {
     each_row(db, &keys::prefix(partition, KeyKind::Timer), |key, _| {
         report.timers += 1;
-        match keys::parse_timer(key) {
-            Some((due, of)) if db.armed(of)? != Some(due) => {
-                report.find(format!("{}: a timer row that the entity does not know", of.entity));
-            }
-            Some(_) => {}
-            None => report.find("a timer key cannot be read".to_owned()),
+        let Some((due, of)) = keys::parse_timer(key) else {
+            report.find("a timer key cannot be read".to_owned());
+            return Ok(());
+        };
+        report.untimed.remove(&of);
+        let known = match db.armed(of)? {
+            Some(armed) => due <= armed,
+            None => is_known(db, partition, of)?,
+        };
+        if !known {
+            report.find(format!("{}: a timer row that the entity does not know", of.entity));
         }
         Ok(())
-    })
+    })?;
+    for of in std::mem::take(&mut report.untimed) {
+        report.find(format!("{}: it waits for a time, and no timer will fire", of.entity));
+    }
+    Ok(())
+}
+
+fn is_known(db: &Db, partition: u8, of: Address) -> Result<bool, StoreError> {
+    Ok(!db.history(of, None, 1)?.is_empty() || db.get(&keys::base(partition, of))?.is_some())
 }
 
 fn check_claims(db: &Db, partition: u8, report: &mut Report) -> Result<(), StoreError> {
     each_row(db, &keys::prefix(partition, KeyKind::Claim), |_, value| {
         report.claims += 1;
         let known = match Address::from_bytes(value) {
-            Some(holder) => {
-                !db.history(holder, None, 1)?.is_empty() || db.get(&keys::base(partition, holder))?.is_some()
-            }
+            Some(holder) => is_known(db, partition, holder)?,
             None => false,
         };
         if !known {

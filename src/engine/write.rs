@@ -11,6 +11,7 @@ use crate::{
         keys::{self, Channel},
         ops::OpTag,
         record::{MailItem, SnapshotHead, Target},
+        vault,
     },
 };
 use std::{sync::atomic::Ordering, time::Duration};
@@ -51,10 +52,13 @@ impl<M: Machine> EntityActor<M> {
         }
         self.write_messages(&judged.effects, ops);
         self.write_mails(&judged.effects, cx.now, ops);
-        if !judged.effects.vault.is_empty() {
-            self.write_vault(&judged.effects.vault, count > 0 && self.revision == count, ops)?;
+        let is_first = count > 0 && self.revision == count;
+        match &judged.effects.vault[..] {
+            [VaultOp::SealAlone { field, plaintext }] => self.write_alone(*field, plaintext, ops),
+            _ if judged.effects.touches_a_key() => self.write_vault(&judged.effects.vault, is_first, ops)?,
+            _ => {}
         }
-        self.write_timer(cx.now, ops);
+        self.write_timer(cx.now, is_first, ops);
         self.write_snapshot(ops);
         Ok(())
     }
@@ -97,6 +101,11 @@ impl<M: Machine> EntityActor<M> {
         }
     }
 
+    fn write_alone(&self, field: VaultField, plaintext: &[u8], ops: &mut Ops) {
+        let row = keys::subject_key(self.partition(), self.address);
+        ops.put(&row, &self.shared.keys.seal_alone(self.address, field, plaintext));
+    }
+
     fn write_vault(&self, vault: &[VaultOp], is_first: bool, ops: &mut Ops) -> Result<(), StoreError> {
         let (partition, ring) = (self.partition(), &self.shared.keys);
         let key_row = keys::subject_key(partition, self.address);
@@ -112,6 +121,8 @@ impl<M: Machine> EntityActor<M> {
         };
         for op in vault {
             match op {
+                // Beside nothing else, and then it is not here.
+                VaultOp::SealAlone { field, plaintext } => self.write_alone(*field, plaintext, ops),
                 VaultOp::Seal { .. } | VaultOp::SealNumbered { .. } => {
                     let key = match &wrapped {
                         Some(wrapped) => ring.unwrap_subject_key(self.address, wrapped)?,
@@ -131,17 +142,18 @@ impl<M: Machine> EntityActor<M> {
                             keys::vault(partition, self.address, *field),
                             ring.seal(&key, self.address, *field, plaintext),
                         ),
-                        VaultOp::Erase => continue,
+                        VaultOp::SealAlone { .. } | VaultOp::Erase => continue,
                     };
                     ops.put(&row, &sealed);
                 }
                 VaultOp::Erase => {
                     self.shared.keys_deleted.store(true, Ordering::Release);
                     ops.delete(&key_row);
-                    for field in VaultField::ALL {
-                        ops.delete(&keys::vault(partition, self.address, field));
+                    if !wrapped.take().is_some_and(|row| vault::stands_alone(&row)) {
+                        for field in VaultField::ALL {
+                            ops.delete(&keys::vault(partition, self.address, field));
+                        }
                     }
-                    wrapped = None;
                 }
             }
         }
@@ -149,8 +161,9 @@ impl<M: Machine> EntityActor<M> {
         Ok(())
     }
 
-    /// A deadline is a durable row, rewritten only when it moves earlier; a stale firing re-arms.
-    fn write_timer(&mut self, now: UnixMillis, ops: &mut Ops) {
+    /// A deadline is a durable row, rewritten only when it moves earlier; a stale firing re-arms. Which row that is
+    /// stands in a row of its own from the second on: of the first the state knows it.
+    fn write_timer(&mut self, now: UnixMillis, is_first: bool, ops: &mut Ops) {
         let Some(deadline) = self.state.next_deadline() else { return };
         if self.armed.is_some_and(|armed| armed <= deadline) {
             return;
@@ -161,7 +174,9 @@ impl<M: Machine> EntityActor<M> {
             ops.delete(&keys::timer(partition, armed, self.address));
         }
         ops.put(&keys::timer(partition, deadline, self.address), &[]);
-        ops.put(&keys::armed(partition, self.address), &deadline.0.to_be_bytes());
+        if !is_first {
+            ops.put(&keys::armed(partition, self.address), &deadline.0.to_be_bytes());
+        }
         self.armed = Some(deadline);
     }
 

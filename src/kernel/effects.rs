@@ -351,6 +351,11 @@ pub enum VaultOp {
         field: VaultField,
         plaintext: zeroize::Zeroizing<Vec<u8>>,
     },
+    /// The first and only secret of an entity that never seals another: one row instead of two, and gone with it.
+    SealAlone {
+        field: VaultField,
+        plaintext: zeroize::Zeroizing<Vec<u8>>,
+    },
     /// One of many of a kind, by number.
     SealNumbered {
         field: VaultField,
@@ -403,11 +408,20 @@ impl Effects {
         self.vault.push(VaultOp::Seal { field, plaintext: plaintext.into() });
     }
 
+    pub fn seal_alone(&mut self, field: VaultField, plaintext: Vec<u8>) {
+        self.vault.push(VaultOp::SealAlone { field, plaintext: plaintext.into() });
+    }
+
     pub fn seal_numbered(&mut self, field: VaultField, number: u64, plaintext: Vec<u8>) {
         self.vault.push(VaultOp::SealNumbered { field, number, plaintext: plaintext.into() });
     }
 
     pub fn erase(&mut self) {
         self.vault.push(VaultOp::Erase);
+    }
+
+    /// Whether what is sealed or erased touches a key that later records need: a secret that stands alone has none.
+    pub fn touches_a_key(&self) -> bool {
+        !matches!(self.vault[..], [] | [VaultOp::SealAlone { .. }])
     }
 }

@@ -35,26 +35,67 @@ pub(super) const PEPPER: &str = "pepper";
 const NONCE: usize = 24;
 /// Of a wrapped key, which is 32 bytes: nonce, key, tag. Those of a later version than the first have its number before.
 const WRAPPED: usize = NONCE + 32 + 16;
+const WRAPPED_LATER: usize = 4 + WRAPPED;
 
-/// Which version of the master key wrapped this, and what is wrapped.
-fn wrapping(wrapped: &[u8]) -> Option<(u32, &[u8])> {
-    match wrapped.len().checked_sub(WRAPPED)? {
-        0 => Some((1, wrapped)),
-        _ => wrapped.split_first_chunk().map(|(version, rest)| (u32::from_be_bytes(*version), rest)),
+/// What stands in the row of a subject's key.
+enum KeyRow<'a> {
+    /// The subject's key, wrapped by this version of the master key.
+    Wrapped(u32, &'a [u8]),
+    /// The subject's only secret, sealed by the master key itself: there is no key between them to be wrapped.
+    Alone(u32, u8, &'a [u8]),
+}
+
+/// Before a secret that stands alone: how many bytes stand behind it, the master key's version, its field.
+const ALONE_HEAD: usize = 1 + 4 + 1;
+
+impl<'a> KeyRow<'a> {
+    fn read(row: &'a [u8]) -> Option<Self> {
+        match row.len() {
+            WRAPPED => Some(Self::Wrapped(1, row)),
+            WRAPPED_LATER => {
+                row.split_first_chunk().map(|(version, rest)| Self::Wrapped(u32::from_be_bytes(*version), rest))
+            }
+            _ => {
+                let (&[behind, version @ .., field], sealed) = row.split_first_chunk::<ALONE_HEAD>()?;
+                let sealed = sealed.get(..sealed.len().checked_sub(usize::from(behind))?)?;
+                Some(Self::Alone(u32::from_be_bytes(version), field, sealed))
+            }
+        }
+    }
+
+    /// A row as long as a wrapped key is one byte longer, so that its length tells what it is.
+    fn alone(version: u32, field: u8, sealed: &[u8]) -> Vec<u8> {
+        let behind = matches!(ALONE_HEAD + sealed.len(), WRAPPED | WRAPPED_LATER);
+        [&[u8::from(behind)][..], &version.to_be_bytes(), &[field], sealed, &[0; 1][..usize::from(behind)]].concat()
+    }
+
+    fn version(&self) -> u32 {
+        match self {
+            Self::Wrapped(version, _) | Self::Alone(version, ..) => *version,
+        }
     }
 }
 
-/// Which version of the master key wrapped a subject's key or the pepper.
+/// Which version of the master key wrapped a subject's key or the pepper, or sealed what stands in its place.
 pub fn wrapped_by(wrapped: &[u8]) -> Option<u32> {
-    wrapping(wrapped).map(|(version, _)| version)
+    KeyRow::read(wrapped).map(|row| row.version())
+}
+
+/// Whether the row holds a secret instead of a key.
+pub fn stands_alone(row: &[u8]) -> bool {
+    matches!(KeyRow::read(row), Some(KeyRow::Alone(..)))
+}
+
+fn master(masters: &MasterKeys, version: u32) -> Result<&Secret, StoreError> {
+    masters.get(version).ok_or_else(|| StoreError::MissingMasterKey { version, known: masters.versions() })
 }
 
 /// Opens what the master key wrapped.
 pub(super) fn unwrapped(masters: &MasterKeys, context: &[u8], wrapped: &[u8]) -> Result<Secret, StoreError> {
-    let corrupt = || StoreError::Corrupt { what: "wrapped key", why: "its length".to_owned() };
-    let (version, sealed) = wrapping(wrapped).ok_or_else(corrupt)?;
-    let master = masters.get(version).ok_or(StoreError::MissingMasterKey { version, known: masters.versions() })?;
-    open_with(master, context, sealed)
+    let Some(KeyRow::Wrapped(version, sealed)) = KeyRow::read(wrapped) else {
+        return Err(StoreError::Corrupt { what: "wrapped key", why: "its length".to_owned() });
+    };
+    open_with(master(masters, version)?, context, sealed)
         .and_then(|key| key.as_slice().try_into().ok().map(Zeroizing::new))
         .ok_or(StoreError::WrongMasterKey)
 }
@@ -89,9 +130,27 @@ impl Keyring {
         if version == 1 { sealed } else { [&version.to_be_bytes()[..], &sealed].concat() }
     }
 
-    /// A subject's key wrapped by the newest master key; `None` if it is already.
-    pub fn rewrapped(&self, subject: Address, wrapped: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.rewrapped_as(&subject.to_bytes(), wrapped)
+    /// A subject's key, or what stands in its place, under the newest master key; `None` if it is already.
+    pub fn rewrapped(&self, subject: Address, row: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(KeyRow::Alone(version, field, sealed)) = KeyRow::read(row) else {
+            return self.rewrapped_as(&subject.to_bytes(), row);
+        };
+        let (masters, context) = (self.masters(), context_of(subject, field));
+        if version == masters.newest().0 {
+            return Ok(None);
+        }
+        let plaintext = open_with(master(&masters, version)?, &context, sealed).ok_or(StoreError::WrongMasterKey)?;
+        Ok(Some(self.alone(&masters, field, &context, &plaintext)))
+    }
+
+    fn alone(&self, masters: &MasterKeys, field: u8, context: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let (version, key) = masters.newest();
+        KeyRow::alone(version, field, &self.seal_with(key, context, plaintext))
+    }
+
+    /// The row of a subject that has this secret and never another.
+    pub fn seal_alone(&self, subject: Address, field: VaultField, plaintext: &[u8]) -> Vec<u8> {
+        self.alone(&self.masters(), field as u8, &context(subject, field), plaintext)
     }
 
     fn rewrapped_as(&self, context: &[u8], wrapped: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -172,11 +231,17 @@ impl Keyring {
     ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let partition = db.partition_of(subject.org);
         let Some(wrapped) = db.get(&keys::subject_key(partition, subject))? else { return Ok(None) };
+        if let Some(KeyRow::Alone(version, field, sealed)) = KeyRow::read(&wrapped) {
+            let asked = context_of(subject, field);
+            if asked != context {
+                return Ok(None);
+            }
+            let opened = open_with(master(&self.masters(), version)?, context, sealed);
+            return opened.map(Some).ok_or_else(broken_seal);
+        }
         let Some(sealed) = db.get(row)? else { return Ok(None) };
         let key = self.unwrap_subject_key(subject, &wrapped)?;
-        open_with(&key, context, &sealed)
-            .map(Some)
-            .ok_or_else(|| StoreError::Corrupt { what: "vault row", why: "its seal does not hold".to_owned() })
+        open_with(&key, context, &sealed).map(Some).ok_or_else(broken_seal)
     }
 }
 
@@ -192,6 +257,10 @@ impl KeyedHash for Keyring {
     }
 }
 
+fn broken_seal() -> StoreError {
+    StoreError::Corrupt { what: "vault row", why: "its seal does not hold".to_owned() }
+}
+
 fn pepper_of(db: &Db) -> Result<Vec<u8>, StoreError> {
     db.get(&keys::global(PEPPER))?.ok_or(StoreError::Corrupt { what: "pepper", why: "there is none".to_owned() })
 }
@@ -201,7 +270,11 @@ fn keyed(pepper: &[u8]) -> Result<Hmac<Sha256>, StoreError> {
 }
 
 fn context(subject: Address, field: VaultField) -> Vec<u8> {
-    [&subject.to_bytes()[..], &[field as u8]].concat()
+    context_of(subject, field as u8)
+}
+
+fn context_of(subject: Address, field: u8) -> Vec<u8> {
+    [&subject.to_bytes()[..], &[field]].concat()
 }
 
 fn numbered_context(subject: Address, field: VaultField, number: u64) -> Vec<u8> {
@@ -213,4 +286,48 @@ fn open_with(key: &Secret, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Ve
     let cipher = XChaCha20Poly1305::new((&**key).into());
     let opened = cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: context });
     opened.ok().map(Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernel::{OrgId, SessionId},
+        store::db::Options,
+    };
+
+    #[test]
+    fn a_secret_that_stands_alone_is_never_taken_for_a_key_and_moves_to_a_new_master_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(folder.path(), Options::default(), true).unwrap();
+        let chance = Chance::system();
+        let masters = MasterKeys::first(&chance);
+        let ring = Keyring::init(&db, masters.clone(), chance.clone()).unwrap();
+        let (of, field) = (SessionId(1).at(OrgId(2)), VaultField::IuvAttributes);
+        let row = keys::subject_key(db.partition_of(of.org), of);
+        for length in 0..64 {
+            let secret = vec![7; length];
+            ring.set_masters(masters.clone());
+            let alone = ring.seal_alone(of, field, &secret);
+            assert!(stands_alone(&alone) && wrapped_by(&alone) == Some(1), "{length}");
+            assert_eq!(ring.rewrapped(of, &alone).unwrap(), None);
+            assert!(ring.unwrap_subject_key(of, &alone).is_err());
+            let both = masters.with_next(&chance);
+            ring.set_masters(both.clone());
+            let later = ring.rewrapped(of, &alone).unwrap().unwrap();
+            assert!(stands_alone(&later) && wrapped_by(&later) == Some(2), "{length}");
+            ring.set_masters(both.only_newest());
+            assert!(matches!(ring.rewrapped(of, &alone), Err(StoreError::MissingMasterKey { version: 1, .. })));
+            db.raw_put(&row, &later);
+            assert_eq!(*ring.read(&db, of, field).unwrap().unwrap(), secret);
+            assert_eq!(ring.read(&db, of, VaultField::Profile).unwrap(), None);
+            let mut forged = later.clone();
+            let middle = forged.len() / 2;
+            forged[middle] ^= 1;
+            db.raw_put(&row, &forged);
+            assert!(ring.read(&db, of, field).is_err(), "{length}");
+        }
+        let (_, wrapped) = ring.new_subject_key(of);
+        assert!(!stands_alone(&wrapped) && wrapped_by(&wrapped) == Some(2));
+    }
 }

@@ -68,7 +68,7 @@ impl Story {
     fn sealed(&self) -> Option<Vec<u8>> {
         self.effects.vault.iter().find_map(|op| match op {
             VaultOp::Seal { field: VaultField::WebhookSecret, plaintext } => Some(plaintext.to_vec()),
-            VaultOp::Seal { .. } | VaultOp::SealNumbered { .. } | VaultOp::Erase => None,
+            _ => None,
         })
     }
 

@@ -26,6 +26,7 @@ pub enum Ask {
     /// Mails this recipient a number, until the deadline.
     Mail(Recipient, u64, UnixMillis),
     Seal(VaultField, u8),
+    SealAlone(VaultField, u8),
     Erase,
     Take(Vec<u8>),
     Release(Vec<u8>),
@@ -74,7 +75,7 @@ impl Machine for Counter {
             Ask::Tell(..) | Ask::TellHolder(..) | Ask::Mail(..) | Ask::Take(_) | Ask::Release(_) => {
                 events.push(Event::Noted)
             }
-            Ask::Seal(..) | Ask::Erase => events.push(Event::Noted),
+            Ask::Seal(..) | Ask::SealAlone(..) | Ask::Erase => events.push(Event::Noted),
             Ask::WakeAt(at) => events.push(Event::WakeAt(*at)),
             Ask::Tick if self.wake_at.is_some_and(|at| at <= cx.now) => events.push(Event::Ticked),
             Ask::Tick | Ask::Unclaimed => {}
@@ -115,6 +116,7 @@ impl Machine for Counter {
                 effects.send(MessageTarget::ClaimHolder { space: ClaimSpace::Fob, value: value.clone() }, n);
             }
             Ask::Seal(field, value) => effects.seal(*field, vec![*value]),
+            Ask::SealAlone(field, value) => effects.seal_alone(*field, vec![*value]),
             Ask::Erase => effects.erase(),
             Ask::Mail(to, n, deadline) => effects.mail("number", *to, n, *deadline),
             _ => {}

@@ -24,3 +24,27 @@ fn what_two_records_seal_before_the_first_is_durable_can_both_be_read() {
         rig.stop().await;
     });
 }
+
+#[test]
+fn a_secret_that_stands_alone_is_one_row_and_gone_with_it() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let rig = Rig::start(folder.path(), 1, EngineConfig::default()).await;
+        let (one, other, field) = (address(1), address(2), VaultField::IuvAttributes);
+        for (of, byte) in [(one, 1), (other, 2)] {
+            rig.ask(of, Ask::SealAlone(field, byte)).await.unwrap();
+        }
+        assert_eq!((opened(&rig, one, field).await, opened(&rig, other, field).await), (Some(1), Some(2)));
+        assert_eq!(opened(&rig, one, VaultField::Profile).await, None, "another field");
+        let db = rig.engine.db();
+        assert!(db.scan(&keys::prefix(0, keys::KeyKind::Vault), None, 9).unwrap().is_empty());
+        // Whoever could write rows could not give one's secret to another.
+        let stolen = db.get(&keys::subject_key(0, one)).unwrap().unwrap();
+        db.raw_put(&keys::subject_key(0, other), &stolen);
+        assert!(rig.engine.open_vault(other, field).await.is_err());
+        rig.ask(one, Ask::Erase).await.unwrap();
+        assert_eq!(opened(&rig, one, field).await, None);
+        assert!(rig.engine.db().get(&keys::subject_key(0, one)).unwrap().is_none());
+        rig.stop().await;
+    });
+}

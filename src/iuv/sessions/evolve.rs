@@ -124,7 +124,7 @@ impl Standing {
 impl IuvSession {
     fn seal(&self, command: &Command, effects: &mut Effects) {
         if let Command::Register { attributes, .. } | Command::Open { attributes, .. } = command {
-            effects.seal(VaultField::IuvAttributes, attributes.to_vec());
+            effects.seal_alone(VaultField::IuvAttributes, attributes.to_vec());
         }
     }
 }

@@ -266,7 +266,7 @@ fn a_person_claims_what_is_unique_and_seals_the_rest() {
     assert_eq!(story.claims, expected);
     let sealed = story.effects.vault.iter().map(|op| match op {
         VaultOp::Seal { field, plaintext } => (*field, plaintext.to_vec()),
-        VaultOp::SealNumbered { .. } | VaultOp::Erase => {
+        VaultOp::SealAlone { .. } | VaultOp::SealNumbered { .. } | VaultOp::Erase => {
             panic!("nothing to erase, and nothing of which there are many")
         }
     });
