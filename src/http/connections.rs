@@ -5,7 +5,9 @@ use super::{lenient::Lenient, phone_certificates::PhoneAuthorities};
 use crate::{config, kernel::Clock};
 use actix_http::{HttpService, Protocol, Request, Response, body::MessageBody};
 use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
-use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+};
 use actix_tls::accept::{
     TlsError,
     rustls_0_23::{Acceptor, TlsStream},
@@ -112,7 +114,7 @@ where
 {
     let (signal, phones) = (settings.signal.clone(), settings.phones.clone());
     let app = app.into_factory().map_err(|error: S::Error| error.into().error_response());
-    HttpService::build()
+    let http = HttpService::build()
         .graceful_shutdown_signal(move || {
             let signal = signal.clone();
             async move { signal.notified().await }
@@ -121,9 +123,22 @@ where
         .client_request_timeout(settings.request_within)
         .client_disconnect_timeout(DISCONNECT_WITHIN)
         .on_connect_ext(move |connection: &Lenient<T>, noted| {
-            if let Some((authorities, clock)) = &phones {
-                authorities.look(clock, connection.get_ref(), noted);
+            noted.insert(connection.handover());
+            if let (Some((authorities, clock)), Some(io)) = (&phones, connection.get_ref()) {
+                authorities.look(clock, io, noted);
             }
         })
-        .finish(map_config(app, |()| AppConfig::default()))
+        .finish(map_config(app, |()| AppConfig::default()));
+    apply_fn_factory(http, |connection: (Lenient<T>, Protocol, Option<SocketAddr>), http: &_| {
+        let handover = connection.0.handover();
+        // Apart, so that it takes its room only as long as there are requests.
+        let requests = Box::pin(Service::call(http, connection));
+        async move {
+            let ended = requests.await;
+            if let Some(next) = handover.take() {
+                next.await;
+            }
+            ended
+        }
+    })
 }

@@ -4,18 +4,25 @@
 //! strictly until the connection ends.
 //! And whoever speaks HTTP/1.0 is answered with `HTTP/1.1 200 OK`, as RFC 9110 (2.5) has it: old clients compare that
 //! line to the letter.
+//! Where the connection goes on as something other than HTTP, its socket is handed over (`handover.rs`).
 
-use super::framing::{Framing, Part};
+use super::{
+    framing::{Framing, Part},
+    handover::Handover,
+};
 use std::{
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A connection whose request lines are made readable.
 pub(super) struct Lenient<T> {
-    io: T,
+    /// Until it is handed over.
+    io: Option<T>,
+    handover: Rc<Handover>,
     framing: Framing,
     /// What was escaped and not taken yet.
     rest: Vec<u8>,
@@ -26,11 +33,16 @@ pub(super) struct Lenient<T> {
 
 impl<T> Lenient<T> {
     pub fn new(io: T) -> Self {
-        Self { io, framing: Framing::default(), rest: Vec::new(), taken: 0, is_old: false }
+        let (handover, framing) = (Rc::default(), Framing::default());
+        Self { io: Some(io), handover, framing, rest: Vec::new(), taken: 0, is_old: false }
     }
 
-    pub fn get_ref(&self) -> &T {
-        &self.io
+    pub fn get_ref(&self) -> Option<&T> {
+        self.io.as_ref()
+    }
+
+    pub fn handover(&self) -> Rc<Handover> {
+        Rc::clone(&self.handover)
     }
 
     fn hand_out(&mut self, to: &mut ReadBuf<'_>) {
@@ -40,6 +52,13 @@ impl<T> Lenient<T> {
         if self.taken == self.rest.len() {
             (self.rest, self.taken) = (Vec::new(), 0);
         }
+    }
+
+    fn io(&mut self) -> io::Result<Pin<&mut T>>
+    where
+        T: Unpin,
+    {
+        self.io.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// What was read with its request lines escaped; `None` if nothing need be.
@@ -86,9 +105,13 @@ fn escape(line: &[u8], into: &mut Vec<u8>) {
 impl<T: AsyncRead + Unpin> AsyncRead for Lenient<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.handover.is_asked() {
+            // The end of what is HTTP.
+            return Poll::Ready(Ok(()));
+        }
         if this.rest.is_empty() {
             let before = to.filled().len();
-            ready!(Pin::new(&mut this.io).poll_read(cx, to))?;
+            ready!(this.io()?.poll_read(cx, to))?;
             match this.escaped(&to.filled()[before..]) {
                 Some(rest) => this.rest = rest,
                 None => return Poll::Ready(Ok(())),
@@ -100,24 +123,38 @@ impl<T: AsyncRead + Unpin> AsyncRead for Lenient<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Lenient<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for Lenient<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.is_old && bytes.starts_with(OLD) {
-            let written = ready!(Pin::new(&mut this.io).poll_write(cx, &[NEW, &bytes[OLD.len()..]].concat()))?;
+            let written = ready!(this.io()?.poll_write(cx, &[NEW, &bytes[OLD.len()..]].concat()))?;
             // Should it stop within the version, the old one is told: they differ in the last byte alone.
             this.is_old = false;
             return Poll::Ready(Ok(written));
         }
-        Pin::new(&mut this.io).poll_write(cx, bytes)
+        this.io()?.poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(this.io()?.poll_flush(cx))?;
+        if this.handover.is_asked() {
+            // So that whoever reads requests looks again, and finds their end.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        let this = self.get_mut();
+        // All is written by now. What was read too far would be missing.
+        if this.handover.is_asked() && this.rest.is_empty() {
+            if let Some(io) = this.io.take() {
+                this.handover.give(Box::new(io));
+            }
+            return Poll::Ready(Ok(()));
+        }
+        this.io()?.poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -129,11 +166,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Lenient<T> {
             let first = parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part);
             return self.poll_write(cx, first);
         }
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, parts)
+        self.get_mut().io()?.poll_write_vectored(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.io.as_ref().is_some_and(T::is_write_vectored)
     }
 }
 
@@ -228,7 +265,7 @@ mod tests {
             assert_eq!(lenient.read(&mut [0; 100]).await.unwrap(), request.len());
             lenient.write_all(answer).await.unwrap();
             lenient.write_all(b"HTTP/1.0").await.unwrap();
-            assert_eq!(lenient.io.1, [told, b"HTTP/1.0"].concat());
+            assert_eq!(lenient.io.as_ref().unwrap().1, [told, b"HTTP/1.0"].concat());
             let mut lenient = Lenient::new(Wire(Some(request), Vec::new()));
             assert_eq!(lenient.read(&mut [0; 100]).await.unwrap(), request.len());
             let mut parts = [io::IoSlice::new(b""), io::IoSlice::new(answer)];
@@ -237,7 +274,7 @@ mod tests {
                 let written = lenient.write_vectored(parts).await.unwrap();
                 io::IoSlice::advance_slices(&mut parts, written);
             }
-            assert_eq!(lenient.io.1, told);
+            assert_eq!(lenient.io.as_ref().unwrap().1, told);
         }
     }
 }

@@ -7,6 +7,8 @@ use super::{
     auth::{self, BoxToken},
     client_address::client_address,
     codes::Code,
+    frames::Frames,
+    handover::{Handover, Socket},
     problem::Problem,
     server::Worker,
     service,
@@ -20,14 +22,18 @@ use crate::{
     kernel::{Principal, time},
     metrics,
 };
+use actix_http::ws::{self, CloseCode, CloseReason, Frame};
 use actix_web::{
     HttpRequest, HttpResponse,
+    body::BoxBody,
     http::header,
     rt,
-    web::{self, Payload},
+    web::{self, Bytes, Payload},
 };
-use actix_ws::{CloseCode, CloseReason, Message, MessageStream, Session};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::{net::IpAddr, rc::Rc, time::Duration};
+use tokio::io::AsyncWriteExt;
+use tokio_util::codec::Framed;
 
 pub(super) fn register(app: &mut web::ServiceConfig) {
     let link = web::resource("/box/v1/link")
@@ -39,10 +45,14 @@ pub(super) fn register(app: &mut web::ServiceConfig) {
 const ROUTE: &str = "box.link";
 /// A box says little.
 const FRAME_BYTES_MAX: usize = 4 << 10;
+/// What a line begins with each way: a box's usual words.
+const BUFFER_BYTES: usize = 256;
 /// What comes in quick succession is told once.
 const PACE: Duration = Duration::from_millis(100);
 /// So long a frame may wait for a box that takes nothing.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// So long a box that was told why its link ends may take to end it too.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 /// When a box that was cut off by a stop should come again: spread over this.
 const COME_AGAIN_MS: u64 = 10_000;
 
@@ -70,7 +80,7 @@ async fn begin(
     worker: &Rc<Worker>,
     from: Option<IpAddr>,
     request: &HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let header = Ask::header(request, &header::AUTHORIZATION);
     let token = auth::bearer(header).ok().and_then(BoxToken::parse).ok_or(Code::BoxTokenInvalid)?;
@@ -82,22 +92,25 @@ async fn begin(
         LinkView { holds: true, .. } => {}
         LinkView { holds: false, .. } => return Err(Code::BoxTokenInvalid.into()),
     }
+    let mut switch = ws::handshake(request.head())
+        .map_err(|_| Problem::detailed(Code::Malformed, "expected a WebSocket handshake"))?;
+    let response = switch.message_body(BoxBody::new(())).map_err(|_| Code::Internal)?;
+    let handover = request.conn_data::<Rc<Handover>>().ok_or(Code::Internal)?;
+    if let Some(Some(Ok(_))) = payload.next().now_or_never() {
+        return Err(Problem::detailed(Code::Malformed, "expected no frame before the answer to the handshake"));
+    }
     let bells = worker.engine.bells();
     let bell = bells.hang(token.address(), worker.links.max).ok_or_else(|| {
         let code = if bells.has_ended() { Code::Stopping } else { Code::Busy };
         Problem::from(code).retry_after_s(5 + worker.engine.chance().below(25) as u32)
     })?;
-    let (response, session, messages) = actix_ws::handle(request, payload)
-        .map_err(|_| Problem::detailed(Code::Malformed, "expected a WebSocket handshake"))?;
     ::metrics::gauge!(metrics::BOX_LINKS).set(bells.count() as f64);
-    rt::spawn(async move {
-        let why = link.run(&bell, session, messages.max_frame_size(FRAME_BYTES_MAX)).await;
-        drop(bell);
-        ::metrics::gauge!(metrics::BOX_LINKS).set(link.worker.engine.bells().count() as f64);
-        ::metrics::counter!(metrics::BOX_LINK_ENDS, "why" => why.name()).increment(1);
-    });
-    Ok(response)
+    handover.ask(move |socket| Box::pin(link.last(bell, socket)));
+    Ok(response.into())
 }
+
+/// Frames on a socket. Its buffers grow with what is said, to twice a frame at most.
+type Line = Framed<Box<dyn Socket>, Frames>;
 
 struct Link {
     worker: Rc<Worker>,
@@ -149,32 +162,50 @@ impl End {
 }
 
 impl Link {
-    async fn run(&mut self, bell: &Bell, mut session: Session, mut messages: MessageStream) -> End {
-        let Err(end) = self.go_on(bell, &mut session, &mut messages).await;
+    /// From the answer to the handshake to the end.
+    async fn last(mut self, bell: Bell, socket: Option<Box<dyn Socket>>) {
+        let why = match socket {
+            Some(socket) => {
+                self.run(&bell, Framed::with_capacity(socket, Frames::new(FRAME_BYTES_MAX), BUFFER_BYTES)).await
+            }
+            None => End::BoxGone,
+        };
+        drop(bell);
+        ::metrics::gauge!(metrics::BOX_LINKS).set(self.worker.engine.bells().count() as f64);
+        ::metrics::counter!(metrics::BOX_LINK_ENDS, "why" => why.name()).increment(1);
+    }
+
+    async fn run(&mut self, bell: &Bell, mut line: Line) -> End {
+        let Err(end) = self.go_on(bell, &mut line).await;
         if let Some(code) = end.code() {
             let description = match end {
                 // Jittered, so that not all come at once.
                 End::Stopping => format!("retry_after_ms={}", self.worker.engine.chance().below(COME_AGAIN_MS)),
                 end => end.name().to_owned(),
             };
-            let close = session.close(Some(CloseReason { code, description: Some(description) }));
-            let _ = rt::time::timeout(SEND_WITHIN, close).await;
+            let close = ws::Message::Close(Some(CloseReason { code, description: Some(description) }));
+            let said = Box::pin(async {
+                sent(line.send(close)).await?;
+                let mut socket = line.into_inner();
+                let rest = async {
+                    socket.shutdown().await?;
+                    // What is still on its way would break the connection before the word is read.
+                    tokio::io::copy(&mut socket, &mut tokio::io::sink()).await
+                };
+                rt::time::timeout(GOODBYE_WITHIN, rest).await.map(drop).map_err(|_| End::Slow)
+            });
+            let _ = said.await;
         }
         end
     }
 
-    async fn go_on(
-        &mut self,
-        bell: &Bell,
-        session: &mut Session,
-        messages: &mut MessageStream,
-    ) -> Result<std::convert::Infallible, End> {
+    async fn go_on(&mut self, bell: &Bell, line: &mut Line) -> Result<std::convert::Infallible, End> {
         let (ping, silence) = (self.worker.links.ping, self.worker.links.silence);
         let first = ping.mul_f64(0.5 + self.worker.engine.chance().below(500) as f64 / 1_000.0);
         let mut heard = time::instant();
         let mut ping_due = heard + first;
         // What is done now and then takes its room then: ten thousand links wait.
-        Box::pin(self.tell_news(session)).await?;
+        Box::pin(self.tell_news(line)).await?;
         loop {
             tokio::select! {
                 biased;
@@ -185,27 +216,27 @@ impl Link {
                     if bell.is_replaced() {
                         return Err(End::Replaced);
                     }
-                    if Box::pin(self.tell_news(session)).await? {
+                    if Box::pin(self.tell_news(line)).await? {
                         rt::time::sleep(PACE).await;
                     }
                 }
-                said = messages.recv() => {
+                said = line.next() => {
                     heard = time::instant();
-                    Box::pin(self.hear(said, session)).await?;
+                    Box::pin(self.hear(said, line)).await?;
                 }
                 () = rt::time::sleep_until(ping_due.into()) => {
                     if heard.elapsed() >= silence {
                         return Err(End::Silent);
                     }
                     ping_due = time::instant() + ping;
-                    sent(session.ping(b"")).await?;
+                    sent(line.send(ws::Message::Ping(Bytes::new()))).await?;
                 }
             }
         }
     }
 
     /// Looks what there is for the box; whether it was told anything.
-    async fn tell_news(&mut self, session: &mut Session) -> Result<bool, End> {
+    async fn tell_news(&mut self, line: &mut Line) -> Result<bool, End> {
         let view = match self.look().await {
             Ok(view) if view.holds => view,
             Ok(_) => return Err(End::TokenInvalid),
@@ -215,7 +246,7 @@ impl Link {
         let mut told = false;
         if let Some(missing) = view.missing.filter(|missing| *missing > self.told) {
             self.told = missing;
-            sent(session.text(r#"{"sync":true}"#)).await?;
+            sent(line.send(ws::Message::Text(r#"{"sync":true}"#.into()))).await?;
             ::metrics::counter!(metrics::BOX_LINK_NOTICES, "what" => "sync").increment(1);
             told = true;
         }
@@ -223,7 +254,7 @@ impl Link {
             let command = OnlineCommand::Fetch { token_hash: SecretHash(self.token.hash) };
             let fetched = self.tell(Command::Online(command)).await.map_err(ended)?;
             let orders = online::orders::fetched(fetched.answer).ok_or(End::Failed)?;
-            sent(session.text(orders)).await?;
+            sent(line.send(ws::Message::Text(orders.into()))).await?;
             ::metrics::counter!(metrics::BOX_LINK_NOTICES, "what" => "orders").increment(1);
             told = true;
         }
@@ -236,22 +267,17 @@ impl Link {
         Ok(self.worker.engine.read(self.token.address(), read).await?)
     }
 
-    async fn hear(
-        &mut self,
-        said: Option<Result<Message, actix_ws::ProtocolError>>,
-        session: &mut Session,
-    ) -> Result<(), End> {
+    async fn hear(&mut self, said: Option<Result<Frame, ws::ProtocolError>>, line: &mut Line) -> Result<(), End> {
         match said {
-            None | Some(Ok(Message::Close(_))) => Err(End::BoxGone),
-            Some(Err(actix_ws::ProtocolError::Io(_))) => Err(End::BoxGone),
-            Some(Ok(Message::Ping(bytes))) => sent(session.pong(&bytes)).await,
-            Some(Ok(Message::Pong(_) | Message::Nop)) => Ok(()),
-            Some(Ok(Message::Text(text))) => {
-                let cursor = wire::confirmed(text.as_bytes()).map_err(|_| End::Malformed)?;
+            None | Some(Ok(Frame::Close(_)) | Err(ws::ProtocolError::Io(_))) => Err(End::BoxGone),
+            Some(Ok(Frame::Ping(bytes))) => sent(line.send(ws::Message::Pong(bytes))).await,
+            Some(Ok(Frame::Pong(_))) => Ok(()),
+            Some(Ok(Frame::Text(text))) => {
+                let cursor = wire::confirmed(&text).map_err(|_| End::Malformed)?;
                 let command = Command::Confirm { token_hash: SecretHash(self.token.hash), cursor };
                 self.tell(command).await.map(drop).map_err(ended)
             }
-            Some(Ok(Message::Binary(_) | Message::Continuation(_)) | Err(_)) => Err(End::Malformed),
+            Some(Ok(Frame::Binary(_) | Frame::Continuation(_)) | Err(_)) => Err(End::Malformed),
         }
     }
 
@@ -277,7 +303,7 @@ fn ended(problem: Problem) -> End {
     }
 }
 
-async fn sent(frame: impl Future<Output = Result<(), actix_ws::Closed>>) -> Result<(), End> {
+async fn sent(frame: impl Future<Output = Result<(), ws::ProtocolError>>) -> Result<(), End> {
     match rt::time::timeout(SEND_WITHIN, frame).await {
         Ok(sent) => sent.map_err(|_| End::BoxGone),
         Err(_) => Err(End::Slow),

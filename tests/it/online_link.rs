@@ -140,3 +140,34 @@ fn a_server_that_stops_says_so_and_when_to_come_again() {
     assert_eq!(string(&lodge.org.show(&lodge.smart_box.id), "box"), lodge.smart_box.id);
     linked(&rig, &lodge.smart_box.token);
 }
+
+#[test]
+fn frames_are_read_however_they_come_but_not_before_the_answer() {
+    let rig = Rig::start();
+    let lodge = Lodge::of(&rig);
+    let (api, token) = (rig.addresses().api, &lodge.smart_box.token);
+    let ping = WebSocket::frame(9, b"1");
+    for early in [&ping[..], b"x", &[0x81; 20_000]] {
+        assert_eq!(WebSocket::open_saying(api, token, early).0, 400, "{} bytes", early.len());
+    }
+    let mut link = linked(&rig, token);
+    let all: Vec<u8> = (0..100).flat_map(|at| WebSocket::frame(9, &[at; 100])).collect();
+    for at_once in [1, 7, all.len()] {
+        link.write(&all, at_once);
+        for at in 0..100 {
+            let heard = heard_besides(&mut link, SECOND);
+            assert_eq!(heard, Heard::Pong(vec![at; 100]), "in pieces of {at_once}");
+        }
+    }
+    let said = json!({"cursor": lodge.smart_box.cursor}).to_string();
+    link.send(1, format!("{said:4096}").as_bytes());
+    link.send(9, b"still there");
+    assert_eq!(heard_besides(&mut link, SECOND), Heard::Pong(b"still there".to_vec()), "the longest frame");
+    let endless = [&[0x81, 0xff, 0x7f][..], &[0xff; 7], &[0; 5_000]].concat();
+    let long = |length| WebSocket::frame(1, format!("{said:length$}").as_bytes());
+    for wrong in [long(4_097), long(60_000), WebSocket::frame(9, &[1; 126]), endless] {
+        let mut link = linked(&rig, token);
+        link.write(&wrong, usize::MAX);
+        assert_eq!(end_of(&mut link), Heard::Close(1007, "malformed".to_owned()), "{} bytes", wrong.len());
+    }
+}

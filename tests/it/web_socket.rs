@@ -15,6 +15,7 @@ pub struct WebSocket {
 pub enum Heard {
     Text(String),
     Ping,
+    Pong(Vec<u8>),
     /// Its code and its words.
     Close(u16, String),
     /// The connection ended.
@@ -26,12 +27,17 @@ pub enum Heard {
 impl WebSocket {
     /// The status of the answer, and the socket if it was 101.
     pub fn open(to: SocketAddr, token: &str) -> (u16, Option<Self>) {
+        Self::open_saying(to, token, b"")
+    }
+
+    /// One that says something in the same breath, before it has its answer.
+    pub fn open_saying(to: SocketAddr, token: &str, early: &[u8]) -> (u16, Option<Self>) {
         let mut stream = TcpStream::connect(to).unwrap();
         let request = format!(
             "GET /box/v1/link HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: Upgrade\r\n\
              upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(&[request.as_bytes(), early].concat()).unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -47,14 +53,28 @@ impl WebSocket {
         (status, (status == 101).then_some(Self { stream, bytes: Vec::new() }))
     }
 
-    pub fn send(&mut self, opcode: u8, payload: &[u8]) {
-        assert!(payload.len() < 126);
+    pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [1, 2, 3, 4];
-        let mut frame = vec![0x80 | opcode, 0x80 | payload.len() as u8];
+        let mut frame = vec![0x80 | opcode];
+        match payload.len() {
+            short @ ..126 => frame.push(0x80 | short as u8),
+            long => frame.extend([&[0x80 | 126], &(long as u16).to_be_bytes()[..]].concat()),
+        }
         frame.extend(mask);
         frame.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
-        // Whether it arrives shows by what is heard.
-        let _ = self.stream.write_all(&frame);
+        frame
+    }
+
+    /// These bytes as they are, so many at once.
+    pub fn write(&mut self, bytes: &[u8], at_once: usize) {
+        for piece in bytes.chunks(at_once) {
+            // Whether it arrives shows by what is heard.
+            let _ = self.stream.write_all(piece);
+        }
+    }
+
+    pub fn send(&mut self, opcode: u8, payload: &[u8]) {
+        self.write(&Self::frame(opcode, payload), usize::MAX);
     }
 
     pub fn say(&mut self, text: &str) {
@@ -107,6 +127,7 @@ impl WebSocket {
                 self.send(10, &payload);
                 Heard::Ping
             }
+            10 => Heard::Pong(payload),
             other => panic!("opcode {other}"),
         }
     }
