@@ -124,10 +124,22 @@ pub enum BinState {
     Disabled,
 }
 
+/// A key goes into a bin of its size or a larger one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Size {
+    Small,
+    #[default]
+    Medium,
+    Large,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BinItem {
     pub bin: Box<str>,
     pub state: BinState,
+    #[serde(default)]
+    pub size: Size,
     #[serde(default)]
     pub fob: Option<Box<str>>,
     pub confirmed: bool,
@@ -137,6 +149,8 @@ pub struct BinItem {
 pub struct KeyItem {
     pub key: Box<str>,
     pub fob: Box<str>,
+    #[serde(default)]
+    pub size: Size,
     #[serde(default)]
     pub roaming: bool,
     #[serde(default)]
@@ -191,6 +205,41 @@ pub struct Changes {
     pub booking: Vec<BookingItem>,
     #[serde(default)]
     pub public_keys: Vec<PublicKey>,
+    #[serde(default)]
+    pub settings: Option<Settings>,
+    #[serde(default)]
+    pub pins: Vec<PinItem>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondFactor {
+    #[default]
+    None,
+    Pin,
+    Sms,
+}
+
+/// How a box is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Keys may be left by nobody.
+    pub quick_scan: bool,
+    /// What is wanted at pick-ups besides.
+    pub second_factor: SecondFactor,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { quick_scan: true, second_factor: SecondFactor::None }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinItem {
+    pub person: Box<str>,
+    #[serde(default)]
+    pub pin: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -64,7 +64,7 @@ fn case_02_the_pass_of_a_withdrawn_access_stops_at_its_end() {
     let until = at(&string(&car_pass, "until"));
     assert!(until.abs_diff(now_ms() + 12 * HOUR_MS) < 60_000, "{car_pass}");
     let show = |cabinet: &mut Cabinet, pass: &Value, at: u64| {
-        opened(cabinet.vbox.show_qr(&string(pass, "text"), None, at).unwrap())
+        opened(cabinet.vbox.show_qr(&string(pass, "text"), None, None, at).unwrap())
     };
     assert_eq!(show(&mut cabinet, &car_pass, until), Err(Refusal::Expired));
     assert_eq!(show(&mut cabinet, &car_pass, until + HOUR_MS), Err(Refusal::Expired));
@@ -112,7 +112,7 @@ fn case_05_a_change_of_clocks_moves_no_end() {
     for (from, until) in
         [("2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"), ("2026-10-24T23:30:00Z", "2026-10-25T02:30:00Z")]
     {
-        let mut take = |at: u64| opened(cabinet.vbox.take(Shown::Digits("482913"), "F1", at).unwrap());
+        let mut take = |at: u64| opened(cabinet.vbox.take(Shown::Digits("482913"), "F1", None, at).unwrap());
         assert!(matches!(take(at(from) - 1), Err(Refusal::NotYetValid | Refusal::Expired)));
         assert!(matches!(take(at(until)), Err(Refusal::NotYetValid | Refusal::Expired)));
         // Its way to the server makes an entry some milliseconds later than it was.

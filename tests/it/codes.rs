@@ -57,11 +57,11 @@ impl Cabinet {
     }
 
     pub fn types(&mut self, digits: &str, fob: Option<&str>) -> Result<String, Refusal> {
-        opened(self.vbox.type_digits(digits, fob, now_ms()).unwrap())
+        opened(self.vbox.type_digits(digits, fob, None, now_ms()).unwrap())
     }
 
     pub fn shows(&mut self, text: &str, fob: Option<&str>) -> Result<String, Refusal> {
-        opened(self.vbox.show_qr(text, fob, now_ms()).unwrap())
+        opened(self.vbox.show_qr(text, fob, None, now_ms()).unwrap())
     }
 }
 
@@ -209,13 +209,17 @@ fn offline_codes_open_once_and_wrong_ones_close_the_keypad_over_a_reboot() {
     let identity = cabinet.vbox.identity.clone();
     drop(cabinet.vbox);
     let mut again = VirtualBox::new(identity, [], Storage::folder(folder.path()), Chance::seeded(2)).unwrap();
-    assert_eq!(opened(again.type_digits(right, None, now_ms()).unwrap()), Err(Refusal::Throttled), "over a reboot");
+    assert_eq!(
+        opened(again.type_digits(right, None, None, now_ms()).unwrap()),
+        Err(Refusal::Throttled),
+        "over a reboot"
+    );
     let later = now_ms() + 61_000;
-    assert_eq!(opened(again.type_digits(right, None, later).unwrap()), Ok("A-2".into()));
+    assert_eq!(opened(again.type_digits(right, None, None, later).unwrap()), Ok("A-2".into()));
     let identity = again.identity.clone();
     drop(again);
     let mut again = VirtualBox::new(identity, [], Storage::folder(folder.path()), Chance::seeded(3)).unwrap();
-    assert_eq!(opened(again.type_digits(right, None, later).unwrap()), Err(Refusal::UnknownCode), "used is used");
+    assert_eq!(opened(again.type_digits(right, None, None, later).unwrap()), Err(Refusal::UnknownCode), "used is used");
     let path = format!("/boxes/{id}/offline-codes");
     let page = org.client.send("POST", &path, &[("accept", "text/html")], Some(b"{}")).told();
     assert!(page.contains("<h2>A-2</h2>") && page.contains("offline codes, sheet 1"), "{page}");
@@ -251,9 +255,9 @@ fn what_is_granted_after_the_box_went_offline_opens_by_pass_once() {
     let mut forged = text.clone().into_bytes();
     forged[60] = if forged[60] == b'A' { b'B' } else { b'A' };
     assert_eq!(cabinet.shows(&String::from_utf8(forged).unwrap(), None), Err(Refusal::NotSigned));
-    let late = cabinet.vbox.show_qr(&text, None, now_ms() + 13 * 3_600_000).unwrap();
+    let late = cabinet.vbox.show_qr(&text, None, None, now_ms() + 13 * 3_600_000).unwrap();
     assert_eq!(opened(late), Err(Refusal::Expired));
-    let early = cabinet.vbox.show_qr(&text, None, now_ms() - 3_600_000).unwrap();
+    let early = cabinet.vbox.show_qr(&text, None, None, now_ms() - 3_600_000).unwrap();
     assert_eq!(opened(early), Err(Refusal::NotYetValid));
     // The access is withdrawn: the pass holds until its end, not longer.
     let second = string(&pass(&org, &id, &access), "text");

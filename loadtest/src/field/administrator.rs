@@ -3,8 +3,8 @@
 use super::{
     Tally, add,
     clock::Clock,
-    model::{Grant, Identity, Pass, Slip, UNSURE_MS},
-    site::{Organisation, STAFF, Site, World},
+    model::{Grant, Identity, Pass, Setup, Slip, UNSURE_MS},
+    site::{Organisation, SIZES, STAFF, Site, World},
     visit::Carried,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub async fn acts(
     let api = &mut organisation.api;
     let id = site.vbox.id().to_owned();
     let bin = chance.index(site.bins.len());
-    match chance.below(16) {
+    match chance.below(19) {
         0..=2 => {
             let grant = give_access(site, organisation, &id, clock, chance).await?;
             if chance.happens(0.5) {
@@ -94,6 +94,17 @@ pub async fn acts(
             print(site, api, renew, clock).await?;
         }
         15 => close(site, api, bin, clock).await?,
+        16 => {
+            let named_only = !site.model.setup.named_only;
+            set_up(site, api, Setup { named_only, ..site.model.setup.clone() }, clock).await?;
+        }
+        17 | 18 => {
+            let mut setup = site.model.setup.clone();
+            setup.bins[bin] = SIZES[chance.index(SIZES.len())];
+            let key = chance.index(setup.keys.len());
+            setup.keys[key] = SIZES[chance.index(SIZES.len())];
+            set_up(site, api, setup, clock).await?;
+        }
         _ => {
             if let Some(grant) = chance.pick(&live(site, 0, clock)).copied() {
                 book(site, api, grant, clock).await?;
@@ -299,6 +310,24 @@ pub async fn key_code(
 async fn no_key_code(site: &mut Site, api: &mut Api, key: usize, clock: &Clock) -> Result<(), LoadError> {
     api.delete(&format!("/boxes/{}/keys/{}/code", site.vbox.id(), site.keys[key])).await?;
     site.model.set_key_code(key, None, clock.now_ms());
+    Ok(())
+}
+
+/// How the box is set up, as far as it was not so before.
+pub async fn set_up(site: &mut Site, api: &mut Api, setup: Setup, clock: &Clock) -> Result<(), LoadError> {
+    let (path, old) = (format!("/boxes/{}", site.vbox.id()), &site.model.setup);
+    for (bin, size) in (0..setup.bins.len()).zip(&setup.bins).filter(|(bin, size)| old.bins[*bin] != **size) {
+        api.patch(&format!("{path}/bins/{}", site.bins[bin]), &json!({ "size": size })).await?;
+    }
+    for (key, size) in (0..setup.keys.len()).zip(&setup.keys).filter(|(key, size)| old.keys[*key] != **size) {
+        api.patch(&format!("{path}/keys/{}", site.keys[key]), &json!({ "size": size })).await?;
+    }
+    if (setup.named_only, setup.wants_pin) != (old.named_only, old.wants_pin) {
+        let second_factor = if setup.wants_pin { "pin" } else { "none" };
+        let settings = json!({ "quick_scan": !setup.named_only, "second_factor": second_factor });
+        api.patch(&format!("{path}/settings"), &settings).await?;
+    }
+    site.model.set_up(setup, clock.now_ms());
     Ok(())
 }
 

@@ -3,10 +3,14 @@
 
 mod alone;
 mod late;
+mod setup;
 #[cfg(test)]
 mod tests;
 mod with_server;
 
+pub use setup::Setup;
+
+use crate::wire::Size;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So near to a limit either answer is right: the server and this model do not read the clock at the same moment.
@@ -143,6 +147,16 @@ pub enum Shown<'a> {
     Slip(Slip),
     Pass(&'a Pass),
     Identity(&'a Identity),
+    /// A key that is just put before the box.
+    Nothing,
+}
+
+/// What is typed besides, by whoever wants a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin {
+    None,
+    Own,
+    Wrong,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +191,8 @@ pub struct Here {
     pub organisation: usize,
     pub site: usize,
     pub staff: Vec<usize>,
+    /// Who of them has a PIN.
+    pub with_pin: Vec<usize>,
 }
 
 /// What the server knows and a box may not have heard of.
@@ -189,6 +205,7 @@ struct Told {
     sheet: u32,
     signer: u32,
     closed: Vec<bool>,
+    setup: Setup,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -209,6 +226,7 @@ pub struct Model {
     pub keys: Vec<Place>,
     /// Bins that are protected or out of service.
     pub closed: Vec<bool>,
+    pub setup: Setup,
     pub conflicts: usize,
     /// Exchanges that were told of because something about them was not in order.
     pub told: usize,
@@ -246,6 +264,7 @@ impl Model {
             bins: physical.iter().map(|key| Bin { key: *key, doubtful_ms: None }).collect(),
             keys: (0..keys).map(Place::Bin).collect(),
             closed: vec![false; bins],
+            setup: Setup { bins: vec![Size::Medium; bins], keys: vec![Size::Medium; keys], ..Setup::default() },
             belief: physical.clone(),
             physical,
             ..Self::default()
@@ -380,6 +399,7 @@ impl Model {
             sheet: self.sheet,
             signer: self.signer,
             closed: self.closed.clone(),
+            setup: self.setup.clone(),
         };
         self.belief = self.bins.iter().map(|bin| bin.key).collect();
         became

@@ -3,7 +3,7 @@
 use super::{
     FieldArgs, administrator,
     clock::Clock,
-    model::{Grant, Here, Limits, Model},
+    model::{Grant, Here, Limits, Model, Setup},
     visit::{Carried, Given, Printed},
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     process::ServerProcess,
     report::LoadError,
     vbox::{Storage, VirtualBox},
+    wire::Size,
 };
 use serde_json::{Value, json};
 
@@ -26,6 +27,12 @@ const SPARE_BINS: usize = 2;
 const TOLD_KEY_CODES: usize = 1;
 /// Keys that have a code from the beginning.
 const CODED: usize = 3;
+/// Everybody of so many has no PIN; of so many boxes one wants PINs, and one takes no key from nobody.
+const WITHOUT_PIN: usize = 5;
+const WANTS_PIN: usize = 4;
+const NAMED_ONLY: usize = 3;
+/// What there is of each size.
+pub const SIZES: [Size; 4] = [Size::Small, Size::Medium, Size::Medium, Size::Large];
 const UNCONFIRMED_MIN: u64 = 61;
 const LATE: Limits = Limits { after_pick_up: Some(120), after_end: Some(30), before_booking: Some(30) };
 
@@ -33,6 +40,8 @@ pub struct Person {
     pub id: String,
     pub code: String,
     pub badge: String,
+    /// Not everybody has one.
+    pub pin: Option<String>,
 }
 
 pub struct Organisation {
@@ -126,9 +135,10 @@ async fn organisation(operator: &mut Api, plan: &str, chance: &Chance) -> Result
     let mut people = Vec::new();
     for number in 0..PEOPLE {
         let (code, badge) = (format!("{:06}", 100_000 + number * 7919), format!("badge-{number}"));
-        let body = json!({"name": format!("Person {number}"), "access_code": code, "badges": [badge]});
+        let pin = (number % WITHOUT_PIN != 0).then(|| format!("{}", 1_000 + number * 7));
+        let body = json!({"name": format!("Person {number}"), "access_code": code, "badges": [badge], "pin": pin});
         let id = text(&api.post("/people", &body).await?, "person", "POST /people")?;
-        people.push(Person { id, code, badge });
+        people.push(Person { id, code, badge, pin });
     }
     let late = json!({
         "after_pick_up_minutes": LATE.after_pick_up, "after_end_minutes": LATE.after_end,
@@ -155,7 +165,8 @@ async fn site(
     let fobs: Vec<String> = (0..args.keys).map(|key| format!("{index:05}-{key}")).collect();
     let keys: Vec<Value> =
         fobs.iter().zip(&bins).map(|(fob, bin)| json!({"name": fob, "fob": fob, "bin": bin})).collect();
-    let here = Here { organisation: at, site: index, staff: staff.clone() };
+    let with_pin = staff.iter().copied().filter(|person| organisation.people[*person].pin.is_some()).collect();
+    let here = Here { organisation: at, site: index, staff: staff.clone(), with_pin };
     let mut model = Model::new(here, bins.len(), args.keys, PLANS[at].1.as_millis() as u64, UNCONFIRMED_MIN);
     model.limits = vec![LATE; args.keys];
     model.tells_key_codes = at >= TOLD_KEY_CODES;
@@ -192,6 +203,12 @@ async fn site(
     }
     let identity = api.enrol(&code).await?;
     let content = bins.iter().cloned().enumerate().map(|(bin, label)| (label, fobs.get(bin).cloned()));
+    let setup = Setup {
+        named_only: index % NAMED_ONLY == 1,
+        wants_pin: index % WANTS_PIN == 2,
+        bins: bins.iter().map(|_| SIZES[chance.index(SIZES.len())]).collect(),
+        keys: keys.iter().map(|_| SIZES[chance.index(SIZES.len())]).collect(),
+    };
     let vbox = VirtualBox::new(identity, content.collect::<Vec<_>>(), Storage::Memory, chance)?;
     let mut site = Site {
         organisation: at,
@@ -208,6 +225,7 @@ async fn site(
         given: Vec::new(),
         printed: Vec::new(),
     };
+    administrator::set_up(&mut site, &mut organisation.api, setup, clock).await?;
     for key in 0..args.keys.min(CODED) {
         let code = organisation.next_code();
         administrator::key_code(&mut site, &mut organisation.api, key, code, clock).await?;
@@ -224,7 +242,9 @@ async fn first_contact(site: &mut Site, target: &Target, clock: &Clock) -> Resul
         let state = site.vbox.state();
         let told = state.key_codes.values().filter(|key| key.code.is_some()).count();
         let known = state.people.values().filter(|person| person.code.is_some()).count();
-        if known == STAFF && told == codes && state.offline_sheet == site.model.sheet {
+        let pins = state.pins.values().filter(|known| known.pin.is_some()).count();
+        let wanted = if site.model.setup.wants_pin { site.model.here.with_pin.len() } else { 0 };
+        if known == STAFF && pins == wanted && told == codes && state.offline_sheet == site.model.sheet {
             return Ok(());
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

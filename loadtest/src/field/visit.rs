@@ -3,7 +3,7 @@
 use super::{
     Tally, add,
     clock::Clock,
-    model::{Identity, Pass, STRANGERS, Shown, Slip, Verdict, What},
+    model::{Identity, Pass, Pin, STRANGERS, Shown, Slip, Verdict, What},
     site::{Person, Site},
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
 
 /// Nobody has been given these.
 const NOBODYS: [&str; 3] = ["999990", "9999991", "00000000"];
+const NOBODYS_PIN: &str = "0000";
 /// As many as make a server tired of them.
 const IN_A_ROW: usize = 11;
 /// What was signed last is tried more often than what is old.
@@ -40,7 +41,7 @@ pub struct Crowd<'a> {
 struct Hand<'a> {
     kind: &'static str,
     shown: Shown<'a>,
-    real: vbox::Shown<'a>,
+    real: Option<vbox::Shown<'a>>,
     wants: Option<usize>,
 }
 
@@ -50,12 +51,12 @@ pub type Given = (&'static str, String, usize);
 
 impl<'a> Crowd<'a> {
     fn by_badge(&self, person: usize) -> Hand<'a> {
-        let real = vbox::Shown::Badge(&self.people[person].badge);
+        let real = Some(vbox::Shown::Badge(&self.people[person].badge));
         Hand { kind: "badge", shown: Shown::Badge(person), real, wants: None }
     }
 
     fn by_code(&self, person: usize) -> Hand<'a> {
-        let real = vbox::Shown::Digits(&self.people[person].code);
+        let real = Some(vbox::Shown::Digits(&self.people[person].code));
         Hand { kind: "access_code", shown: Shown::AccessCode(person), real, wants: None }
     }
 
@@ -73,7 +74,7 @@ impl<'a> Crowd<'a> {
         };
         let recent: Vec<_> = self.carried.passes.iter().rev().filter(|(pass, _)| fits(pass)).take(RECENT).collect();
         let (pass, text) = chance.pick(&recent)?;
-        Some(Hand { kind: "pass", shown: Shown::Pass(pass), real: vbox::Shown::Qr(text), wants: pass.key })
+        Some(Hand { kind: "pass", shown: Shown::Pass(pass), real: Some(vbox::Shown::Qr(text)), wants: pass.key })
     }
 
     fn identity(&self, site: &Site, chance: &mut Chance) -> Option<Hand<'a>> {
@@ -86,7 +87,7 @@ impl<'a> Crowd<'a> {
         let recent = self.carried.identities.iter().rev().filter(|(identity, _)| fits(identity)).take(RECENT);
         let recent: Vec<_> = recent.collect();
         let (identity, text) = chance.pick(&recent)?;
-        let (shown, real) = (Shown::Identity(identity), vbox::Shown::Qr(text));
+        let (shown, real) = (Shown::Identity(identity), Some(vbox::Shown::Qr(text)));
         Some(Hand { kind: "personal_qr", shown, real, wants: None })
     }
 }
@@ -95,7 +96,7 @@ fn digits<'a>(given: &'a [Given], chance: &mut Chance) -> Option<Hand<'a>> {
     let recent = given.len().saturating_sub(RECENT);
     let (kind, code, key) = chance.pick(&given[recent..])?;
     let wants = chance.happens(0.8).then_some(*key);
-    Some(Hand { kind, shown: Shown::Digits(code), real: vbox::Shown::Digits(code), wants })
+    Some(Hand { kind, shown: Shown::Digits(code), real: Some(vbox::Shown::Digits(code)), wants })
 }
 
 /// Mostly the one that comes next.
@@ -107,13 +108,38 @@ fn slip<'a>(printed: &'a [Printed], site: &Site, chance: &mut Chance) -> Option<
     let near: Vec<_> = printed.iter().filter(next).collect();
     let printed = if chance.happens(0.7) { chance.pick(&near).copied() } else { chance.pick(printed) };
     let (slip, code) = printed?;
-    let real = vbox::Shown::Digits(code);
+    let real = Some(vbox::Shown::Digits(code));
     Some(Hand { kind: "offline_code", shown: Shown::Slip(*slip), real, wants: None })
 }
 
 fn nobodys(chance: &mut Chance) -> Hand<'static> {
     let code = NOBODYS[chance.index(NOBODYS.len())];
-    Hand { kind: "nobodys_code", shown: Shown::Digits(code), real: vbox::Shown::Digits(code), wants: None }
+    Hand { kind: "nobodys_code", shown: Shown::Digits(code), real: Some(vbox::Shown::Digits(code)), wants: None }
+}
+
+fn nothing() -> Hand<'static> {
+    Hand { kind: "nothing", shown: Shown::Nothing, real: None, wants: None }
+}
+
+/// What somebody types who is asked for a PIN, as the model is told it and as it is.
+fn pin<'a>(site: &Site, crowd: &Crowd<'a>, shown: Shown<'_>, chance: &mut Chance) -> (Pin, Option<&'a str>) {
+    let here = site.organisation;
+    let who = match shown {
+        Shown::AccessCode(person) | Shown::Badge(person) => Some(person),
+        Shown::Pass(pass) => (pass.organisation == here).then_some(pass.who),
+        Shown::Identity(identity) => (identity.organisation == here).then_some(identity.person),
+        Shown::Digits(digits) => {
+            let booked = site.model.grants.iter().find(|grant| grant.booking.as_deref() == Some(digits));
+            booked.map(|grant| site.staff[grant.person])
+        }
+        Shown::Slip(_) | Shown::Nothing => None,
+    };
+    let own = who.and_then(|person| crowd.people[person].pin.as_deref());
+    match (chance.below(10), own) {
+        (0, _) => (Pin::None, None),
+        (1, _) | (_, None) => (Pin::Wrong, Some(NOBODYS_PIN)),
+        (_, own) => (Pin::Own, own),
+    }
 }
 
 /// Which key, and whether it comes back.
@@ -137,7 +163,8 @@ pub fn alone(
     let who = crowd.somebody(site, chance);
     let lot = chance.below(100);
     let hand = match lot {
-        0..=14 => None,
+        0..=9 => None,
+        10..=14 => Some(nothing()),
         15..=26 => Some(crowd.by_badge(who)),
         27..=46 => crowd.pass(site, chance),
         47..=62 => crowd.identity(site, chance),
@@ -170,10 +197,16 @@ fn attempt(
     let now_ms = clock.now_ms();
     let leaves = if matches!(hand.shown, Shown::Pass(_) | Shown::Slip(_)) { 0.03 } else { 0.5 };
     let (key, kind) = wish(site, hand, leaves, chance);
+    let (typed, real_pin) = pin(site, crowd, hand.shown, chance);
     let fob = &site.fobs[key];
-    let (verdict, attempt) = match kind {
-        Kind::PickUp => (site.model.takes_alone(hand.shown, key, now_ms), site.vbox.take(hand.real, fob, now_ms)?),
-        _ => (site.model.leaves_alone(hand.shown, key, now_ms), site.vbox.leave(Some(hand.real), fob, now_ms)?),
+    let (verdict, attempt) = match (kind, hand.real) {
+        (Kind::PickUp, Some(real)) => {
+            let verdict = site.model.takes_alone(hand.shown, typed, key, now_ms);
+            (verdict, site.vbox.take(real, fob, real_pin, now_ms)?)
+        }
+        // A key that is asked for by nobody.
+        (Kind::PickUp, None) => return Ok(()),
+        (_, real) => (site.model.leaves_alone(hand.shown, key, now_ms), site.vbox.leave(real, fob, now_ms)?),
     };
     add(&tally.decisions, 1);
     add(&tally.offline_decisions, u64::from(!site.online));
@@ -230,6 +263,9 @@ fn says(refusal: Refusal, why: &str) -> bool {
         Refusal::NotYetValid | Refusal::Expired => &["not_yet", "over"],
         Refusal::KeyNotHere => &["not_here"],
         Refusal::NoFreeBin => &["no_free_bin"],
+        Refusal::BinsTooSmall => &["too_small"],
+        Refusal::PersonNeeded => &["person_needed"],
+        Refusal::PinNeeded => &["pin_needed"],
         Refusal::Throttled => &["throttled"],
         Refusal::NotSigned => &["other_organisation", "other_signer"],
         Refusal::PassUsed => &["used"],
@@ -248,6 +284,9 @@ fn server_says(code: &str, why: &str) -> bool {
         "exchanges.key_not_here" => &["not_here"],
         "exchanges.key_in_bin" => &["in_a_bin"],
         "exchanges.no_free_bin" => &["no_free_bin"],
+        "exchanges.bins_too_small" => &["too_small"],
+        "exchanges.person_needed" => &["person_needed"],
+        "exchanges.second_factor_needed" => &["pin_needed"],
         "exchanges.only_protected_left" => &["only_protected_left"],
         "exchanges.bin_closed" => &["bin_closed"],
         "exchanges.throttled" => &["throttled"],
@@ -297,6 +336,7 @@ pub async fn with_the_server(
         25..=49 => digits(&given, chance),
         50..=64 => crowd.pass(site, chance),
         65..=72 => crowd.identity(site, chance),
+        73..=79 => Some(nothing()),
         95..=99 => Some(nobodys(chance)),
         _ => None,
     };
@@ -342,13 +382,15 @@ async fn asked(
     add(&tally.decisions, 1);
     add(&tally.decided_online, 1);
     let (key, kind) = wish(site, hand, if matches!(hand.shown, Shown::Pass(_)) { 0.1 } else { 0.5 }, chance);
+    let (typed, real_pin) = pin(site, crowd, hand.shown, chance);
+    let shown = (hand.real, real_pin.filter(|_| kind == Kind::PickUp));
     let verdict = match kind {
-        Kind::PickUp => site.model.takes_online(hand.shown, key, now_ms),
+        Kind::PickUp => site.model.takes_online(hand.shown, typed, key, now_ms),
         _ => site.model.leaves_online(hand.shown, key, now_ms),
     };
     tally.count("with_server", hand.kind, ended(verdict));
     let mut road = Road { kept: &mut site.link, target, cut: chance.happens(0.15) };
-    let ended = site.vbox.exchange(&mut road, kind, Some(hand.real), &site.fobs[key], now_ms).await;
+    let ended = site.vbox.exchange(&mut road, kind, shown, &site.fobs[key], now_ms).await;
     let ended = ended.map_err(|error| LoadError::Unfit(format!("{}: {error:?}", site.vbox.id())))?;
     let fits = |bin: usize| site.model.physical[bin] == (kind == Kind::PickUp).then_some(key);
     // What has moved.

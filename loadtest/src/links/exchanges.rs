@@ -49,7 +49,7 @@ pub(super) async fn run(
         for (kind, shown) in [(Kind::PickUp, Some(Shown::Digits(&person.code))), (Kind::DropOff, None)] {
             let cut = chance.happens(0.25);
             let mut road = Road { kept: &mut kept, target: &site.target, cut };
-            match vbox.exchange(&mut road, kind, shown, &key.fob, now_ms()).await {
+            match vbox.exchange(&mut road, kind, (shown, None), &key.fob, now_ms()).await {
                 Ok(Online::Done { told: true, .. }) if !cut => done.told += 1,
                 Ok(Online::Done { told: false, .. }) if cut => {
                     done.journalled += 1;

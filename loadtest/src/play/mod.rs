@@ -152,7 +152,7 @@ fn act(world: &mut World, model: &mut Model, action: Action) -> Result<bool, Loa
     let now = now_ms();
     let vbox = &mut world.vbox;
     let attempt = match action {
-        Action::PickUp { shown, fob, .. } => vbox.take(held(&shown), &fob, now)?,
+        Action::PickUp { shown, fob, .. } => vbox.take(held(&shown), &fob, None, now)?,
         Action::DropOff { shown, fob } => vbox.leave(shown.as_ref().map(held), &fob, now)?,
         Action::ByHand { bin, fob } => {
             let before = vbox.put_by_hand(&bin, fob.as_deref());
@@ -225,6 +225,9 @@ fn words(refusal: Refusal) -> &'static str {
         Refusal::KeyNotHere => "the key is in none of the bins",
         Refusal::BinClosed => "the bin is protected or disabled",
         Refusal::NoFreeBin => "no bin is free",
+        Refusal::BinsTooSmall => "the bins that are free are too small",
+        Refusal::PersonNeeded => "here nobody leaves a key without saying who they are",
+        Refusal::PinNeeded => "a PIN is wanted besides",
         Refusal::Throttled => "too many wrong codes: come again in a while",
         Refusal::NotSigned => "nobody whom the box trusts has signed this",
         Refusal::PassUsed => "the pass has been used",

@@ -13,11 +13,14 @@ impl VirtualBox {
     }
 
     /// Somebody holds a badge to the reader and asks for a key by its fob.
-    pub fn pick_up_by_badge(&mut self, badge: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+    pub fn pick_up_by_badge(&mut self, badge: &str, fob: &str, pin: Option<&str>, true_ms: u64) -> io::Result<Attempt> {
         let (bin, person) = match self.may_take_by_badge(badge, fob, self.clock.shows(true_ms)) {
             Ok(decided) => decided,
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
         };
+        if let Err(refusal) = self.second_factor(Some(&person), pin, true_ms)? {
+            return Ok(Attempt::Refused(refusal));
+        }
         // The bin's sensor reads what is really taken, whatever was believed.
         let Some(taken) = self.physical.get_mut(&*bin).and_then(Option::take) else {
             return Ok(Attempt::NothingInside(bin));
@@ -44,7 +47,10 @@ impl VirtualBox {
     /// Somebody holds a badge to the reader and leaves a fob. The end of an access stops no drop-off.
     pub fn drop_off_by_badge(&mut self, badge: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
         let Some(person) = self.person_by_badge(badge) else { return Ok(Attempt::Refused(Refusal::UnknownCode)) };
-        let Some(bin) = self.free_bin() else { return Ok(Attempt::Refused(Refusal::NoFreeBin)) };
+        let bin = match self.free_bin(fob) {
+            Ok(bin) => bin,
+            Err(refusal) => return Ok(Attempt::Refused(refusal)),
+        };
         self.physical.insert(bin.as_str().into(), Some(fob.into()));
         let seq = self.journal(Kind::DropOff, &bin, Some(fob), Some(&person), true_ms)?;
         Ok(Attempt::Done(Exchange { seq, bin, fob: fob.to_owned(), person: Some(person) }))

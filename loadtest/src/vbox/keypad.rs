@@ -2,7 +2,7 @@
 //! been used up. All of it survives a reboot; an attempt is written down before it is judged.
 
 use super::{Attempt, Exchange, Refusal, VirtualBox, signed, state};
-use crate::wire::{Entry, Kind};
+use crate::wire::{Entry, Kind, SecondFactor};
 use hmac::{Hmac, Mac};
 use ring::hmac as sha1;
 use serde::{Deserialize, Serialize};
@@ -62,14 +62,15 @@ impl VirtualBox {
         if self.state.cursor.is_none() {
             return Ok(Err(Attempt::Refused(Refusal::NoState)));
         }
-        // A clock that jumped back does not close the keypad for longer than ever.
-        if now < self.keypad.closed_until_ms.min(now.saturating_add(LONGEST_PAUSE_MS)) {
+        if self.is_closed(now) {
             return Ok(Err(Attempt::Refused(Refusal::Throttled)));
         }
+        let before = (self.keypad.wrong, self.keypad.closed_until_ms);
         self.charge(now)?;
         let Some(known) = self.known(digits) else { return Ok(Err(Attempt::Refused(Refusal::UnknownCode))) };
-        self.keypad.wrong = 0;
-        self.keypad.closed_until_ms = 0;
+        // Where a PIN is wanted a right code ends no row of wrong ones: whoever has it could try PINs for ever.
+        let after = if self.state.settings.second_factor == SecondFactor::None { (0, 0) } else { before };
+        (self.keypad.wrong, self.keypad.closed_until_ms) = after;
         match known {
             Known::Offline { list, counter } => self.open_offline(&list, counter, true_ms).map(Err),
             known => {
@@ -79,8 +80,19 @@ impl VirtualBox {
         }
     }
 
+    pub(super) fn forget_wrong_codes(&mut self) -> io::Result<()> {
+        (self.keypad.wrong, self.keypad.closed_until_ms) = (0, 0);
+        self.storage.replace_keypad(&self.keypad)
+    }
+
     /// Somebody types digits, and names the key that they want if the digits do not.
-    pub fn type_digits(&mut self, digits: &str, fob: Option<&str>, true_ms: u64) -> io::Result<Attempt> {
+    pub fn type_digits(
+        &mut self,
+        digits: &str,
+        fob: Option<&str>,
+        pin: Option<&str>,
+        true_ms: u64,
+    ) -> io::Result<Attempt> {
         let known = match self.typed(digits, true_ms)? {
             Ok(known) => known,
             Err(ended) => return Ok(ended),
@@ -97,8 +109,12 @@ impl VirtualBox {
             Known::Offline { .. } => Err(Refusal::UnknownCode),
         };
         let (by, person) = known.stands_for();
-        match decided.and_then(|fob| self.bin_with(fob)) {
-            Ok(bin) => self.hand_out(&bin, person, by, None, true_ms),
+        let bin = match decided.and_then(|fob| self.bin_with(fob)) {
+            Ok(bin) => bin,
+            Err(refusal) => return Ok(Attempt::Refused(refusal)),
+        };
+        match self.second_factor(person.as_deref(), pin, true_ms)? {
+            Ok(()) => self.hand_out(&bin, person, by, None, true_ms),
             Err(refusal) => Ok(Attempt::Refused(refusal)),
         }
     }
@@ -126,7 +142,10 @@ impl VirtualBox {
     }
 
     fn take_in(&mut self, fob: &str, person: Option<String>, by: &str, true_ms: u64) -> io::Result<Attempt> {
-        let Some(bin) = self.free_bin() else { return Ok(Attempt::Refused(Refusal::NoFreeBin)) };
+        let bin = match self.free_bin(fob) {
+            Ok(bin) => bin,
+            Err(refusal) => return Ok(Attempt::Refused(refusal)),
+        };
         self.physical.insert(bin.as_str().into(), Some(fob.into()));
         let entry = Entry {
             bin: bin.clone(),
@@ -147,7 +166,7 @@ impl VirtualBox {
     }
 
     /// Somebody holds a QR code before the reader, and names the key if the code does not.
-    pub fn show_qr(&mut self, text: &str, fob: Option<&str>, true_ms: u64) -> io::Result<Attempt> {
+    pub fn show_qr(&mut self, text: &str, fob: Option<&str>, pin: Option<&str>, true_ms: u64) -> io::Result<Attempt> {
         let now = self.clock.shows(true_ms);
         let (signed, fob) = match self.understand(text, fob, now) {
             Ok(understood) => understood,
@@ -157,6 +176,9 @@ impl VirtualBox {
             Ok(bin) => bin,
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
         };
+        if let Err(refusal) = self.second_factor(Some(&signed.person), pin, true_ms)? {
+            return Ok(Attempt::Refused(refusal));
+        }
         if !signed.is_pass {
             return self.hand_out(&bin, Some(signed.person), "personal_qr", None, true_ms);
         }
@@ -210,8 +232,13 @@ impl VirtualBox {
         Ok((signed, fob))
     }
 
+    pub(super) fn is_closed(&self, now: u64) -> bool {
+        // A clock that jumped back does not close the keypad for longer than ever.
+        now < self.keypad.closed_until_ms.min(now.saturating_add(LONGEST_PAUSE_MS))
+    }
+
     /// Counts an attempt before anybody knows whether it is right.
-    fn charge(&mut self, now: u64) -> io::Result<()> {
+    pub(super) fn charge(&mut self, now: u64) -> io::Result<()> {
         self.keypad.wrong = self.keypad.wrong.saturating_add(1);
         if self.keypad.wrong >= FREE_ATTEMPTS {
             let doubled = (self.keypad.wrong - FREE_ATTEMPTS).min(6);

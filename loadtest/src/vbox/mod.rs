@@ -4,6 +4,7 @@ mod badge;
 mod disk;
 mod keypad;
 pub mod online;
+mod second;
 mod signed;
 mod state;
 #[cfg(test)]
@@ -19,7 +20,10 @@ pub use visit::Shown;
 use crate::{
     chance::Chance,
     clock::{Backoff, ClockFault},
-    wire::{BinState, Enrolment, Entry, Health, JournalPart, Kind, MAX_ENTRIES, Receipt, SyncAnswer, SyncRequest},
+    wire::{
+        BinState, Enrolment, Entry, Health, JournalPart, Kind, MAX_ENTRIES, Receipt, SecondFactor, SyncAnswer,
+        SyncRequest,
+    },
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -46,6 +50,12 @@ pub enum Refusal {
     BinClosed,
     /// Every enabled bin is taken.
     NoFreeBin,
+    /// Bins are free, and the key is too large for each of them.
+    BinsTooSmall,
+    /// Here nobody leaves a key without saying who they are.
+    PersonNeeded,
+    /// A PIN is wanted besides; or the person has none that the box knows of.
+    PinNeeded,
     /// Too many wrong codes: not even the right one opens now.
     Throttled,
     /// Nobody whom this box trusts has signed it.
@@ -218,7 +228,7 @@ impl VirtualBox {
         before.flatten().map(String::from)
     }
 
-    /// Somebody types a code and asks for a key by its fob.
+    /// Somebody types a code, and nothing besides, and asks for a key by its fob.
     pub fn pick_up(&mut self, code: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
         let bin_and_person = self.may_pick_up(code, fob, self.clock.shows(true_ms));
         let (bin, person) = match bin_and_person {
@@ -240,7 +250,13 @@ impl VirtualBox {
             Ok(person) => person,
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
         };
-        let Some(bin) = self.free_bin() else { return Ok(Attempt::Refused(Refusal::NoFreeBin)) };
+        if person.is_none() && !self.state.settings.quick_scan {
+            return Ok(Attempt::Refused(Refusal::PersonNeeded));
+        }
+        let bin = match self.free_bin(fob) {
+            Ok(bin) => bin,
+            Err(refusal) => return Ok(Attempt::Refused(refusal)),
+        };
         self.physical.insert(bin.as_str().into(), Some(fob.into()));
         let seq = self.journal(Kind::DropOff, &bin, Some(fob), person.as_deref(), true_ms)?;
         Ok(Attempt::Done(Exchange { seq, bin, fob: fob.to_owned(), person }))
@@ -253,7 +269,12 @@ impl VirtualBox {
         }
         let person = self.person_by_code(code).ok_or(Refusal::UnknownCode)?;
         self.state.permitted(&person, fob, box_ms)?;
-        self.bin_with(fob).map(|bin| (bin, person))
+        let bin = self.bin_with(fob)?;
+        if self.state.settings.second_factor == SecondFactor::None {
+            Ok((bin, person))
+        } else {
+            Err(Refusal::PinNeeded)
+        }
     }
 
     /// The bin that a key may be taken out of.
@@ -271,11 +292,18 @@ impl VirtualBox {
         self.state.person_by_code(&state::verifier(&self.verifier_key, "code:", code))
     }
 
-    fn free_bin(&self) -> Option<String> {
-        let open = |bin: &str| self.state.bins.get(bin).is_some_and(|item| item.state == BinState::Enabled);
+    /// The smallest bin that is free and large enough for this.
+    fn free_bin(&self, fob: &str) -> Result<String, Refusal> {
+        let needed = self.state.size_of(fob);
         let empty = |bin: &str| self.physical.get(bin).is_some_and(Option::is_none);
-        let free = self.belief.iter().find(|(bin, content)| content.is_none() && open(bin) && empty(bin));
-        free.map(|(bin, _)| bin.to_string())
+        let free = self.belief.iter().filter(|(bin, content)| content.is_none() && empty(bin));
+        let open = free.filter_map(|(bin, _)| self.state.bins.get(bin)).filter(|bin| bin.state == BinState::Enabled);
+        let mut any = false;
+        let fitting = open.inspect(|_| any = true).filter(|bin| bin.size >= needed);
+        match fitting.min_by_key(|bin| bin.size).map(|bin| bin.bin.to_string()) {
+            Some(bin) => Ok(bin),
+            None => Err(if any { Refusal::BinsTooSmall } else { Refusal::NoFreeBin }),
+        }
     }
 
     /// Writes one entry, durably, whatever anybody decided: what has happened has happened. Moves nothing physically.

@@ -75,12 +75,12 @@ impl Road<'_> {
 }
 
 impl VirtualBox {
-    /// Somebody shows something, or nothing, and wants to take this fob or leave it.
+    /// Somebody shows something, or nothing, and wants to take this fob or leave it. `pin`: what is typed besides.
     pub async fn exchange(
         &mut self,
         road: &mut Road<'_>,
         kind: Kind,
-        shown: Option<Shown<'_>>,
+        (shown, pin): (Option<Shown<'_>>, Option<&str>),
         fob: &str,
         true_ms: u64,
     ) -> Result<Online, Strange> {
@@ -90,6 +90,9 @@ impl VirtualBox {
             Some(Shown::Badge(badge)) => body["by"] = json!({ "badge": badge }),
             Some(Shown::Qr(text)) => body["by"] = json!({ "qr": text }),
             None => {}
+        }
+        if let Some(pin) = pin {
+            body["pin"] = json!(pin);
         }
         let token = self.identity.token.clone();
         match road.post(&token, "/box/v1/exchanges", &body).await {
@@ -105,19 +108,27 @@ impl VirtualBox {
                 let problem: Value = serde_json::from_slice(&answer).unwrap_or_default();
                 match problem["code"].as_str() {
                     // It cannot decide this moment.
-                    Some("boxes.reconciling" | "limits.too_many_requests") => self.alone(kind, shown, fob, true_ms),
+                    Some("boxes.reconciling" | "limits.too_many_requests") => {
+                        self.alone(kind, (shown, pin), fob, true_ms)
+                    }
                     Some(code) => Ok(Online::Refused(code.to_owned())),
                     None => Err(Strange::Answer(status, String::from_utf8_lossy(&answer).into_owned())),
                 }
             }
-            None | Some((503, _)) => self.alone(kind, shown, fob, true_ms),
+            None | Some((503, _)) => self.alone(kind, (shown, pin), fob, true_ms),
             Some((status, answer)) => Err(Strange::Answer(status, String::from_utf8_lossy(&answer).into_owned())),
         }
     }
 
-    fn alone(&mut self, kind: Kind, shown: Option<Shown<'_>>, fob: &str, true_ms: u64) -> Result<Online, Strange> {
+    fn alone(
+        &mut self,
+        kind: Kind,
+        (shown, pin): (Option<Shown<'_>>, Option<&str>),
+        fob: &str,
+        true_ms: u64,
+    ) -> Result<Online, Strange> {
         let attempt = match (kind, shown) {
-            (Kind::PickUp, Some(shown)) => self.take(shown, fob, true_ms)?,
+            (Kind::PickUp, Some(shown)) => self.take(shown, fob, pin, true_ms)?,
             (Kind::PickUp, None) => Attempt::Refused(Refusal::UnknownCode),
             (Kind::DropOff | Kind::Opened | Kind::OpenedAll, shown) => self.leave(shown, fob, true_ms)?,
         };

@@ -1,7 +1,9 @@
 //! The state that a box has stored by its cursor, and what may be decided by it.
 
 use super::Refusal;
-use crate::wire::{AccessItem, BinItem, BookingItem, Changes, KeyCodeItem, KeyItem, PersonItem, PublicKey};
+use crate::wire::{
+    AccessItem, BinItem, BookingItem, Changes, KeyCodeItem, KeyItem, PersonItem, PinItem, PublicKey, Settings, Size,
+};
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -23,6 +25,10 @@ pub struct StoredState {
     /// None: those of the enrolment hold.
     #[serde(default)]
     pub public_keys: Vec<PublicKey>,
+    #[serde(default)]
+    pub settings: Settings,
+    #[serde(default)]
+    pub pins: BTreeMap<Box<str>, PinItem>,
 }
 
 impl StoredState {
@@ -42,7 +48,10 @@ impl StoredState {
                     self.accesses.remove(removed);
                     self.bookings.remove(removed);
                 }
-                None => drop(self.people.remove(removed)),
+                None => {
+                    self.people.remove(removed);
+                    self.pins.remove(removed);
+                }
             }
         }
         self.bins.extend(changes.bins.into_iter().map(|item| (item.bin.clone(), item)));
@@ -51,6 +60,8 @@ impl StoredState {
         self.people.extend(changes.people.into_iter().map(|item| (item.person.clone(), item)));
         self.key_codes.extend(changes.key_codes.into_iter().map(|item| (item.key.clone(), item)));
         self.bookings.extend(changes.booking.into_iter().map(|item| (item.access.clone(), item)));
+        self.settings = changes.settings.unwrap_or(self.settings);
+        self.pins.extend(changes.pins.into_iter().map(|item| (item.person.clone(), item)));
         if let Some(codes) = changes.offline_codes {
             self.offline_sheet = codes.sheet;
             self.public_keys = changes.public_keys;
@@ -61,6 +72,11 @@ impl StoredState {
     pub fn person_by_code(&self, verifier: &str) -> Option<String> {
         let theirs = |person: &&PersonItem| person.code.as_deref() == Some(verifier);
         self.people.values().find(theirs).map(|person| person.person.to_string())
+    }
+
+    /// Of a key that is not known here nobody has said otherwise.
+    pub fn size_of(&self, fob: &str) -> Size {
+        self.keys.values().find(|key| &*key.fob == fob).map_or(Size::default(), |key| key.size)
     }
 
     /// May whoever this access is for pick up the key by this access alone?

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::{AccessItem, BinItem, Changes, KeyItem, Outcome, PersonItem};
+use crate::wire::{AccessItem, BinItem, Changes, KeyItem, Outcome, PersonItem, PinItem, Settings, Size};
 
 const CODE: &str = "482913";
 
@@ -22,7 +22,7 @@ fn fresh(storage: Storage) -> VirtualBox {
 }
 
 fn bin(name: &str, fob: Option<&str>, state: BinState) -> BinItem {
-    BinItem { bin: name.into(), state, fob: fob.map(Into::into), confirmed: true }
+    BinItem { bin: name.into(), state, size: Size::Medium, fob: fob.map(Into::into), confirmed: true }
 }
 
 fn access(id: &str, from_ms: Option<u64>, until_ms: Option<u64>) -> AccessItem {
@@ -35,6 +35,7 @@ fn snapshot() -> Changes {
     let key = |n: u8| KeyItem {
         key: format!("key_{n}").into(),
         fob: format!("F{n}").into(),
+        size: Size::Medium,
         roaming: false,
         groups: if n == 3 { vec!["grp_1".into()] } else { vec![] },
     };
@@ -269,4 +270,63 @@ fn a_box_that_kept_nothing_still_says_so() {
     assert_eq!((vbox.unsent(), sent(&vbox)), (2, (Some(4), vec![])));
     vbox.apply(answer("54310400.8", Changes::default(), vec![], 4)).unwrap().unwrap();
     assert_eq!(vbox.unsent(), 0);
+}
+
+#[test]
+fn a_key_goes_into_the_smallest_bin_that_is_large_enough() {
+    let mut vbox = synced(Storage::Memory);
+    vbox.pick_up(CODE, "F1", 1500).unwrap();
+    let sized = |name: &str, size| BinItem { size, ..bin(name, None, BinState::Enabled) };
+    let large_key = KeyItem { size: Size::Large, ..snapshot().keys.remove(0) };
+    let changes = Changes {
+        bins: vec![sized("A-1", Size::Large), sized("A-2", Size::Small)],
+        keys: vec![large_key.clone()],
+        ..Changes::default()
+    };
+    vbox.apply(answer("1.12", changes, vec![receipt(1, Outcome::Applied)], 2)).unwrap().unwrap();
+    assert_eq!(vbox.free_bin("F1"), Ok("A-1".into()));
+    assert_eq!(vbox.free_bin("F9"), Ok("A-1".into()), "of unknown fobs nobody has said that they are small");
+    let small = Changes { keys: vec![KeyItem { size: Size::Small, ..large_key }], ..Changes::default() };
+    vbox.apply(answer("1.13", small, vec![], 2)).unwrap().unwrap();
+    assert_eq!(vbox.free_bin("F1"), Ok("A-2".into()));
+    let none = Changes { bins: vec![sized("A-1", Size::Small)], ..Changes::default() };
+    vbox.apply(answer("1.14", none, vec![], 2)).unwrap().unwrap();
+    assert_eq!(refused(vbox.drop_off(None, "F9", 1600).unwrap()), Refusal::BinsTooSmall);
+    let item: BinItem = serde_json::from_str(r#"{"bin":"A","state":"enabled","confirmed":true}"#).unwrap();
+    assert_eq!(item.size, Size::Medium);
+}
+
+#[test]
+fn settings_want_a_person_and_a_pin() {
+    let mut vbox = synced(Storage::Memory);
+    let settings = Settings { quick_scan: false, second_factor: SecondFactor::Sms };
+    let changes = Changes { settings: Some(settings), ..Changes::default() };
+    vbox.apply(answer("1.12", changes, vec![], 1)).unwrap().unwrap();
+    assert_eq!(refused(vbox.drop_off(None, "F9", 5).unwrap()), Refusal::PersonNeeded);
+    let take = |vbox: &mut VirtualBox, pin: Option<&str>, at| vbox.take(Shown::Digits(CODE), "F1", pin, at).unwrap();
+    assert_eq!(refused(take(&mut vbox, Some("2468"), 1500)), Refusal::PinNeeded, "it knows of none");
+    let pin = state::verifier(&state::from_hex(&identity().verifier_key), "pin:", "per_1:2468");
+    let told = |pin| Changes { pins: vec![PinItem { person: "per_1".into(), pin }], ..Changes::default() };
+    vbox.apply(answer("1.13", told(Some(pin.into())), vec![], 1)).unwrap().unwrap();
+    assert_eq!(refused(take(&mut vbox, None, 1500)), Refusal::PinNeeded);
+    assert_eq!(refused(vbox.pick_up(CODE, "F1", 1500).unwrap()), Refusal::PinNeeded);
+    // A right code is no way to forget wrong PINs.
+    for _ in 0..5 {
+        assert_eq!(refused(take(&mut vbox, Some("2469"), 1500)), Refusal::UnknownCode);
+    }
+    assert_eq!(refused(take(&mut vbox, Some("2468"), 1500)), Refusal::Throttled);
+    assert_eq!(vbox.keypad().wrong, 5);
+    let mut vbox = synced(Storage::Memory);
+    let pin = state::verifier(&state::from_hex(&identity().verifier_key), "pin:", "per_1:2468");
+    vbox.apply(answer("1.12", Changes { settings: Some(settings), ..told(Some(pin.into())) }, vec![], 1))
+        .unwrap()
+        .unwrap();
+    assert_eq!(refused(take(&mut vbox, Some("1"), 1500)), Refusal::UnknownCode);
+    assert!(matches!(take(&mut vbox, Some("2468"), 1500), Attempt::Done(done) if done.bin == "A-1"));
+    assert_eq!(vbox.keypad().wrong, 0);
+    let gone = Changes { removed: vec!["per_1".into()], ..Changes::default() };
+    vbox.apply(answer("1.15", gone, vec![], 1)).unwrap().unwrap();
+    assert!(vbox.state().pins.is_empty());
+    vbox.apply(answer("1.16", Changes { full: true, ..Changes::default() }, vec![], 1)).unwrap().unwrap();
+    assert_eq!(vbox.state().settings, Settings::default());
 }

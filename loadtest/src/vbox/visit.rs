@@ -13,12 +13,12 @@ pub enum Shown<'a> {
 }
 
 impl VirtualBox {
-    /// Somebody wants a key; a key's code and a pass for one key name it themselves.
-    pub fn take(&mut self, shown: Shown<'_>, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+    /// Somebody wants a key; a key's code and a pass for one key name it themselves. `pin`: what is typed besides.
+    pub fn take(&mut self, shown: Shown<'_>, fob: &str, pin: Option<&str>, true_ms: u64) -> io::Result<Attempt> {
         match shown {
-            Shown::Digits(digits) => self.type_digits(digits, Some(fob), true_ms),
-            Shown::Badge(badge) => self.pick_up_by_badge(badge, fob, true_ms),
-            Shown::Qr(text) => self.show_qr(text, Some(fob), true_ms),
+            Shown::Digits(digits) => self.type_digits(digits, Some(fob), pin, true_ms),
+            Shown::Badge(badge) => self.pick_up_by_badge(badge, fob, pin, true_ms),
+            Shown::Qr(text) => self.show_qr(text, Some(fob), pin, true_ms),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a box decides with nobody to ask, by what it was told last and what it has done since.
 
-use super::{Grant, Identity, MINUTE_MS, Model, Pass, Shown, Slip, Verdict};
+use super::{Grant, Identity, MINUTE_MS, Model, Pass, Pin, Shown, Slip, Verdict};
 
 /// Codes of a list beyond the one that comes next that are taken too.
 const LOOK_AHEAD: u32 = 10;
@@ -20,7 +20,7 @@ type Decided<T> = Result<T, &'static str>;
 
 impl Model {
     /// Somebody wants this key.
-    pub fn takes_alone(&mut self, shown: Shown<'_>, key: usize, at_ms: u64) -> Verdict {
+    pub fn takes_alone(&mut self, shown: Shown<'_>, pin: Pin, key: usize, at_ms: u64) -> Verdict {
         let (key, person) = match self.may_take(shown, key, at_ms) {
             Ok(Ok(who)) => who,
             Ok(Err(opened)) => return opened,
@@ -32,10 +32,31 @@ impl Model {
         if self.is_closed(bin) {
             return Verdict::No("bin_closed");
         }
+        if let Err(why) = self.types_pin(person, pin, at_ms) {
+            return Verdict::No(why);
+        }
         if let Shown::Pass(pass) = shown {
             self.used_passes.insert(pass.number);
         }
         Verdict::Opens { bin, key, person }
+    }
+
+    /// Whoever has no PIN, or is not named, cannot take a key where one is wanted.
+    fn types_pin(&mut self, person: Option<usize>, pin: Pin, at_ms: u64) -> Decided<()> {
+        if !self.known.setup.wants_pin {
+            return Ok(());
+        }
+        if pin == Pin::None || !person.is_some_and(|person| self.has_pin(person)) {
+            return Err("pin_needed");
+        }
+        if at_ms < self.closed_until_ms {
+            return Err("throttled");
+        }
+        if pin == Pin::Wrong {
+            return Err(self.count_wrong(at_ms));
+        }
+        (self.wrong_codes, self.closed_until_ms) = (0, 0);
+        Ok(())
     }
 
     /// Which key, and for whom; or what an offline code has opened.
@@ -55,6 +76,7 @@ impl Model {
                 let person = self.is_signed(identity, at_ms)?;
                 (self.permitted(person, key, at_ms)?, Some(person))
             }
+            Shown::Nothing => return Err("person_needed"),
             Shown::AccessCode(_) | Shown::Digits(_) | Shown::Slip(_) => match self.typed(shown, at_ms)? {
                 Means::Slip(slip) => return Ok(Err(self.opens_by(slip))),
                 Means::Key(own) => (own, None),
@@ -71,6 +93,8 @@ impl Model {
                 let signed = self.holds_signature(pass.organisation, pass.signer);
                 signed.and_then(|()| in_time(pass.from_s, pass.until_s, at_ms)).and(Err("not_permitted"))
             }
+            Shown::Nothing if self.known.setup.named_only => Err("person_needed"),
+            Shown::Nothing => Ok(None),
             Shown::Badge(person) => self.of_this_box(person).map(Some).ok_or("unknown"),
             Shown::Identity(identity) => self.is_signed(identity, at_ms).map(Some),
             Shown::AccessCode(_) | Shown::Digits(_) | Shown::Slip(_) => match self.typed(shown, at_ms) {
@@ -83,10 +107,10 @@ impl Model {
             },
         };
         let empty = |bin: &usize| self.belief[*bin].is_none() && self.physical[*bin].is_none();
-        let free = (0..self.belief.len()).find(|bin| empty(bin) && !self.is_closed(*bin));
-        match (person, free) {
+        let free = || (0..self.belief.len()).filter(|bin| empty(bin) && !self.is_closed(*bin));
+        match (person, self.known.setup.smallest(free(), key)) {
             (Err(why), _) => Verdict::No(why),
-            (_, None) => Verdict::No("no_free_bin"),
+            (_, None) => Verdict::No(if free().next().is_some() { "too_small" } else { "no_free_bin" }),
             (Ok(person), Some(bin)) => Verdict::Opens { bin, key, person },
         }
     }
@@ -116,15 +140,22 @@ impl Model {
             return Err("throttled");
         }
         if let Some(means) = self.means(shown) {
-            (self.wrong_codes, self.closed_until_ms) = (0, 0);
+            // Where a PIN is wanted only that ends a row of wrong ones.
+            if !self.known.setup.wants_pin {
+                (self.wrong_codes, self.closed_until_ms) = (0, 0);
+            }
             return Ok(means);
         }
+        Err(self.count_wrong(at_ms))
+    }
+
+    fn count_wrong(&mut self, at_ms: u64) -> &'static str {
         self.wrong_codes += 1;
         if self.wrong_codes >= WRONG_CODES {
             let doubled = (self.wrong_codes - WRONG_CODES).min(10);
             self.closed_until_ms = at_ms + (MINUTE_MS << doubled).min(LONGEST_MS);
         }
-        Err("unknown")
+        "unknown"
     }
 
     fn means(&self, shown: Shown<'_>) -> Option<Means> {
@@ -140,7 +171,7 @@ impl Model {
                 let near = (next..next + LOOK_AHEAD).contains(&slip.counter);
                 (slip.sheet == self.known.sheet && near).then_some(Means::Slip(slip))
             }
-            Shown::Badge(_) | Shown::Pass(_) | Shown::Identity(_) => None,
+            Shown::Badge(_) | Shown::Pass(_) | Shown::Identity(_) | Shown::Nothing => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a connected box is told by the server: by what the server knows itself.
 
 use super::{
-    MINUTE_MS, Model, Pass, Shown, UNSURE_MS, Verdict, What,
+    MINUTE_MS, Model, Pass, Pin, Shown, UNSURE_MS, Verdict, What,
     alone::{in_time, within},
 };
 
@@ -11,8 +11,9 @@ const FORGOTTEN_MS: u64 = 10 * MINUTE_MS;
 
 impl Model {
     /// The bin that the server names to whoever wants this key.
-    pub fn takes_online(&mut self, shown: Shown<'_>, key: usize, at_ms: u64) -> Verdict {
-        let person = match self.let_in(shown, Some(key), key, at_ms) {
+    pub fn takes_online(&mut self, shown: Shown<'_>, pin: Pin, key: usize, at_ms: u64) -> Verdict {
+        let let_in = self.let_in(shown, Some(key), key, at_ms);
+        let person = match let_in.and_then(|person| self.judges_pin(person, pin, at_ms)) {
             Ok(person) => person,
             Err(why) => return Verdict::No(why),
         };
@@ -31,7 +32,18 @@ impl Model {
         }
     }
 
-    /// The same for who leaves it: the first empty bin, one that nobody is sure of last.
+    /// Whoever is not named needs none.
+    fn judges_pin(&mut self, person: Option<usize>, pin: Pin, at_ms: u64) -> Result<Option<usize>, &'static str> {
+        let Some(person) = person.filter(|_| self.setup.wants_pin) else { return Ok(person) };
+        match pin {
+            Pin::None => Err("pin_needed"),
+            _ if !self.has_pin(person) => Err("pin_needed"),
+            Pin::Own => Ok(Some(person)),
+            Pin::Wrong => Err(self.nobodys(at_ms)),
+        }
+    }
+
+    /// The same for who leaves it: the smallest bin that is empty and large enough, one that nobody is sure of last.
     pub fn leaves_online(&mut self, shown: Shown<'_>, key: usize, at_ms: u64) -> Verdict {
         let person = match self.let_in(shown, None, key, at_ms) {
             Ok(person) => person,
@@ -42,9 +54,10 @@ impl Model {
         }
         let empty: Vec<usize> = (0..self.bins.len()).filter(|bin| self.bins[*bin].key.is_none()).collect();
         let open = || empty.iter().copied().filter(|bin| !self.closed[*bin]);
-        let sure = open().find(|bin| self.bins[*bin].doubtful_ms.is_none());
-        match sure.or_else(|| open().next()) {
+        let sure = open().filter(|bin| self.bins[*bin].doubtful_ms.is_none());
+        match self.setup.smallest(sure, key).or_else(|| self.setup.smallest(open(), key)) {
             Some(bin) => Verdict::Opens { bin, key, person },
+            None if open().next().is_some() => Verdict::No("too_small"),
             None if empty.is_empty() => Verdict::No("no_free_bin"),
             None => Verdict::No("only_protected_left"),
         }
@@ -94,6 +107,8 @@ impl Model {
                 self.let_in(Shown::Badge(identity.person), taken, key, at_ms)
             }
             Shown::Slip(_) => Err(self.nobodys(at_ms)),
+            Shown::Nothing if taken.is_some() || self.setup.named_only => Err("person_needed"),
+            Shown::Nothing => Ok(None),
         }
     }
 
