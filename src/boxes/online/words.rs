@@ -61,6 +61,8 @@ pub struct Asked {
     pub shown: Option<By>,
     /// Of a key that is at home elsewhere, as far as the door found out.
     pub size: Option<Size>,
+    /// The key that hangs on the fob that is dropped off.
+    pub named: Option<KeyId>,
     pub second: Second,
     /// The last sequence number that the box has ever written: whether its journal is drained.
     pub head: u64,
