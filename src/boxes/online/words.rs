@@ -16,7 +16,7 @@ pub enum OnlineCommand {
     /// A box asks before it opens a bin.
     Ask {
         token_hash: SecretHash,
-        asked: Asked,
+        asked: Box<Asked>,
     },
     /// The box says how an exchange ended.
     Conclude {

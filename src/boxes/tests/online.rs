@@ -45,7 +45,7 @@ impl Story {
         };
         let asked =
             Asked { id: ExchangeId(id), act, by, shown, size: None, named: self.named, second: self.second, head };
-        self.online(OnlineCommand::Ask { token_hash, asked })
+        self.online(OnlineCommand::Ask { token_hash, asked: Box::new(asked) })
     }
 
     pub fn ask(&mut self, act: Act, by: Bearer) -> Result<OnlineAnswer, Refusal> {
@@ -249,7 +249,7 @@ fn a_box_that_has_something_to_tell_is_decided_nothing_for() {
             second: Second::default(),
             head,
         };
-        story.online(OnlineCommand::Ask { token_hash, asked })
+        story.online(OnlineCommand::Ask { token_hash, asked: Box::new(asked) })
     };
     let reconciling = Err(Refusal::Online(OnlineRefusal::Reconciling));
     assert_eq!(ask(&mut story, 1), reconciling, "an entry that was never sent");

@@ -203,7 +203,7 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     };
     let id = ExchangeId(ask.mint_id("exchange", 0));
     let asked = Asked { id, act, by, shown, size, named: body.key, second, head: body.journal_head };
-    let command = Command::Online(OnlineCommand::Ask { token_hash: SecretHash(token.hash), asked });
+    let command = Command::Online(OnlineCommand::Ask { token_hash: SecretHash(token.hash), asked: Box::new(asked) });
     let told = ask.tell::<SmartBox>(token.address(), command, refused).await.map_err(unknown)?;
     match told.answer {
         Answer::Online(OnlineAnswer::Decided(Decision { id, bin, fob, person, until })) => {
