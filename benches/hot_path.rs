@@ -59,7 +59,7 @@ fn set_up() -> Vec<Command> {
         key: KeyRecord {
             id: KeyId(bin as u128 + 1),
             name: "Key".into(),
-            fob: fob(bin),
+            fob: Some(fob(bin)),
             roaming: false,
             groups: [].into(),
             size: None,
@@ -122,6 +122,7 @@ fn sync(first_seq: u64, cursor: Option<Cursor>) -> Command {
             person,
             by: None,
             exchange: None,
+            named: None,
         })
     };
     Command::Sync {

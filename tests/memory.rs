@@ -104,7 +104,7 @@ async fn make(engine: &Engine, at: usize) {
         let record = KeyRecord {
             id: KeyId(number as u128 + 1),
             name: format!("Key {key}").into(),
-            fob: Fob::new(&format!("04{number:08X}")).unwrap(),
+            fob: Some(Fob::new(&format!("04{number:08X}")).unwrap()),
             roaming: true,
             groups: [].into(),
             size: None,

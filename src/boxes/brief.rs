@@ -102,6 +102,7 @@ fn brief(judged: &Judged) -> Option<Writer> {
     let ordinary = judged.found.is_none()
         && judged.text.is_none()
         && judged.exchange.is_none()
+        && judged.named.is_none()
         && judged.at.0 < TIME_MAX
         && box_time.0 < TIME_MAX;
     if !ordinary {
@@ -226,7 +227,8 @@ impl<'b> Reader<'b> {
             Some(6) => Some(By::PersonalQr),
             Some(_) => return None,
         };
-        let entry = JournalEntry { seq, at: box_time, cursor, act, bin: Some(bin), person, by, exchange: None };
+        let entry =
+            JournalEntry { seq, at: box_time, cursor, act, bin: Some(bin), person, by, exchange: None, named: None };
         self.0.is_empty().then(|| Judged {
             seq,
             content: content_of_read(&entry),
@@ -244,6 +246,7 @@ impl<'b> Reader<'b> {
             text: None,
             by,
             exchange: None,
+            named: None,
         })
     }
 }

@@ -48,11 +48,15 @@ fn key_one_place(state: &SmartBox) -> bool {
     let placed = state
         .keys
         .iter()
-        .map(|key| (key.fob, key.place))
+        .filter_map(|key| Some((key.fob?, key.place)))
         .chain(state.visitors.iter().map(|visitor| (visitor.fob, visitor.place)));
+    // What has no fob was never seen anywhere.
+    if state.keys.iter().any(|key| key.fob.is_none() && key.place != Place::Unknown) {
+        return false;
+    }
     let mut in_bins = 0;
     for (fob, place) in placed {
-        let held = state.keys.iter().filter(|key| key.fob == fob).count()
+        let held = state.keys.iter().filter(|key| key.fob == Some(fob)).count()
             + state.visitors.iter().filter(|visitor| visitor.fob == fob).count();
         let bins = state.bins.iter().filter(|bin| bin.fob == Some(fob)).count();
         let there = match place {

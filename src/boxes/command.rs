@@ -55,6 +55,8 @@ pub enum Command {
     CorrectBin {
         bin: Label,
         fob: Option<Fob>,
+        /// The key that hangs on this fob, whatever it hung on before.
+        key: Option<KeyId>,
     },
     /// What the server believes of this bin is right.
     ConfirmBin {
@@ -73,6 +75,8 @@ pub enum Command {
         roaming: Option<bool>,
         groups: Option<Box<[GroupId]>>,
         size: Option<Size>,
+        /// It hangs on this one from now on.
+        fob: Option<Fob>,
         texts: Option<KeyTexts>,
     },
     RemoveKey {
@@ -192,8 +196,9 @@ pub struct KeyRecord {
     pub id: KeyId,
     #[n(1)]
     pub name: Box<str>,
+    /// None: it is learned, or given.
     #[n(2)]
-    pub fob: Fob,
+    pub fob: Option<Fob>,
     /// May be dropped anywhere in the organisation, else only at home.
     #[n(3)]
     pub roaming: bool,
@@ -296,6 +301,8 @@ pub struct JournalEntry {
     pub by: Option<By>,
     /// The server had decided it.
     pub exchange: Option<ExchangeId>,
+    /// Of a drop-off: the key that hangs on the fob, as whoever stood there has said.
+    pub named: Option<KeyId>,
 }
 
 /// What happened at a bin.

@@ -67,13 +67,16 @@ impl Machine for SmartBox {
             Command::Sync { token_hash, request } => return self.decide_sync(token_hash, request, step, cx, events),
             Command::Confirm { token_hash, cursor } => self.decide_confirm(token_hash, *cursor, cx, events)?,
             Command::SetBin { bin, state, size } => self.decide_bin(*bin, *state, *size, events)?,
-            Command::CorrectBin { bin, fob } => self.decide_correct(*bin, *fob, events)?,
+            Command::CorrectBin { bin, fob, key } => self.decide_correct(*bin, *fob, *key, events)?,
             Command::ConfirmBin { bin } => self.decide_confirm_bin(*bin, events)?,
             Command::AddKey { key, bin, .. } => self.decide_add_key(key, *bin, events)?,
-            Command::ChangeKey { key, name, roaming, groups, size, texts } => {
+            Command::ChangeKey { key, name, roaming, groups, size, fob, texts } => {
                 let (name, groups) = (name.as_deref(), groups.as_deref());
                 let known = self.key(*key).ok_or(Refusal::KeyNotFound)?;
                 known.decide_change(name, *roaming, groups, *size, texts.as_ref(), events);
+                if let Some(fob) = fob {
+                    self.decide_fob(*key, *fob, events)?;
+                }
             }
             Command::RemoveKey { key } => self.decide_remove_key(*key, events)?,
             Command::Grant { accesses } => self.decide_grant(accesses, events)?,

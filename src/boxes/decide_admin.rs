@@ -103,11 +103,20 @@ impl SmartBox {
         Ok(())
     }
 
-    pub(super) fn decide_correct(&self, bin: Label, fob: Option<Fob>, events: &mut Vec<Event>) -> Decided {
+    pub(super) fn decide_correct(
+        &self,
+        bin: Label,
+        fob: Option<Fob>,
+        key: Option<KeyId>,
+        events: &mut Vec<Event>,
+    ) -> Decided {
         let index = self.bin_index(&bin).ok_or(Refusal::BinNotFound)?;
+        if let (Some(fob), Some(key)) = (fob, key) {
+            self.decide_fob(key, fob, events)?;
+        }
         let known = &self.bins[index];
         if known.fob != fob || !known.confirmed {
-            let key = fob.as_ref().and_then(|fob| self.key_on(fob)).map(|key| key.id);
+            let key = key.or(fob.as_ref().and_then(|fob| self.key_on(fob)).map(|key| key.id));
             events.push(Event::BinCorrected { bin, fob, key });
         }
         Ok(())
@@ -129,18 +138,22 @@ impl SmartBox {
             Some(label) => Some(self.bin_index(label).ok_or(Refusal::BinNotFound)?),
             None => None,
         };
-        if self.key_on(&key.fob).is_some() {
-            return Err(Refusal::FobTaken);
-        }
-        if index.is_some_and(|index| self.bins[index].fob.is_some_and(|there| there != key.fob)) {
-            return Err(Refusal::BinOccupied);
-        }
-        if index.is_some() && self.bin_of(&key.fob).is_some_and(|there| Some(there) != index) {
-            return Err(Refusal::FobInOtherBin);
+        if let Some(fob) = &key.fob {
+            if self.key_on(fob).is_some() {
+                return Err(Refusal::FobTaken);
+            }
+            if index.is_some_and(|index| self.bins[index].fob.is_some_and(|there| there != *fob)) {
+                return Err(Refusal::BinOccupied);
+            }
+            if index.is_some() && self.bin_of(fob).is_some_and(|there| Some(there) != index) {
+                return Err(Refusal::FobInOtherBin);
+            }
         }
         if self.keys.len() >= MAX_KEYS {
             return Err(Refusal::LimitReached);
         }
+        // Without a fob it is in no bin.
+        let bin = bin.filter(|_| key.fob.is_some());
         events.push(Event::KeyAdded { key: key.clone(), bin });
         Ok(())
     }
@@ -215,7 +228,7 @@ impl SmartBox {
             }
             Act::PickUp(fob) | Act::DropOff(fob) => {
                 events.push(Event::ConflictResolved { number, accept, taken: None, person: None });
-                self.decide_correct(bin, Some(fob), events)?;
+                self.decide_correct(bin, Some(fob), None, events)?;
             }
             Act::Opened | Act::OpenedAll => return Err(Refusal::CannotAccept),
         }

@@ -96,6 +96,10 @@ impl SmartBox {
 
     fn settle_unclaimed(&self, fob: &Fob, events: &mut Vec<Event>) {
         let Some(visitor) = self.asked_visitor(fob) else { return };
+        if let Some(key) = self.may_learn(visitor.named, fob) {
+            events.push(self.fob_set(key, *fob));
+            return;
+        }
         events.push(match visitor.place {
             Place::Bin(bin) => {
                 let bin = self.bins[usize::from(bin)].label;
@@ -154,7 +158,7 @@ impl SmartBox {
 
     /// Where a key that moves in is by now, and whether it may be here.
     fn arrival(&self, key: &KeyRecord, accesses: &[AccessRecord], from: BoxId, sighting: &Sighting) -> Arrival {
-        let visitor = self.visitor(&key.fob);
+        let visitor = key.fob.as_ref().and_then(|fob| self.visitor(fob));
         let (bin, person) = match visitor.map(|visitor| visitor.place) {
             Some(Place::Bin(bin)) => (Some(self.bins[usize::from(bin)].label), None),
             Some(Place::Out(person)) => (None, person),

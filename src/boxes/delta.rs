@@ -30,12 +30,15 @@ impl SmartBox {
             size: bin.size,
         }));
         let keys = self.keys.iter().filter(|key| key.revision > since);
-        changes.keys.extend(keys.map(|key| KeyChange {
-            key: key.id,
-            fob: key.fob,
-            roaming: key.roaming,
-            groups: key.groups[..].into(),
-            size: key.size,
+        // A key without a fob is nothing that a box could know by looking.
+        changes.keys.extend(keys.filter_map(|key| {
+            Some(KeyChange {
+                key: key.id,
+                fob: key.fob?,
+                roaming: key.roaming,
+                groups: key.groups[..].into(),
+                size: key.size,
+            })
         }));
         let accesses = accesses.iter().filter(|access| access.revision() > since);
         changes.accesses.extend(accesses.map(Access::record));

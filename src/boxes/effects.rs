@@ -25,20 +25,17 @@ impl SmartBox {
     pub(super) fn fob_claims(&self, events: &[Event], claims: &mut Vec<ClaimOp>) {
         for event in events {
             match event {
-                Event::KeyAdded { key, .. } => {
-                    let (space, value) = fob_claim(&key.fob);
-                    // While a key's record is on its way to another box, its fob is still claimed here, and not free.
-                    let departed = self.departed.iter().any(|departed| departed.fob == key.fob);
-                    claims.push(match departed {
-                        true => ClaimOp::TakeFree { space, value },
-                        false => ClaimOp::Take { space, value },
-                    });
+                Event::KeyAdded { key, .. } => claims.extend(key.fob.as_ref().map(|fob| self.take_fob(fob))),
+                Event::KeyFobSet { fob, before, .. } => {
+                    claims.push(self.take_fob(fob));
+                    claims.extend(before.as_ref().map(release));
                 }
                 // In a bin it stays, unknown, and this box still answers for it.
-                Event::KeyRemoved { fob, .. } if self.bin_of(fob).is_none() => claims.push(release(fob)),
+                Event::KeyRemoved { fob: Some(fob), .. } if self.bin_of(fob).is_none() => claims.push(release(fob)),
                 Event::KeyArrived(arrival) => {
-                    let (space, value) = fob_claim(&arrival.key.fob);
-                    claims.push(ClaimOp::Inherit { space, value, from: arrival.from.at(self.home.org) });
+                    let from = arrival.from.at(self.home.org);
+                    let inherited = arrival.key.fob.as_ref().map(fob_claim);
+                    claims.extend(inherited.map(|(space, value)| ClaimOp::Inherit { space, value, from }));
                 }
                 Event::VisitorUnknown { fob, .. } => {
                     let (space, value) = fob_claim(fob);
@@ -53,6 +50,15 @@ impl SmartBox {
                 }
                 _ => {}
             }
+        }
+    }
+
+    fn take_fob(&self, fob: &Fob) -> ClaimOp {
+        let (space, value) = fob_claim(fob);
+        // While a key's record is on its way to another box, its fob is still claimed here, and not free.
+        match self.departed.iter().any(|departed| departed.fob == *fob) {
+            true => ClaimOp::TakeFree { space, value },
+            false => ClaimOp::Take { space, value },
         }
     }
 
@@ -153,7 +159,7 @@ impl SmartBox {
                 Event::AccessRevoked { person, .. } => self.unwant(*person, cx, effects),
                 Event::CredentialsAsked { person } => self.ask_person(*person, effects),
                 Event::KeyAdded { key, .. } => self.put_key(key.id, effects),
-                Event::KeyChanged { key, .. } => self.put_key(*key, effects),
+                Event::KeyChanged { key, .. } | Event::KeyFobSet { key, .. } => self.put_key(*key, effects),
                 Event::KeyRemoved { key, .. } => {
                     let key = KeyId::to_bytes(*key);
                     effects.delete(RowSpace::Keys, cx.org, &key);

@@ -162,7 +162,23 @@ pub enum Event {
         #[n(0)]
         key: KeyId,
         #[n(1)]
+        fob: Option<Fob>,
+    },
+    /// From now on the key hangs on this fob: it was learned at a drop-off, or an administrator has said so.
+    #[n(82)]
+    KeyFobSet {
+        #[n(0)]
+        key: KeyId,
+        #[n(1)]
         fob: Fob,
+        #[n(2)]
+        before: Option<Fob>,
+        /// Where the fob lies.
+        #[n(3)]
+        bin: Option<Label>,
+        /// Who dropped it off, where it was learned.
+        #[n(4)]
+        person: Option<PersonId>,
     },
     #[n(22)]
     AccessGranted(#[n(0)] AccessRecord),
@@ -506,6 +522,9 @@ pub struct Judged {
     /// The server had decided it.
     #[n(14)]
     pub exchange: Option<OfExchange>,
+    /// The key that hangs on the fob, if that turns out to be nobody's.
+    #[n(15)]
+    pub named: Option<KeyId>,
 }
 
 impl Judged {

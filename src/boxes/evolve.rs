@@ -165,7 +165,7 @@ impl SmartBox {
             Event::KeyAdded { key, bin } => {
                 let bin = bin.as_ref().and_then(|label| self.bin_index(label));
                 if let Some(index) = bin.filter(|index| self.bins[*index].fob.is_none()) {
-                    self.bins[index].fob = Some(key.fob);
+                    self.bins[index].fob = key.fob;
                     self.touch(index, stamp);
                 }
                 self.install(key, bin.map(Self::place_in), stamp.at, stamp);
@@ -185,11 +185,12 @@ impl SmartBox {
                 self.forget_key_code(*key);
                 self.forget_key_alerts(*key);
                 self.remove(RemovedItem::Key(*key), stamp);
-                if let Some(index) = self.bin_of(fob) {
-                    self.hold_unknown(*fob, index, stamp.at);
+                if let Some((fob, index)) = fob.and_then(|fob| Some((fob, self.bin_of(&fob)?))) {
+                    self.hold_unknown(fob, index, stamp.at);
                 }
                 self.miss(stamp);
             }
+            Event::KeyFobSet { key, fob, .. } => self.hang(*key, *fob, stamp),
             Event::AccessGranted(record) => {
                 self.grant(*record, stamp);
             }
@@ -214,7 +215,7 @@ impl SmartBox {
                 for access in &departure.accesses {
                     self.revoke(access.id, None, stamp);
                 }
-                if let Some(index) = self.bin_of(&key.fob) {
+                if let Some(index) = self.bin_of(&sighting.fob) {
                     let expected = (!sighting.corrected).then(|| (key.id, key.groups.clone()));
                     self.empty(index, expected, stamp);
                 }
@@ -225,11 +226,12 @@ impl SmartBox {
                 if self.departed.len() == MAX_DEPARTED {
                     self.departed.remove(0);
                 }
-                self.departed.push(Departed { fob: key.fob, to: sighting.by });
+                let (fob, to, at) = (sighting.fob, sighting.by, Some(stamp.at));
+                self.departed.push(Departed { fob, to, key: Some(key.id), at });
                 self.miss(stamp);
             }
             Event::KeyArrived(arrival) => {
-                self.departed.retain(|departed| departed.fob != arrival.key.fob);
+                self.departed.retain(|departed| Some(departed.fob) != arrival.key.fob);
                 self.install(&arrival.key, None, arrival.at, stamp);
                 for access in &arrival.accesses {
                     self.grant(*access, stamp);
@@ -424,7 +426,7 @@ impl SmartBox {
 
     /// A key is at home here from now on. A visitor on its fob says where it is.
     fn install(&mut self, key: &KeyRecord, place: Option<Place>, since: UnixMillis, stamp: Stamp) {
-        let visitor = self.visitors.iter().position(|visitor| visitor.fob == key.fob);
+        let visitor = self.visitors.iter().position(|visitor| Some(visitor.fob) == key.fob);
         let visitor = visitor.map(|at| self.visitors.remove(at));
         let key = Key {
             id: key.id,
@@ -439,7 +441,7 @@ impl SmartBox {
             size: key.size,
         };
         self.removals.retain(|removal| removal.item != RemovedItem::Key(key.id));
-        self.leaving.retain(|leaving| *leaving != key.fob);
+        self.leaving.retain(|leaving| Some(*leaving) != key.fob);
         push_tight(&mut self.keys, key);
         self.miss(stamp);
     }

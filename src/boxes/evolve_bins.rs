@@ -77,13 +77,18 @@ impl SmartBox {
         self.bins[bin].fob = Some(fob);
         self.bins[bin].confirmed = true;
         let (place, at) = (Self::place_in(bin), judged.at);
-        if let Some(key) = self.keys.iter_mut().find(|key| key.fob == fob) {
+        if let Some(key) = self.keys.iter_mut().find(|key| key.fob == Some(fob)) {
             key.place = place;
             key.since = at;
             key.heard = stamp.at;
             return;
         }
         self.host(fob, place, at, false, judged.person, stamp.at);
+        if let (Some(named), Some(visitor)) =
+            (judged.named, self.visitors.iter_mut().find(|visitor| visitor.fob == fob))
+        {
+            visitor.named = Some(named);
+        }
     }
 
     /// Remembers a fob that is not at home here; its home is asked if it was not here before.
@@ -106,7 +111,8 @@ impl SmartBox {
             }
             None => {
                 let asked = Some(heard);
-                let visitor = Visitor { fob, place, since, heard, asked, corrected, person, claimed: false };
+                let visitor =
+                    Visitor { fob, place, since, heard, asked, corrected, person, claimed: false, named: None };
                 self.visitors.push(visitor);
             }
         }
@@ -114,7 +120,7 @@ impl SmartBox {
 
     /// The fob is in nobody's bin here any more but with this person.
     pub(super) fn take_out(&mut self, fob: Fob, person: Option<PersonId>, since: UnixMillis) {
-        if let Some(key) = self.keys.iter_mut().find(|key| key.fob == fob) {
+        if let Some(key) = self.keys.iter_mut().find(|key| key.fob == Some(fob)) {
             key.place = Place::Out(person);
             key.since = since;
         }
@@ -140,7 +146,7 @@ impl SmartBox {
     pub(super) fn correct(&mut self, bin: usize, fob: Option<Fob>, stamp: Stamp) {
         let before = self.bins[bin].fob;
         if let Some(gone) = before.filter(|gone| Some(*gone) != fob) {
-            if let Some(key) = self.keys.iter_mut().find(|key| key.fob == gone) {
+            if let Some(key) = self.keys.iter_mut().find(|key| key.fob == Some(gone)) {
                 key.place = Place::Unknown;
                 key.since = stamp.at;
                 key.heard = stamp.at;
@@ -158,7 +164,7 @@ impl SmartBox {
                 self.doubt_bin(other, stamp);
             }
             let place = Self::place_in(bin);
-            match self.keys.iter_mut().find(|key| key.fob == fob) {
+            match self.keys.iter_mut().find(|key| key.fob == Some(fob)) {
                 Some(key) => {
                     key.place = place;
                     key.since = stamp.at;
@@ -186,6 +192,7 @@ impl SmartBox {
             corrected: false,
             person: None,
             claimed: true,
+            named: None,
         };
         self.visitors.push(visitor);
     }

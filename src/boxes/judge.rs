@@ -34,7 +34,7 @@ pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
         Act::OpenedAll => (4, None),
     };
     // In one piece: byte by byte it was a fortieth of a sync.
-    let (mut bytes, mut len) = ([0; 1 + 8 + 2 * 32 + 16 + 12 + 17 + 16], 0);
+    let (mut bytes, mut len) = ([0; 1 + 8 + 2 * 32 + 16 + 12 + 17 + 16 + 17], 0);
     let mut take = |part: &[u8]| {
         bytes[len..len + part.len()].copy_from_slice(part);
         len += part.len();
@@ -69,6 +69,10 @@ pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
     }
     if let Some(exchange) = read.exchange {
         take(&exchange.to_bytes());
+    }
+    if let Some(named) = read.named {
+        take(&[1]);
+        take(&named.to_bytes());
     }
     xxh3_64_with_seed(&bytes[..len], 1) as u32
 }
@@ -108,6 +112,7 @@ impl SmartBox {
                     text: Some(text.clone()),
                     by: None,
                     exchange: None,
+                    named: None,
                 };
             }
         };
@@ -129,6 +134,7 @@ impl SmartBox {
             text: None,
             by: read.by,
             exchange: read.exchange.map(|id| OfExchange { id, known: false }),
+            named: None,
         };
         let exchange = self.exchange_of(read);
         if let Some(exchange) = exchange.filter(|exchange| exchange.is_completed()) {
@@ -157,7 +163,12 @@ impl SmartBox {
             (Some(index), Act::DropOff(_)) if exchange.is_some() => {
                 exchange.iter().for_each(|exchange| self.judge_decided(exchange, read, index, &mut judged));
             }
-            (Some(index), Act::DropOff(fob)) => judged.outcome = self.judge_drop_off(read, &self.bins[index], &fob),
+            (Some(index), Act::DropOff(fob)) => {
+                judged.outcome = self.judge_drop_off(read, &self.bins[index], &fob);
+                let named = self.may_learn(read.named, &fob);
+                let clear = named.filter(|key| self.admits(read.by, read.person, Some((key.id, &key.groups)), at));
+                judged.named = clear.map(|key| key.id);
+            }
         }
         if !judged.outcome.took_place() {
             judged.found = Some(Box::new(self.found(index, read.act.fob())));

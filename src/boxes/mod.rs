@@ -24,6 +24,7 @@ mod event_moves;
 mod evolve;
 mod evolve_bins;
 mod extras;
+mod fobs;
 mod hotp;
 mod judge;
 mod mails;

@@ -78,7 +78,7 @@ pub struct BinView {
 pub struct KeyView {
     pub key: KeyId,
     pub name: Box<str>,
-    pub fob: Fob,
+    pub fob: Option<Fob>,
     pub roaming: bool,
     pub groups: Box<[GroupId]>,
     pub size: Size,
@@ -108,6 +108,14 @@ pub enum KeyPlace {
     Unknown {
         since: UnixMillis,
     },
+}
+
+/// A key whose record has left and, unless its row says otherwise, has not arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    pub key: KeyId,
+    pub to: BoxId,
+    pub since: UnixMillis,
 }
 
 /// One line of a box's history.
@@ -145,6 +153,8 @@ pub enum HistoryKind {
     MovedOut,
     /// A fob that was dropped off turned out to be nobody's.
     UnknownFob,
+    /// A key hangs on this fob from now on.
+    FobSet,
     /// An entry that could not be read.
     Unreadable,
 }
@@ -161,6 +171,7 @@ impl HistoryKind {
             Self::MovedIn => "moved_in",
             Self::MovedOut => "moved_out",
             Self::UnknownFob => "unknown_fob",
+            Self::FobSet => "fob_set",
             Self::Unreadable => "unreadable",
         }
     }
@@ -235,6 +246,12 @@ impl SmartBox {
             accesses: accesses.collect(),
             people: self.people.iter().map(|person| person.id).collect(),
         }
+    }
+
+    /// Keys that left of late, the last first.
+    pub fn left_of_late(&self) -> Vec<Leaving> {
+        let left = self.departed.iter().rev();
+        left.filter_map(|left| Some(Leaving { key: left.key?, to: left.to, since: left.at? })).collect()
     }
 
     pub fn open_conflicts(&self) -> u32 {
@@ -313,7 +330,7 @@ pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
             at: arrival.at,
             kind: HistoryKind::MovedIn,
             bin: arrival.bin,
-            fob: Some(arrival.key.fob),
+            fob: arrival.key.fob,
             key: Some(arrival.key.id),
             person: arrival.person,
             outcome: match arrival.flagged {
@@ -326,8 +343,16 @@ pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
             at: departure.sighting.at,
             kind: HistoryKind::MovedOut,
             bin: departure.bin,
-            fob: Some(departure.key.fob),
+            fob: departure.key.fob,
             key: Some(departure.key.id),
+            ..blank
+        },
+        Event::KeyFobSet { key, fob, bin, person, .. } => HistoryItem {
+            kind: HistoryKind::FobSet,
+            bin: *bin,
+            fob: Some(*fob),
+            key: Some(*key),
+            person: *person,
             ..blank
         },
         Event::VisitorUnknown { fob, bin, person } => HistoryItem {

@@ -41,7 +41,7 @@ pub struct KeyRow {
     #[n(1)]
     pub name: Box<str>,
     #[n(2)]
-    pub fob: Fob,
+    pub fob: Option<Fob>,
     #[n(3)]
     pub roaming: bool,
     #[cbor(n(4), default)]

@@ -189,8 +189,9 @@ pub(super) enum Place {
 pub(super) struct Key {
     #[n(0)]
     pub id: KeyId,
+    /// None: it is learned, or given.
     #[n(1)]
-    pub fob: Fob,
+    pub fob: Option<Fob>,
     #[n(2)]
     pub name: Box<str>,
     #[n(3)]
@@ -264,6 +265,9 @@ pub(super) struct Visitor {
     /// This box holds the claim of this unknown fob.
     #[n(7)]
     pub claimed: bool,
+    /// The key that it hangs on, if it turns out to be nobody's.
+    #[n(8)]
+    pub named: Option<KeyId>,
 }
 
 /// A pick-up that another box's drop-off announced, and that this box's journal has still to bring.
@@ -286,6 +290,11 @@ pub(super) struct Departed {
     pub fob: Fob,
     #[n(1)]
     pub to: BoxId,
+    /// None: it left before this was kept.
+    #[n(2)]
+    pub key: Option<KeyId>,
+    #[n(3)]
+    pub at: Option<UnixMillis>,
 }
 
 #[derive(Debug, Clone, Encode, Decode)]
@@ -462,7 +471,7 @@ impl SmartBox {
     }
 
     pub(super) fn key_on(&self, fob: &Fob) -> Option<&Key> {
-        self.keys.iter().find(|key| key.fob == *fob)
+        self.keys.iter().find(|key| key.fob.as_ref() == Some(fob))
     }
 
     pub(super) fn visitor(&self, fob: &Fob) -> Option<&Visitor> {

@@ -285,6 +285,26 @@ fn what_is_granted_after_the_box_went_offline_opens_by_pass_once() {
 }
 
 #[test]
+fn a_pass_that_is_over_still_brings_its_key_back() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let id = org.smart_box("MS5", 2);
+    let van = org.key(&id, "F1", Some("A-1"));
+    let mut cabinet = Cabinet::new(&rig, &org, &id, &[("A-1", Some("F1")), ("A-2", None)], Storage::Memory);
+    let anna = org.person("Anna");
+    let access = org.access_with(&id, &json!({"person": anna, "key": van}));
+    let text = string(&pass(&org, &id, &access), "text");
+    assert_eq!(cabinet.shows(&text, None), Ok("A-1".into()));
+    let back = cabinet.vbox.show_and_leave(&text, "F1", now_ms() + 13 * 3_600_000).unwrap();
+    assert_eq!(opened(back), Ok("A-1".into()), "over, and used");
+    let again = cabinet.vbox.show_qr(&text, None, None, now_ms() + 13 * 3_600_000).unwrap();
+    assert_eq!(opened(again), Err(Refusal::Expired), "it opens for nobody any more");
+    assert_eq!(cabinet.sync(), ["applied", "applied"]);
+    assert_eq!(by_of(&org, &id), ["pass", "pass"]);
+    assert_eq!(org.history(&id)[0]["person"], json!(anna));
+}
+
+#[test]
 fn a_personal_qr_code_is_judged_by_what_the_box_knows() {
     let rig = Rig::start();
     let org = rig.org();

@@ -26,6 +26,7 @@ mod directory;
 mod documented;
 mod etag;
 mod feed;
+mod fobs;
 mod follower;
 mod idempotency;
 mod iuv;

@@ -88,7 +88,7 @@ impl Past {
         self.tell(org, id, Command::Enrol { code_hash: hash, token_hash: hash }).await.unwrap();
         let fob = Fob::new(&format!("OLD-{number}")).unwrap();
         let (name, groups) = ("Van".into(), [].into());
-        let key = KeyRecord { id: KeyId(id.0), name, fob, roaming: false, groups, size: None };
+        let key = KeyRecord { id: KeyId(id.0), name, fob: Some(fob), roaming: false, groups, size: None };
         self.tell(org, id, Command::AddKey { key, bin: Some(label("A-1")), texts: None }).await.unwrap();
         for seq in 1..=2 {
             self.conflict(org, id, hash, seq).await;
@@ -96,9 +96,9 @@ impl Past {
         self.resolve(org, id, 1).await;
         for _ in 0..days {
             self.pass(DAY / 2);
-            self.tell(org, id, Command::CorrectBin { bin: label("A-1"), fob: None }).await.unwrap();
+            self.tell(org, id, Command::CorrectBin { bin: label("A-1"), fob: None, key: None }).await.unwrap();
             self.pass(DAY / 2);
-            self.tell(org, id, Command::CorrectBin { bin: label("A-1"), fob: Some(fob) }).await.unwrap();
+            self.tell(org, id, Command::CorrectBin { bin: label("A-1"), fob: Some(fob), key: None }).await.unwrap();
         }
         self.tell(org, id, Command::SetBin { bin: label("A-2"), state: Some(BinState::Protected), size: None })
             .await

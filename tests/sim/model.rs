@@ -63,7 +63,17 @@ impl ModelBox {
     pub fn write(&mut self, at: UnixMillis, act: Act, bin: Label, person: Option<PersonId>) {
         let seq = self.journal.len() as u64 + 1;
         let bin = Some(bin);
-        self.journal.push(JournalEntry { seq, at, cursor: self.cursor, act, bin, person, by: None, exchange: None });
+        self.journal.push(JournalEntry {
+            seq,
+            at,
+            cursor: self.cursor,
+            act,
+            bin,
+            person,
+            by: None,
+            exchange: None,
+            named: None,
+        });
     }
 
     /// The next piece of the journal, from `back` receipted entries before its unsent part on.
@@ -113,7 +123,7 @@ impl ModelBox {
         let bins: BTreeMap<_, _> =
             inventory.bins.iter().map(|bin| (bin.bin.to_string(), (bin.fob, bin.confirmed))).collect();
         assert_eq!(self.known_bins, bins, "bins of {:?}", self.id);
-        let keys: BTreeMap<_, _> = inventory.keys.iter().map(|key| (key.key, key.fob)).collect();
+        let keys: BTreeMap<_, _> = inventory.keys.iter().filter_map(|key| Some((key.key, key.fob?))).collect();
         assert_eq!(self.known_keys, keys, "keys of {:?}", self.id);
         let accesses: BTreeSet<_> = inventory.accesses.iter().map(|access| access.record.id).collect();
         assert_eq!(self.known_accesses, accesses, "accesses of {:?}", self.id);

@@ -167,7 +167,7 @@ impl World {
             let (id, fob) = (KeyId(self.id()), Fob::new(&format!("fob-{}-{number}", self.id() % 10_000)).unwrap());
             let (at, bin) = (first + number % BOXES_PER_ORG, number / BOXES_PER_ORG);
             let (name, roaming, groups) = ("key".into(), number % 2 == 0, [GroupId(1)].into());
-            let key = KeyRecord { id, name, fob, roaming, groups, size: None };
+            let key = KeyRecord { id, name, fob: Some(fob), roaming, groups, size: None };
             self.tell(at, Command::AddKey { key, bin: Some(label(bin)), texts: None }).await;
             self.boxes[at].bins[bin].1 = Some(fob);
         }
@@ -313,7 +313,7 @@ impl World {
     /// An administrator looks into a bin and enters what is there.
     async fn correct(&mut self, at: usize) {
         let (bin, fob) = self.boxes[at].bins[self.dice.below(BINS)];
-        self.tell(at, Command::CorrectBin { bin, fob }).await;
+        self.tell(at, Command::CorrectBin { bin, fob, key: None }).await;
     }
 
     async fn grant(&mut self, at: usize) {

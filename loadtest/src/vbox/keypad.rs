@@ -129,19 +129,31 @@ impl VirtualBox {
             return Ok(Attempt::Refused(Refusal::NotPermitted));
         }
         let (by, person) = known.stands_for();
-        self.take_in(fob, person, by, true_ms)
+        self.take_in(fob, person, (by, None), true_ms)
     }
 
-    /// Somebody says by a signed text who they are, and leaves a fob.
+    /// Somebody says by a signed text who they are, and leaves a fob. A pass says so too when it is over or has opened:
+    /// no end of a permission stops a drop-off, and none is used up by one.
     pub fn show_and_leave(&mut self, text: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
-        match self.read_signed(text, self.clock.shows(true_ms)) {
-            Ok(signed) if signed.is_pass => Ok(Attempt::Refused(Refusal::NotPermitted)),
-            Ok(signed) => self.take_in(fob, Some(signed.person), "personal_qr", true_ms),
+        let now = self.clock.shows(true_ms);
+        let read = match self.ours(text, now) {
+            Ok(signed) if !signed.is_pass => signed.in_time(now),
+            read => read,
+        };
+        match read {
+            Ok(signed) if signed.is_pass => self.take_in(fob, Some(signed.person), ("pass", Some(signed.id)), true_ms),
+            Ok(signed) => self.take_in(fob, Some(signed.person), ("personal_qr", None), true_ms),
             Err(refusal) => Ok(Attempt::Refused(refusal)),
         }
     }
 
-    fn take_in(&mut self, fob: &str, person: Option<String>, by: &str, true_ms: u64) -> io::Result<Attempt> {
+    fn take_in(
+        &mut self,
+        fob: &str,
+        person: Option<String>,
+        (by, pass): (&str, Option<String>),
+        true_ms: u64,
+    ) -> io::Result<Attempt> {
         let bin = match self.free_bin(fob) {
             Ok(bin) => bin,
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
@@ -152,6 +164,7 @@ impl VirtualBox {
             fob: Some(fob.to_owned()),
             person: person.clone(),
             by: Some(by.to_owned()),
+            pass,
             ..self.blank(Kind::DropOff, true_ms)
         };
         let seq = self.write(entry)?;
@@ -160,6 +173,11 @@ impl VirtualBox {
 
     /// What a text says that one of this organisation's keys has signed, in its time.
     fn read_signed(&self, text: &str, now: u64) -> Result<signed::Signed, Refusal> {
+        self.ours(text, now)?.in_time(now)
+    }
+
+    /// The same whatever its time.
+    fn ours(&self, text: &str, now: u64) -> Result<signed::Signed, Refusal> {
         let keys = if self.state.public_keys.is_empty() { &self.identity.public_keys } else { &self.state.public_keys };
         let signed = signed::read(text, keys, now)?;
         if signed.organisation == self.identity.organisation { Ok(signed) } else { Err(Refusal::NotSigned) }

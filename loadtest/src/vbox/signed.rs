@@ -26,17 +26,20 @@ pub struct Signed {
     pub only_box: Option<String>,
 }
 
-/// The text, if one of these keys has signed it and its time has come and is not over.
+/// The text, if one of these keys has signed it.
 pub fn read(text: &str, keys: &[PublicKey], now_ms: u64) -> Result<Signed, Refusal> {
     let bytes = text.strip_prefix(PREFIX).and_then(unbase45).ok_or(Refusal::NotSigned)?;
-    let signed = checked(&bytes, keys, now_ms).ok_or(Refusal::NotSigned)?;
-    if now_ms / 1000 < signed.from_s {
-        return Err(Refusal::NotYetValid);
+    checked(&bytes, keys, now_ms).ok_or(Refusal::NotSigned)
+}
+
+impl Signed {
+    /// Whether its time has come and is not over.
+    pub fn in_time(self, now_ms: u64) -> Result<Self, Refusal> {
+        if now_ms / 1000 < self.from_s {
+            return Err(Refusal::NotYetValid);
+        }
+        if now_ms / 1000 >= self.until_s { Err(Refusal::Expired) } else { Ok(self) }
     }
-    if now_ms / 1000 >= signed.until_s {
-        return Err(Refusal::Expired);
-    }
-    Ok(signed)
 }
 
 fn checked(bytes: &[u8], keys: &[PublicKey], now_ms: u64) -> Option<Signed> {

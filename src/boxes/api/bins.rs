@@ -4,7 +4,7 @@ use super::{ShownBin, change_box, look, named, online::orders::has_opened, refus
 use crate::{
     boxes::{BinState, Command, Fob, Label, Refusal, Size},
     http::{Ask, Changed, Code, Doc, Problem, Reply},
-    kernel::schema::FromOne64,
+    kernel::{KeyId, schema::FromOne64},
 };
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
@@ -44,6 +44,8 @@ struct Correct {
     #[serde(deserialize_with = "given")]
     #[schema(required = true)]
     fob: Option<Fob>,
+    /// With a fob: the key at home here that hangs on it, whatever it hung on before.
+    key: Option<KeyId>,
     /// The order that has opened the bin for somebody to look, if it was opened so.
     #[schema(value_type = Option<FromOne64>)]
     order: Option<u64>,
@@ -54,19 +56,22 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Fob>, D::E
 }
 
 pub(crate) const CORRECT: Doc = Doc::new("Say which fob is in a bin")
-    .details("The bin is confirmed. `null`: nothing is in it. A fob at home in another box moves here.")
+    .details("The bin is confirmed. `null`: nothing is in it. A fob at home in another box moves here; with `key` a fob that no key has becomes that key's.")
     .takes::<Correct>()
     .changed()
-    .refuses(&[Code::LimitReached, Code::BinNotOpened]);
+    .refuses(&[Code::LimitReached, Code::BinNotOpened, Code::FobTaken, Code::Invalid]);
 
 pub(crate) async fn correct(ask: Ask) -> Result<Reply, Problem> {
-    let Correct { fob, order } = ask.json()?;
+    let Correct { fob, key, order } = ask.json()?;
+    if fob.is_none() && key.is_some() {
+        return Err(Problem::field("/key", "nothing hangs on no fob"));
+    }
     let bin = ask.path("bin")?;
     // A repeat may come when the quarter of an hour is over.
     if let (Some(order), None) = (order, ask.done_before(ask.org()).await?) {
         has_opened(&ask, order, &bin).await?;
     }
-    let command = Command::CorrectBin { bin, fob };
+    let command = Command::CorrectBin { bin, fob, key };
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
 }
 

@@ -9,7 +9,7 @@ use crate::{
         body::{Object, from_json, object},
     },
     kernel::{
-        ExchangeId, PassId, PersonId, UnixMillis,
+        ExchangeId, KeyId, PassId, PersonId, UnixMillis,
         schema::{FromOne64, Whole64},
     },
 };
@@ -137,6 +137,10 @@ struct Line<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
     exchange: Option<Text<'a>>,
+    /// Of a drop-off of a fob that no key has: the key that hangs on it, as whoever stood there has said.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
+    key: Option<Text<'a>>,
 }
 
 /// A text that stays where it stands in the body, unless it has escapes.
@@ -250,6 +254,11 @@ impl Line<'_> {
             person: read::<PersonId>("person", self.person.as_ref())?,
             by: self.by()?,
             exchange: read::<ExchangeId>("exchange", self.exchange.as_ref())?,
+            named: match (act, read::<KeyId>("key", self.key.as_ref())?) {
+                (Act::DropOff(_), named) => named,
+                (_, None) => None,
+                _ => return Err("only a `drop_off` has a `key`".to_owned()),
+            },
         })
     }
 

@@ -103,6 +103,9 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
         Event::Unlinked => ("boxes.unlinked", json!({})),
         Event::BinSized { bin, size } => ("boxes.bin.sized", json!({ "bin": bin, "size": size })),
         Event::KeyRemoved { key, fob } => ("boxes.key.removed", json!({ "key": key, "fob": fob })),
+        Event::KeyFobSet { before, .. } => {
+            ("boxes.key.fob_set", with(history(event, stamp), json!({ "before": before })))
+        }
         Event::AccessGranted(record) => ("boxes.access.granted", access(record)),
         Event::AccessRevoked { access, person } => {
             ("boxes.access.revoked", json!({ "access": access, "person": person }))

@@ -1,6 +1,6 @@
 //! The list of keys. Where a key is stands in its box alone: whoever filters by that names the box, or the fob.
 
-use super::{ShownPlace, key_of, list::begins, look};
+use super::{ShownPlace, key_of, list::begins, look, stored};
 use crate::{
     boxes::{Fob, Inventory, KeyPlace, KeyRow, Size, SmartBox, fob_claim},
     http::{Ask, Code, Doc, List, Problem, Reply},
@@ -14,7 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 struct Listed {
     key: KeyId,
     name: Box<str>,
-    fob: Fob,
+    /// `null`: it will be learned.
+    fob: Option<Fob>,
     roaming: bool,
     groups: Box<[GroupId]>,
     size: Size,
@@ -26,8 +27,21 @@ struct Listed {
     place: Option<ShownPlace>,
 }
 
-const COLUMNS: [&str; 11] =
-    ["key", "name", "fob", "roaming", "groups", "size", "box", "place.in", "place.bin", "place.person", "place.since"];
+const COLUMNS: [&str; 13] = [
+    "key",
+    "name",
+    "fob",
+    "roaming",
+    "groups",
+    "size",
+    "box",
+    "place.in",
+    "place.bin",
+    "place.person",
+    "place.from",
+    "place.to",
+    "place.since",
+];
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -35,6 +49,7 @@ const COLUMNS: [&str; 11] =
 enum Where {
     Bin,
     Person,
+    InTransit,
     Unknown,
 }
 
@@ -68,9 +83,9 @@ struct Filter {
 }
 
 impl Filter {
-    fn passes(&self, name: &str, fob: &Fob, groups: &[GroupId]) -> bool {
+    fn passes(&self, name: &str, fob: Option<&Fob>, groups: &[GroupId]) -> bool {
         begins(name, self.name.as_ref())
-            && self.fob.as_ref().is_none_or(|wanted| wanted == fob)
+            && self.fob.as_ref().is_none_or(|wanted| Some(wanted) == fob)
             && self.group.is_none_or(|group| groups.contains(&group))
     }
 }
@@ -91,7 +106,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
         let KeyRow { home, name, fob, roaming, groups, size } = row;
         let size = size.unwrap_or_default();
         let key = key_of(key)?;
-        let passes = filter.passes(&name, &fob, &groups);
+        let passes = filter.passes(&name, fob.as_ref(), &groups);
         Ok(passes.then_some(Listed { key, name, fob, roaming, groups, size, r#box: home, place: None }))
     });
     ask.list::<KeyId, _>(list, &page).await
@@ -108,13 +123,15 @@ async fn of_one_box(ask: &Ask, filter: &Filter) -> Result<Vec<(Vec<u8>, Listed)>
         None => filter.r#box,
     };
     let Some(home) = home else { return Ok(Vec::new()) };
-    let Inventory { keys, .. } = match look(ask, home.at(ask.org()), SmartBox::inventory).await {
-        Ok(inventory) => inventory,
+    let both = |state: &SmartBox| (state.inventory(), state.left_of_late());
+    let (Inventory { keys, .. }, left) = match look(ask, home.at(ask.org()), both).await {
+        Ok(both) => both,
         Err(problem) if problem.code() == Code::NotFound => return Ok(Vec::new()),
         Err(problem) => return Err(problem),
     };
     let passing = keys.into_iter().filter(|key| {
-        filter.passes(&key.name, &key.fob, &key.groups) && filter.r#where.is_none_or(|wanted| wanted.is(&key.place))
+        filter.passes(&key.name, key.fob.as_ref(), &key.groups)
+            && filter.r#where.is_none_or(|wanted| wanted.is(&key.place))
     });
     let listed = passing.map(|key| Listed {
         key: key.key,
@@ -126,5 +143,27 @@ async fn of_one_box(ask: &Ask, filter: &Filter) -> Result<Vec<(Vec<u8>, Listed)>
         r#box: home,
         place: Some(key.place.into()),
     });
-    Ok(listed.map(|listed| (listed.key.to_bytes().to_vec(), listed)).collect())
+    let mut listed: Vec<_> = listed.collect();
+    for left in left {
+        // Once it has arrived its row names another home.
+        let Some(row) = ask.engine.row(RowSpace::Keys, ask.org(), left.key.to_bytes().to_vec()).await? else {
+            continue;
+        };
+        let row: KeyRow = stored(&row)?;
+        let wanted = filter.r#where.is_none_or(|wanted| wanted == Where::InTransit)
+            && filter.passes(&row.name, row.fob.as_ref(), &row.groups);
+        if row.home == home && wanted && !listed.iter().any(|known| known.key == left.key) {
+            listed.push(Listed {
+                key: left.key,
+                name: row.name,
+                fob: row.fob,
+                roaming: row.roaming,
+                groups: row.groups,
+                size: row.size.unwrap_or_default(),
+                r#box: home,
+                place: Some(ShownPlace::in_transit(home, left)),
+            });
+        }
+    }
+    Ok(listed.into_iter().map(|listed| (listed.key.to_bytes().to_vec(), listed)).collect())
 }

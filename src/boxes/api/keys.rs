@@ -2,7 +2,7 @@
 
 use super::{ShownPlace, change_box, look, named, refused, stored};
 use crate::{
-    boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, Label, Refusal, Size},
+    boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, KeyView, Label, Refusal, Size},
     http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, Problem, Reply},
     kernel::{
         BoxId, GroupId, KeyId, RowSpace,
@@ -29,7 +29,8 @@ type PickUpNote = TextOrEmpty<PICK_UP_NOTE_MAX>;
 pub(super) struct NewKey {
     #[schema(value_type = Name)]
     name: String,
-    pub fob: Fob,
+    /// Without one the key learns its fob at the first drop-off.
+    pub fob: Option<Fob>,
     #[serde(default)]
     roaming: bool,
     #[serde(default)]
@@ -51,6 +52,8 @@ impl NewKey {
     pub fn check(&self, wrong: &mut Wrong, at: &str) {
         text(wrong, &format!("{at}/name"), &self.name, NAME_MAX);
         check_groups(wrong, &format!("{at}/groups"), &self.groups);
+        let lies_nowhere = self.fob.is_some() || self.bin.is_none();
+        wrong.unless(lies_nowhere, &format!("{at}/bin"), "a key without a fob lies in no bin");
         check_texts(wrong, at, [self.description.as_ref(), self.notes.as_ref(), self.pick_up_note.as_ref()]);
     }
 
@@ -121,6 +124,8 @@ const ROWS: Bulk = Bulk {
         ("box", Cell::Own),
         ("place.in", Cell::Own),
         ("place.person", Cell::Own),
+        ("place.from", Cell::Own),
+        ("place.to", Cell::Own),
         ("place.since", Cell::Own),
     ],
     gives: &["key", "revision"],
@@ -146,6 +151,8 @@ struct Change {
     #[schema(value_type = Option<HashSet<GroupId>>, max_items = 16)]
     groups: Option<Vec<GroupId>>,
     size: Option<Size>,
+    /// The fob that it hangs on from now on; the one before it is nobody's then.
+    fob: Option<Fob>,
     #[schema(value_type = Option<Description>)]
     description: Option<String>,
     #[schema(value_type = Option<Notes>)]
@@ -154,7 +161,7 @@ struct Change {
     pick_up_note: Option<String>,
 }
 
-pub(crate) const CHANGE: Doc = Doc::new("Change a key").takes::<Change>().changed();
+pub(crate) const CHANGE: Doc = Doc::new("Change a key").takes::<Change>().changed().refuses(&[Code::FobTaken]);
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let key: KeyId = ask.path("key")?;
@@ -183,6 +190,7 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
         roaming: body.roaming,
         groups: body.groups.map(Into::into),
         size: body.size,
+        fob: body.fob,
         texts,
     };
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
@@ -205,7 +213,8 @@ async fn texts_of(ask: &Ask, key: KeyId) -> Result<KeyTexts, Problem> {
 struct Shown {
     key: KeyId,
     name: Box<str>,
-    fob: Fob,
+    /// `null`: it will be learned.
+    fob: Option<Fob>,
     roaming: bool,
     groups: Box<[GroupId]>,
     size: Size,
@@ -217,33 +226,57 @@ struct Shown {
     revision: u64,
 }
 
+impl Shown {
+    fn of(key: KeyId, row: KeyRow, place: ShownPlace, texts: KeyTexts, revision: u64) -> Self {
+        Self {
+            key,
+            name: row.name,
+            fob: row.fob,
+            roaming: row.roaming,
+            groups: row.groups,
+            size: row.size.unwrap_or_default(),
+            r#box: row.home,
+            place,
+            description: texts.description,
+            notes: texts.notes,
+            pick_up_note: texts.pick_up_note,
+            revision,
+        }
+    }
+}
+
 pub(crate) const SHOW: Doc = Doc::new("Show a key, its home and where it is").shows::<Shown>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let key: KeyId = ask.path("key")?;
     let unknown = || refused(Refusal::KeyNotFound);
-    let row = ask.engine.row(RowSpace::Keys, ask.org(), key.to_bytes().to_vec()).await?.ok_or_else(unknown)?;
-    let home = stored::<KeyRow>(&row)?.home;
-    let found =
-        look(&ask, home.at(ask.org()), move |state| state.inventory().keys.into_iter().find(|known| known.key == key));
-    // Moving to another box at this very moment.
-    let found = found.await?.ok_or_else(unknown)?;
+    let row = async || {
+        let row = ask.engine.row(RowSpace::Keys, ask.org(), key.to_bytes().to_vec()).await?.ok_or_else(unknown)?;
+        stored::<KeyRow>(&row)
+    };
     let texts = texts_of(&ask, key).await?;
-    Reply::object(
-        found.revision,
-        &Shown {
-            key,
-            name: found.name,
-            fob: found.fob,
-            roaming: found.roaming,
-            groups: found.groups,
-            size: found.size,
-            r#box: home,
-            place: found.place.into(),
-            description: texts.description,
-            notes: texts.notes,
-            pick_up_note: texts.pick_up_note,
-            revision: found.revision,
-        },
-    )
+    let mut known = row().await?;
+    let (home, found) = loop {
+        let found = look(&ask, known.home.at(ask.org()), move |state| {
+            let here = state.inventory().keys.into_iter().find(|known| known.key == key);
+            here.ok_or_else(|| (state.revision(), state.left_of_late().into_iter().find(|left| left.key == key)))
+        });
+        match found.await? {
+            Ok(found) => break (known.home, found),
+            Err((revision, left)) => {
+                // Arrived between the two looks?
+                let now = row().await?;
+                if now.home != known.home {
+                    known = now;
+                    continue;
+                }
+                let place = ShownPlace::in_transit(now.home, left.ok_or_else(unknown)?);
+                return Reply::object(revision, &Shown::of(key, now, place, texts, revision));
+            }
+        }
+    };
+    let place = found.place.into();
+    let KeyView { name, fob, roaming, groups, size, revision, .. } = found;
+    let row = KeyRow { home, name, fob, roaming, groups, size: size.stated() };
+    Reply::object(revision, &Shown::of(key, row, place, texts, revision))
 }

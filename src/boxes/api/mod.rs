@@ -36,7 +36,7 @@ use super::{
     BinState, Command, Fob, Health, Inventory, KeyPlace, Label, Model, Overview, Plan, Refusal, Size, SmartBox,
 };
 use crate::{
-    boxes::{AccessView, BinView, Scope},
+    boxes::{AccessView, BinView, Leaving, Scope},
     http::{Ask, Changed, Code, Doc, Problem, Reply, RowKey},
     kernel::{
         AccessId, Address, BoxId, Codec, GroupId, KeyId, PersonId, Stamp, UnixMillis,
@@ -306,7 +306,8 @@ impl From<BinView> for ShownBin {
 struct ShownKey {
     key: KeyId,
     name: Box<str>,
-    fob: Fob,
+    /// `null`: it will be learned.
+    fob: Option<Fob>,
     roaming: bool,
     groups: Box<[GroupId]>,
     size: Size,
@@ -329,10 +330,23 @@ pub(super) enum ShownPlace {
         #[schema(value_type = Time)]
         since: String,
     },
+    /// Its record is on its way to the box that holds it now.
+    InTransit {
+        from: BoxId,
+        to: BoxId,
+        #[schema(value_type = Time)]
+        since: String,
+    },
     Unknown {
         #[schema(value_type = Time)]
         since: String,
     },
+}
+
+impl ShownPlace {
+    fn in_transit(from: BoxId, left: Leaving) -> Self {
+        Self::InTransit { from, to: left.to, since: left.since.to_rfc3339() }
+    }
 }
 
 impl From<KeyPlace> for ShownPlace {

@@ -34,7 +34,7 @@ pub(crate) fn at_box(state: &SmartBox, person: PersonId) -> Option<AtBox> {
         inventory.accesses.into_iter().filter(|access| access.record.person == person).map(ShownAccess::from).collect();
     let held = inventory.keys.into_iter().filter_map(|key| match key.place {
         KeyPlace::Person { person: Some(holder), since } if holder == person => {
-            Some(Held { key: key.key, name: key.name, fob: key.fob, since: since.to_rfc3339() })
+            Some(Held { key: key.key, name: key.name, fob: key.fob?, since: since.to_rfc3339() })
         }
         _ => None,
     });

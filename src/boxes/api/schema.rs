@@ -34,7 +34,8 @@ shapes! {
     JournalKind, "What a box says that happened", words(&["pick_up", "drop_off", "opened", "opened_all"]);
     ByName, "By what somebody was let in", words(&crate::boxes::By::NAMES);
     HistoryKind, "What happened", words(&[
-        "pick_up", "drop_off", "opened", "opened_all", "corrected", "moved_in", "moved_out", "unknown_fob", "unreadable",
+        "pick_up", "drop_off", "opened", "opened_all", "corrected", "moved_in", "moved_out", "unknown_fob", "fob_set",
+        "unreadable",
     ]);
     Hash16, "16 bytes in hexadecimal", pattern("^[0-9a-f]{32}$").examples(["00112233445566778899aabbccddeeff"]);
     Hash32, "32 bytes in hexadecimal", pattern("^[0-9a-f]{64}$").examples(["00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]);

@@ -166,7 +166,8 @@ fn check(body: &Create, wrong: &mut Wrong) {
         if key.bin.is_some_and(|bin| !body.bins.contains(&bin)) {
             wrong.add(format!("{at}/bin"), "names no bin of this box");
         }
-        let twice = |other: &NewKey| other.fob == key.fob || (key.bin.is_some() && other.bin == key.bin);
+        let twice =
+            |other: &NewKey| (key.fob.is_some() && other.fob == key.fob) || (key.bin.is_some() && other.bin == key.bin);
         if body.keys[..row].iter().any(twice) {
             wrong.add(at, "its fob or its bin stands in an earlier row");
         }

@@ -9,8 +9,11 @@ use super::{
     },
 };
 use crate::{
-    boxes::{Act, BinState, Clash, Event, Fob, JournalEntry, Judged, Outcome, Refusal, Size, SmartBox, access::Access},
-    kernel::{Context, ExchangeId, PersonId, UnixMillis},
+    boxes::{
+        Act, BinState, Clash, Event, Fob, JournalEntry, Judged, Outcome, Refusal, Size, SmartBox, access::Access,
+        state::Key,
+    },
+    kernel::{Context, ExchangeId, KeyId, PersonId, UnixMillis},
 };
 
 type Decided = Result<(), Refusal>;
@@ -89,7 +92,8 @@ impl SmartBox {
             told.push(OnlineEvent::WrongCode);
             return Ok(());
         }
-        let person = self.entitled(&asked.by, asked.act, now)?;
+        let named = self.named_by(asked);
+        let person = self.entitled(&asked.by, asked.act, named, now)?;
         if let (Some(person), Act::PickUp(_)) = (person, asked.act) {
             match self.judge_second(person, asked, now)? {
                 Second::Right => {}
@@ -105,9 +109,13 @@ impl SmartBox {
         }
         let bin = match asked.act {
             Act::PickUp(fob) => self.bin_to_take_from(&fob, now)?,
-            Act::DropOff(fob) => self.bin_to_fill(&fob, asked.size, now)?,
+            Act::DropOff(fob) => self.bin_to_fill(&fob, named.map_or(asked.size, |key| key.size), now)?,
             Act::Opened | Act::OpenedAll => return no(OnlineRefusal::NotPermitted),
         };
+        let clear = named.filter(|key| {
+            person.is_none_or(|person| self.permits(person, Some((key.id, &key.groups)), now))
+                && asked.by != Bearer::Anonymous
+        });
         let open = self.online.iter().flat_map(|online| &online.exchanges).filter(|exchange| exchange.is_open(now));
         if open.count() >= MAX_OPEN {
             return no(OnlineRefusal::UnderWay);
@@ -117,7 +125,7 @@ impl SmartBox {
             act: asked.act,
             bin: self.bins[bin].label,
             person,
-            key: asked.act.fob().and_then(|fob| self.key_on(&fob)).map(|key| key.id),
+            key: asked.act.fob().and_then(|fob| self.key_on(&fob)).or(clear).map(|key| key.id),
             until: now.plus(OPEN_FOR),
             by: asked.shown,
         })));
@@ -133,7 +141,13 @@ impl SmartBox {
 
     /// Whom this exchange counts for; `None`: somebody anonymous. The one place where a credential becomes a person and
     /// a permission. No end of an access stops a drop-off.
-    fn entitled(&self, by: &Bearer, act: Act, now: UnixMillis) -> Result<Option<PersonId>, Refusal> {
+    fn entitled(
+        &self,
+        by: &Bearer,
+        act: Act,
+        named: Option<&Key>,
+        now: UnixMillis,
+    ) -> Result<Option<PersonId>, Refusal> {
         match (by, act) {
             (Bearer::Person(person), Act::PickUp(fob)) => {
                 let key = self.key_on(&fob).map(|key| (key.id, &*key.groups));
@@ -148,7 +162,7 @@ impl SmartBox {
             (Bearer::Signed(signed), act) => self.entitled_by(signed, act, now).map(Some),
             // Its code opens for a key, at home here, and for nothing else.
             (Bearer::KeyCode(mark), _) => {
-                let key = act.fob().and_then(|fob| self.key_on(&fob));
+                let key = act.fob().and_then(|fob| self.key_on(&fob)).or(named);
                 let code = key.and_then(|key| self.key_code(key.id)).and_then(|known| known.code);
                 if code.is_some_and(|code| code.mark == *mark) { Ok(None) } else { no(OnlineRefusal::NotPermitted) }
             }
@@ -238,6 +252,7 @@ impl SmartBox {
             person: exchange.person,
             by: None,
             exchange: Some(exchange.id),
+            named: None,
         };
         let outcome = self.judge_of_exchange(exchange, &read, bin, now);
         let fob = act.fob();
@@ -258,7 +273,24 @@ impl SmartBox {
             text: None,
             exchange: Some(OfExchange { id: exchange.id, known: false }),
             by: exchange.by,
+            named: self.named_in(exchange, act),
         }
+    }
+
+    /// What whoever stands there says that hangs on a fob that no key here has: it is said, or follows from the key's code.
+    fn named_by(&self, asked: &Asked) -> Option<&Key> {
+        let Act::DropOff(fob) = asked.act else { return None };
+        let coded = match &asked.by {
+            Bearer::KeyCode(mark) => self.coded(mark),
+            _ => None,
+        };
+        self.may_learn(coded.or(asked.named), &fob)
+    }
+
+    /// The same of an exchange, if nothing has come between.
+    fn named_in(&self, exchange: &Exchange, act: Act) -> Option<KeyId> {
+        let fob = act.fob().filter(|_| act == exchange.act)?;
+        self.may_learn(exchange.named, &fob).map(|key| key.id)
     }
 
     /// The permission of an exchange was judged when it was asked for; whether it fits is judged when it is told.
@@ -294,6 +326,7 @@ impl SmartBox {
         judged.person = decided.person;
         judged.by = judged.by.or(exchange.by);
         judged.outcome = self.judge_of_exchange(exchange, &decided, bin, judged.at);
+        judged.named = self.named_in(exchange, read.act);
     }
 
     pub(in crate::boxes) fn online_answer(

@@ -29,6 +29,7 @@ impl SmartBox {
                     self.spend_text(opened.person);
                 }
                 let Some(bin) = self.bin_index(&opened.bin).and_then(|bin| u16::try_from(bin).ok()) else { return };
+                let named = opened.key.filter(|_| opened.act.fob().is_some_and(|fob| self.key_on(&fob).is_none()));
                 let exchanges = &mut self.online.get_or_insert_default().exchanges;
                 if exchanges.len() >= MAX_KEPT {
                     let ended = exchanges.iter().position(|exchange| !exchange.is_open(stamp.at));
@@ -42,6 +43,7 @@ impl SmartBox {
                     until: opened.until,
                     stage: Stage::Open,
                     by: opened.by,
+                    named,
                 });
             }
             OnlineEvent::ExchangeCompleted { judged, number } => {

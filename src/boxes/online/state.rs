@@ -3,7 +3,7 @@
 use super::words::{OnlineCommand, OpenOrder, Order};
 use crate::{
     boxes::{Act, By, Command, SecretHash, SmartBox},
-    kernel::{ExchangeId, PersonId, UnixMillis},
+    kernel::{ExchangeId, KeyId, PersonId, UnixMillis},
 };
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,9 @@ pub(in crate::boxes) struct Exchange {
     pub stage: Stage,
     #[n(6)]
     pub by: Option<By>,
+    /// Of a drop-off of a fob that no key had: the key that hangs on it.
+    #[n(7)]
+    pub named: Option<KeyId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

@@ -16,7 +16,7 @@ pub enum OnlineCommand {
     /// A box asks before it opens a bin.
     Ask {
         token_hash: SecretHash,
-        asked: Asked,
+        asked: Box<Asked>,
     },
     /// The box says how an exchange ended.
     Conclude {
@@ -61,6 +61,8 @@ pub struct Asked {
     pub shown: Option<By>,
     /// Of a key that is at home elsewhere, as far as the door found out.
     pub size: Option<Size>,
+    /// The key that hangs on the fob that is dropped off.
+    pub named: Option<KeyId>,
     pub second: Second,
     /// The last sequence number that the box has ever written: whether its journal is drained.
     pub head: u64,

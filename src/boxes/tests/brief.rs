@@ -31,7 +31,17 @@ fn entry() -> impl Strategy<Value = Judged> {
     )
         .prop_map(|((seq, outcome, act, bin), (person, key, cursor), by, (at, box_time, estimated, late))| {
             let person = person.map(PersonId);
-            let read = JournalEntry { seq, at: box_time, cursor, act, bin: Some(bin), person, by, exchange: None };
+            let read = JournalEntry {
+                seq,
+                at: box_time,
+                cursor,
+                act,
+                bin: Some(bin),
+                person,
+                by,
+                exchange: None,
+                named: None,
+            };
             Judged {
                 seq,
                 content: content_of_read(&read),
@@ -49,6 +59,7 @@ fn entry() -> impl Strategy<Value = Judged> {
                 text: None,
                 by,
                 exchange: None,
+                named: None,
             }
         })
 }
@@ -95,6 +106,7 @@ fn an_ordinary_entry_is_shorter_than_its_fields_by_more_than_a_quarter() {
         person,
         by: None,
         exchange: None,
+        named: None,
     };
     let judged = Judged {
         seq: read.seq,
@@ -113,6 +125,7 @@ fn an_ordinary_entry_is_shorter_than_its_fields_by_more_than_a_quarter() {
         text: None,
         by: None,
         exchange: None,
+        named: None,
     };
     let (brief, fields) =
         (Event::EntryJudged(judged.clone()).to_bytes().len(), minicbor::to_vec(&judged).unwrap().len());

@@ -210,3 +210,20 @@ fn a_pass_lives_within_its_access_and_is_good_for_one_pick_up_anywhere() {
     world.pass(std::time::Duration::from_secs(3600));
     assert_eq!(sign(&mut world, 0, 2, None), Err(No::Refused(Refusal::AccessOver)));
 }
+
+#[test]
+fn a_pass_brings_a_key_back_whatever_has_become_of_it() {
+    let mut story = super::online::Story::new();
+    story.world.correct(0, "A-1", None);
+    let permission = Permission { scope: Scope::Key(story.key), smart_box: Some(BoxId(99)) };
+    let pass = Some(SignedPass { id: PassId(3), permission, access: None });
+    let (hour, now) = (std::time::Duration::from_secs(3600), story.world.now);
+    for (from, until) in [(UnixMillis(0), UnixMillis(1)), (now.plus(hour), now.plus(2 * hour))] {
+        let signed = Signed { person: BEN, from, until, pass };
+        let decision = story.decided(Act::DropOff(fob("F1")), Bearer::Signed(signed));
+        assert_eq!(decision.person, Some(BEN));
+        story.end(decision.id, End::Cancelled).unwrap();
+        let identity = Bearer::Signed(Signed { pass: None, ..signed });
+        story.refused(Act::DropOff(fob("F1")), identity, OnlineRefusal::NotPermitted);
+    }
+}

@@ -30,7 +30,10 @@ fn a_key_goes_into_the_smallest_bin_that_is_large_enough() {
     };
     let key = |story: &mut Story, key, size| {
         let (name, roaming, groups, texts) = (None, None, None, None);
-        story.world.run(0, Command::ChangeKey { key, name, roaming, groups, size: Some(size), texts }).unwrap();
+        story
+            .world
+            .run(0, Command::ChangeKey { key, name, roaming, groups, size: Some(size), fob: None, texts })
+            .unwrap();
     };
     let decision = story.decided(take("F1"), BY_ANNA);
     story.complete(decision.id).unwrap();

@@ -10,7 +10,7 @@ const GOLDEN: &str = include_str!("../../../tests/golden/box_events.txt");
 pub(super) fn samples() -> Vec<(&'static str, Event)> {
     let (bin, key, person, at) = (label("A-1"), KeyId(2), PersonId(3), UnixMillis(1_767_225_600_000));
     let (name, groups) = ("Van 7".into(), [GroupId(4)].into());
-    let record = KeyRecord { id: key, name, fob: fob("04A2F1"), roaming: true, groups, size: None };
+    let record = KeyRecord { id: key, name, fob: Some(fob("04A2F1")), roaming: true, groups, size: None };
     let access = AccessRecord { id: AccessId(5), person, scope: Scope::Key(key), from: Some(at), until: Some(at) };
     let sighting = Sighting { fob: fob("04A2F1"), by: BoxId(6), at, heard: at, corrected: true, hops: 1 };
     let found = ServerVersion {
@@ -38,6 +38,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         text: Some("?".into()),
         by: None,
         exchange: None,
+        named: None,
     };
     let taken = Judged {
         // Not written: computed anew when read.
@@ -124,8 +125,17 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
     let by = |by| {
         let Judged { seq, cursor, person, .. } = judged;
         let (at, act, by) = (UnixMillis(60_000), Act::Opened, Some(by));
-        let content =
-            judge::content_of_read(&JournalEntry { seq, at, cursor, act, bin: Some(bin), person, by, exchange: None });
+        let content = judge::content_of_read(&JournalEntry {
+            seq,
+            at,
+            cursor,
+            act,
+            bin: Some(bin),
+            person,
+            by,
+            exchange: None,
+            named: None,
+        });
         let (act, outcome) = (Some(act), Outcome::Applied);
         Judged { text: None, found: None, act, outcome, content, by, ..judged.clone() }
     };
@@ -168,7 +178,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ("suspended", Event::Suspended { why, entry: Some(Box::new(judged.clone())), number: Some(number) }),
         ("journal_restarted", Event::JournalRestarted { next: 1 }),
         ("entry_judged", Event::EntryJudged(judged)),
-        ("entry_taken", Event::EntryJudged(taken)),
+        ("entry_taken", Event::EntryJudged(taken.clone())),
         ("late_pick_up_missing", Event::LatePickUpMissing { number, bin, fob, key: Some(key) }),
         ("synced", Event::Synced(synced)),
         ("confirmed", Event::Confirmed { revision: 151, settled: true }),
@@ -184,7 +194,9 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
             "key_changed",
             Event::KeyChanged { key, name: "Van".into(), roaming: false, groups: [GroupId(4)].into(), size: None },
         ),
-        ("key_removed", Event::KeyRemoved { key, fob }),
+        ("key_fob_set", Event::KeyFobSet { key, fob, before: Some(fob), bin: Some(bin), person: Some(person) }),
+        ("entry_named", Event::EntryJudged(Judged { named: Some(key), ..taken.clone() })),
+        ("key_removed", Event::KeyRemoved { key, fob: Some(fob) }),
         ("access_granted", Event::AccessGranted(access)),
         ("access_revoked", Event::AccessRevoked { access: AccessId(5), person }),
         (

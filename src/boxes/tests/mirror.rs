@@ -85,6 +85,7 @@ pub fn is_foreign(event: &Event, before: &SmartBox) -> bool {
         | Event::BinConfirmed { .. }
         | Event::KeyAdded { .. }
         | Event::KeyChanged { .. }
+        | Event::KeyFobSet { .. }
         | Event::KeyRemoved { .. }
         | Event::KeyDeparted(_)
         | Event::KeyArrived(_)

@@ -7,6 +7,7 @@ mod codes;
 mod demanding;
 mod events;
 mod factors;
+mod fobs;
 mod golden;
 mod mails;
 mod mirror;

@@ -194,6 +194,8 @@ fn a_fob_whose_key_is_on_its_way_elsewhere_is_not_free() {
         assert!(world.deliver_one(false));
     }
     assert_eq!(world.place(1, key), None, "on its way");
+    let left = Leaving { key, to: world.id(1), since: world.now };
+    assert_eq!(world.sites[0].state.left_of_late(), [left], "and shown so, while its row still names box 0");
     let again = world.try_add_key(0, KeyId(9), "F1", None, false);
     assert_eq!(again, Err(No::Taken), "neither here");
     assert_eq!(world.try_add_key(2, KeyId(9), "F1", None, false), Err(No::Taken), "nor elsewhere");

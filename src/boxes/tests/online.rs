@@ -13,6 +13,8 @@ pub(super) struct Story {
     exchanges: u128,
     /// What was typed besides.
     pub second: Second,
+    /// The key that is said to hang on the fob.
+    pub named: Option<KeyId>,
 }
 
 impl Story {
@@ -23,7 +25,7 @@ impl Story {
         world.grant(0, ANNA, Scope::Box);
         world.sync(0, vec![]);
         world.sync(0, vec![]);
-        Self { world, key, exchanges: 0, second: Second::default() }
+        Self { world, key, exchanges: 0, second: Second::default(), named: None }
     }
 
     pub fn online(&mut self, command: OnlineCommand) -> Result<OnlineAnswer, Refusal> {
@@ -41,8 +43,9 @@ impl Story {
             Bearer::Signed(_) => Some(By::PersonalQr),
             _ => None,
         };
-        let asked = Asked { id: ExchangeId(id), act, by, shown, size: None, second: self.second, head };
-        self.online(OnlineCommand::Ask { token_hash, asked })
+        let asked =
+            Asked { id: ExchangeId(id), act, by, shown, size: None, named: self.named, second: self.second, head };
+        self.online(OnlineCommand::Ask { token_hash, asked: Box::new(asked) })
     }
 
     pub fn ask(&mut self, act: Act, by: Bearer) -> Result<OnlineAnswer, Refusal> {
@@ -242,10 +245,11 @@ fn a_box_that_has_something_to_tell_is_decided_nothing_for() {
             by: BY_ANNA,
             shown: None,
             size: None,
+            named: None,
             second: Second::default(),
             head,
         };
-        story.online(OnlineCommand::Ask { token_hash, asked })
+        story.online(OnlineCommand::Ask { token_hash, asked: Box::new(asked) })
     };
     let reconciling = Err(Refusal::Online(OnlineRefusal::Reconciling));
     assert_eq!(ask(&mut story, 1), reconciling, "an entry that was never sent");

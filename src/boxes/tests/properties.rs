@@ -72,6 +72,7 @@ fn entry(world: &World, site: usize, (after, kind, place, what, at): (i8, u8, u8
         person,
         by: None,
         exchange: None,
+        named: None,
     })
 }
 
@@ -107,7 +108,7 @@ fn perform(world: &mut World, op: &Op) {
         }
         Op::Correct { site, bin: place, serial: what } => {
             let content = what.map(|what| fob(serial(what)));
-            drop(world.run(*site, Command::CorrectBin { bin: label(bin(*place)), fob: content }));
+            drop(world.run(*site, Command::CorrectBin { bin: label(bin(*place)), fob: content, key: None }));
         }
         Op::Confirm { site, bin: place } => drop(world.run(*site, Command::ConfirmBin { bin: label(bin(*place)) })),
         Op::Protect { site, bin: place } => {

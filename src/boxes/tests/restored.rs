@@ -195,6 +195,7 @@ fn a_clone_is_noticed_after_a_restore_as_before() {
         person: None,
         by: None,
         exchange: None,
+        named: None,
     });
     let request = SyncRequest { head: 6, ..story.world.request(0, vec![other]) };
     story.world.send(0, request).unwrap();

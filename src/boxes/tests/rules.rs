@@ -337,6 +337,7 @@ fn administration_refuses_what_cannot_be_and_takes_a_repetition() {
         roaming: Some(false),
         groups: Some(groups.into()),
         size: None,
+        fob: None,
         texts: Some(KeyTexts { notes: "spare".into(), ..KeyTexts::default() }),
     };
     world.run(0, change(&[GroupId(1)])).unwrap();
@@ -359,7 +360,9 @@ fn a_group_covers_its_keys_and_no_other() {
     let (before, back) = (world.pick(0, 1, "F1", "A-1", Some(BEN)), world.drop(0, 2, "F1", "A-1", Some(BEN)));
     assert_eq!(world.told(0, vec![before, back])[0], flagged(Flag::NotPermitted));
     let groups = Some([GroupId(5)].into());
-    world.run(0, Command::ChangeKey { key, name: None, roaming: None, groups, size: None, texts: None }).unwrap();
+    world
+        .run(0, Command::ChangeKey { key, name: None, roaming: None, groups, size: None, fob: None, texts: None })
+        .unwrap();
     let after = world.pick(0, 1, "F1", "A-1", Some(BEN));
     assert_eq!(world.told(0, vec![after]), [applied()]);
 }

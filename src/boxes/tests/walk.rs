@@ -93,7 +93,7 @@ fn at_rest(world: &World) {
         let homes: Vec<_> = world
             .sites
             .iter()
-            .filter(|site| site.state.inventory().keys.iter().any(|key| key.fob == fob(serial)))
+            .filter(|site| site.state.inventory().keys.iter().any(|key| key.fob == Some(fob(serial))))
             .collect();
         assert_eq!(homes.len(), 1, "{serial} has one home");
         assert_eq!(world.claims[serial.as_bytes()], homes[0].state.id().at(ORG), "which holds its claim");

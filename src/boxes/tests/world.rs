@@ -404,7 +404,8 @@ impl World {
         bin: Option<&str>,
         roaming: bool,
     ) -> Result<Answer, No> {
-        let key = KeyRecord { id, name: serial.into(), fob: fob(serial), roaming, groups: Box::default(), size: None };
+        let key =
+            KeyRecord { id, name: serial.into(), fob: Some(fob(serial)), roaming, groups: Box::default(), size: None };
         self.run(site, Command::AddKey { key, bin: bin.map(label), texts: None })
     }
 
@@ -417,14 +418,14 @@ impl World {
     }
 
     pub fn correct(&mut self, site: usize, bin: &str, content: Option<&str>) {
-        self.run(site, Command::CorrectBin { bin: label(bin), fob: content.map(fob) }).unwrap();
+        self.run(site, Command::CorrectBin { bin: label(bin), fob: content.map(fob), key: None }).unwrap();
     }
 
     pub fn entry(&self, site: usize, after: u64, act: Act, bin: &str, person: Option<PersonId>) -> Entry {
         let seq = self.sites[site].seq + after;
         let cursor = self.sites[site].cursor;
         let bin = Some(label(bin));
-        Entry::Read(JournalEntry { seq, at: self.now, cursor, act, bin, person, by: None, exchange: None })
+        Entry::Read(JournalEntry { seq, at: self.now, cursor, act, bin, person, by: None, exchange: None, named: None })
     }
 
     /// The entry so many after the last one that this box has a receipt for.

@@ -184,7 +184,7 @@ fn key(u: &mut Unstructured<'_>) -> Result<KeyRecord> {
     Ok(KeyRecord {
         id: KeyId(small(u)?),
         name: "Van".into(),
-        fob: fob(u)?,
+        fob: maybe(u, fob)?,
         roaming: u.arbitrary()?,
         groups: several(u, 2, |u| Ok(GroupId(small(u)?)))?,
         size: *u.choose(&[None, Some(Size::Large)])?,
@@ -224,7 +224,8 @@ fn entry(u: &mut Unstructured<'_>) -> Result<Entry> {
     };
     let (at, cursor, bin) = (time(u)?, maybe(u, cursor)?, label(u)?);
     let (bin, person) = (Some(bin), maybe(u, |u| Ok(PersonId(small(u)?)))?);
-    Ok(Entry::Read(JournalEntry { seq, at, cursor, act, bin, person, by: None, exchange: None }))
+    let named = maybe(u, |u| Ok(KeyId(small(u)?)))?.filter(|_| matches!(act, Act::DropOff(_)));
+    Ok(Entry::Read(JournalEntry { seq, at, cursor, act, bin, person, by: None, exchange: None, named }))
 }
 
 fn message(u: &mut Unstructured<'_>) -> Result<BoxMessage> {
@@ -268,7 +269,7 @@ fn command(u: &mut Unstructured<'_>) -> Result<Command> {
             state: Some(*u.choose(&[BinState::Enabled, BinState::Protected])?),
             size: *u.choose(&[None, Some(Size::Small), Some(Size::Large)])?,
         },
-        7 => Command::CorrectBin { bin: label(u)?, fob: maybe(u, fob)? },
+        7 => Command::CorrectBin { bin: label(u)?, fob: maybe(u, fob)?, key: maybe(u, |u| Ok(KeyId(small(u)?)))? },
         8 => Command::ConfirmBin { bin: label(u)? },
         9 => Command::AddKey { key: key(u)?, bin: maybe(u, label)?, texts: None },
         10 => Command::RemoveKey { key: KeyId(small(u)?) },

@@ -270,9 +270,9 @@ def repair(case):
             grant.pop("until", None)
     if name == "boxes.create":
         keys, bins, fobs = body.get("keys", []), set(body["bins"]), set()
-        keys[:] = [key for key in keys if not (key["fob"] in fobs or fobs.add(key["fob"]))]
+        keys[:] = [key for key in keys if not (key.get("fob") in fobs or fobs.add(key.get("fob")))]
         for key in keys:
-            if key.get("bin") in bins:
+            if key.get("fob") and key.get("bin") in bins:
                 bins.remove(key["bin"])
             else:
                 key.pop("bin", None)
@@ -283,7 +283,14 @@ def repair(case):
     if name == "keys.create" and chosen(case, "fob", 3):
         body["fob"] = WORLD.fob()
         body.pop("bin", None)
+    if name == "keys.create" and not body.get("fob"):
+        # What has no fob lies in no bin.
+        body.pop("bin", None)
     if name == "bins.correct":
+        if not body.get("fob"):
+            body.pop("key", None)
+        elif body.get("key"):
+            body.update(fob=WORLD.fob(), key=WORLD.key)
         # An order counts for a bin that it has opened.
         body.pop("order", None)
     if name == "box.exchange" and chosen(case, "exchange", 3):

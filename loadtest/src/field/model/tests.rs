@@ -166,6 +166,10 @@ fn a_pass_opens_once_where_when_and_for_whom_it_was_signed() {
     let identity = Identity { organisation: 1, person: 10, signer: 1, from_s, until_s: from_s + 60 };
     assert_eq!(model.takes_alone(Shown::Identity(&identity), Pin::None, 0, T), opens(0, 0, Some(0)));
     assert_eq!(model.takes_alone(Shown::Identity(&identity), Pin::None, 0, T + MINUTE_MS), Verdict::No("over"));
+    let over = Pass { until_s: from_s + 1, ..pass.clone() };
+    let back = |model: &mut Model, pass: &Pass| model.leaves_alone(Shown::Pass(pass), 1, T + HOUR);
+    assert_eq!(back(&mut model, &over), opens(1, 1, Some(3)), "its end stops no drop-off");
+    assert_eq!(back(&mut model, &Pass { signer: 2, ..over }), Verdict::No("other_signer"));
     let stranger = Identity { person: 30, ..identity };
     assert_eq!(model.takes_alone(Shown::Identity(&stranger), Pin::None, 0, T), Verdict::No("not_permitted"));
     assert_eq!(model.leaves_alone(Shown::Identity(&stranger), 1, T), opens(1, 1, Some(STRANGERS + 30)));

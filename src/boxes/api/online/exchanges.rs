@@ -38,6 +38,8 @@ const QR_MAX: usize = 1_000;
 struct Create {
     kind: Kind,
     of: Of,
+    /// With a drop-off of a fob that no key has: the key that hangs on it.
+    key: Option<KeyId>,
     /// What was typed or shown. None: a quick scan.
     by: Option<By>,
     /// Where the box's settings want a second factor: the PIN, or the code that came by text.
@@ -185,7 +187,7 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let (fob, size) = match (body.of, body.kind) {
         (Of::Fob(fob), Kind::PickUp) => (fob, None),
         (Of::Fob(fob), Kind::DropOff) => (fob, size_of(&ask, token, fob).await?),
-        (Of::Key(key), _) => key_of(&ask, key).await?,
+        (Of::Key(key), kind) => key_of(&ask, key, kind).await?,
     };
     let act = match body.kind {
         Kind::PickUp => Act::PickUp(fob),
@@ -200,8 +202,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
         _ => Second::default(),
     };
     let id = ExchangeId(ask.mint_id("exchange", 0));
-    let asked = Asked { id, act, by, shown, size, second, head: body.journal_head };
-    let command = Command::Online(OnlineCommand::Ask { token_hash: SecretHash(token.hash), asked });
+    let asked = Asked { id, act, by, shown, size, named: body.key, second, head: body.journal_head };
+    let command = Command::Online(OnlineCommand::Ask { token_hash: SecretHash(token.hash), asked: Box::new(asked) });
     let told = ask.tell::<SmartBox>(token.address(), command, refused).await.map_err(unknown)?;
     match told.answer {
         Answer::Online(OnlineAnswer::Decided(Decision { id, bin, fob, person, until })) => {
@@ -256,11 +258,17 @@ async fn size_of(ask: &Ask, token: BoxToken, fob: Fob) -> Result<Option<Size>, P
     Ok(ask.engine.read(home, move |state: &SmartBox, _| state.size_of(&fob)).await?)
 }
 
-async fn key_of(ask: &Ask, key: KeyId) -> Result<(Fob, Option<Size>), Problem> {
+async fn key_of(ask: &Ask, key: KeyId, kind: Kind) -> Result<(Fob, Option<Size>), Problem> {
     let row = ask.engine.row(RowSpace::Keys, ask.org(), key.to_bytes().to_vec()).await?;
     let row = row.ok_or_else(|| Problem::detailed(Code::NotFound, "no such key"))?;
     let row = KeyRow::decode_from(&row).map_err(|why| Problem::detailed(Code::Internal, why))?;
-    Ok((row.fob, row.size))
+    match (row.fob, kind) {
+        (Some(fob), _) => Ok((fob, row.size)),
+        (None, Kind::PickUp) => Err(Code::KeyNotHere.into()),
+        (None, Kind::DropOff) => {
+            Err(Problem::field("/of/key", "no fob of this key is known yet: name the fob, and this key beside it"))
+        }
+    }
 }
 
 /// Who stands behind what was typed or shown, and by what they are known.
