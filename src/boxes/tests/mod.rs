@@ -13,6 +13,7 @@ mod mirror;
 mod moves;
 mod online;
 mod properties;
+mod reminders;
 mod restored;
 mod rules;
 mod table;
