@@ -73,6 +73,7 @@ fn set_up() -> Vec<Command> {
         scope: Scope::Box,
         from: None,
         until: None,
+        reminder: None,
     };
     commands.push(Command::Grant { accesses: (1..=PEOPLE).map(access).collect() });
     commands

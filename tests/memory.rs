@@ -117,6 +117,7 @@ async fn make(engine: &Engine, at: usize) {
         scope: Scope::Key(KeyId((at * KEYS + number % KEYS) as u128 + 1)),
         from: None,
         until: None,
+        reminder: None,
     };
     tell(engine, at, Command::Grant { accesses: (0..PEOPLE * KEYS).map(access).collect() }).await;
 }

@@ -1,6 +1,10 @@
 //! One grant, in half the memory of its record: most of what a box holds are grants, and most of them are for ever.
 
-use super::command::{AccessRecord, Scope};
+use super::{
+    command::{AccessRecord, Scope},
+    event::Event,
+    watch::Reminder,
+};
 use crate::kernel::{AccessId, GroupId, KeyId, PersonId, UnixMillis};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::time::Duration;
@@ -11,7 +15,7 @@ pub(super) struct Access {
     pub id: AccessId,
     pub person: PersonId,
     covers: u128,
-    /// None: from always, for ever.
+    /// None: from always, for ever, and nobody is reminded.
     window: Option<Box<Window>>,
     /// The revision of the last change, and in the two highest bits what is covered: no box has 2^62 events.
     revision_and_kind: u64,
@@ -23,9 +27,10 @@ struct Window {
     from: UnixMillis,
     /// The last moment of time: for ever.
     until: UnixMillis,
+    reminder: Option<Reminder>,
 }
 
-const ALWAYS: Window = Window { from: UnixMillis(0), until: UnixMillis(u64::MAX) };
+const ALWAYS: Window = Window { from: UnixMillis(0), until: UnixMillis(u64::MAX), reminder: None };
 
 const KIND_SHIFT: u32 = 62;
 const KEY: u64 = 0;
@@ -39,7 +44,11 @@ impl Access {
             Scope::Group(group) => (GROUP, group.0),
             Scope::Box => (BOX, 0),
         };
-        let window = Window { from: record.from.unwrap_or(ALWAYS.from), until: record.until.unwrap_or(ALWAYS.until) };
+        let window = Window {
+            from: record.from.unwrap_or(ALWAYS.from),
+            until: record.until.unwrap_or(ALWAYS.until),
+            reminder: record.reminder,
+        };
         Self {
             id: record.id,
             person: record.person,
@@ -61,24 +70,41 @@ impl Access {
         }
     }
 
+    pub fn group(&self) -> Option<GroupId> {
+        match self.scope() {
+            Scope::Group(group) => Some(group),
+            Scope::Key(_) | Scope::Box => None,
+        }
+    }
+
+    /// What is told of its end.
+    pub fn revoked(&self) -> Event {
+        Event::AccessRevoked { access: self.id, person: self.person, group: self.group() }
+    }
+
+    pub fn reminder(&self) -> Option<Reminder> {
+        self.window.as_deref()?.reminder
+    }
+
     fn window(&self) -> Window {
         self.window.as_deref().copied().unwrap_or(ALWAYS)
     }
 
     pub fn record(&self) -> AccessRecord {
-        let Window { from, until } = self.window();
+        let Window { from, until, reminder } = self.window();
         AccessRecord {
             id: self.id,
             person: self.person,
             scope: self.scope(),
             from: (from != ALWAYS.from).then_some(from),
             until: (until != ALWAYS.until).then_some(until),
+            reminder,
         }
     }
 
     pub fn end(&mut self, at: UnixMillis) {
-        let Window { from, until } = self.window();
-        self.window = Some(Box::new(Window { from, until: until.min(at) }));
+        let window = self.window();
+        self.window = Some(Box::new(Window { until: window.until.min(at), ..window }));
     }
 
     /// Whether it has an end, and that not longer ago.
@@ -136,12 +162,14 @@ mod tests {
         assert_eq!(size_of::<Access>(), 64);
         let scopes = [Scope::Key(KeyId(u128::MAX)), Scope::Group(GroupId(0)), Scope::Box];
         let moments = [None, Some(UnixMillis(5)), Some(UnixMillis(u64::MAX - 1))];
-        for (scope, from, until) in scopes
+        let reminders = [None, Some(Reminder::BeforeEnd(7)), Some(Reminder::AfterPickUp(525_600))];
+        for ((scope, from, until), reminder) in scopes
             .into_iter()
             .flat_map(|scope| moments.map(|from| (scope, from)))
             .flat_map(|(scope, from)| moments.map(|until| (scope, from, until)))
+            .flat_map(|of| reminders.map(|reminder| (of, reminder)))
         {
-            let record = AccessRecord { id: AccessId(1), person: PersonId(2), scope, from, until };
+            let record = AccessRecord { id: AccessId(1), person: PersonId(2), scope, from, until, reminder };
             let access = Access::new(&record, (1 << 62) - 1);
             assert_eq!((access.record(), access.revision()), (record, (1 << 62) - 1));
             let bytes = minicbor::to_vec(&access).unwrap();
@@ -152,7 +180,14 @@ mod tests {
 
     #[test]
     fn an_end_is_moved_earlier_only_and_the_end_itself_is_outside() {
-        let record = AccessRecord { id: AccessId(1), person: PersonId(2), scope: Scope::Box, from: None, until: None };
+        let record = AccessRecord {
+            id: AccessId(1),
+            person: PersonId(2),
+            scope: Scope::Box,
+            from: None,
+            until: None,
+            reminder: None,
+        };
         let mut access = Access::new(&record, 1);
         let permits = |access: &Access, at| access.permits(PersonId(2), None, UnixMillis(at));
         assert!(permits(&access, u64::MAX - 1) && !access.ended_within(Duration::from_secs(1), UnixMillis(0)));

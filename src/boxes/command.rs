@@ -8,6 +8,7 @@ use super::{
     online::{OnlineAnswer, OnlineCommand, OnlineRefusal, Settings},
     rows::{Conflict, KeyTexts},
     stolen::NewKeyCodes,
+    watch::Reminder,
     words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Size, Verifier},
 };
 use crate::kernel::{AccessId, BoxId, ExchangeId, GroupId, KeyId, PersonId, UnixMillis};
@@ -236,6 +237,8 @@ pub struct AccessRecord {
     /// The first moment at which it no longer holds.
     #[n(4)]
     pub until: Option<UnixMillis>,
+    #[n(5)]
+    pub reminder: Option<Reminder>,
 }
 
 /// How a conflict ends.

@@ -163,7 +163,7 @@ impl SmartBox {
         let known = self.key(key).ok_or(Refusal::KeyNotFound)?;
         let own = self.accesses.iter().filter(|access| access.scope() == Scope::Key(key));
         for access in own {
-            self.end_access(access.id, access.person, events);
+            self.end_access(access, events);
         }
         events.push(Event::KeyRemoved { key, fob: known.fob });
         Ok(())
@@ -199,7 +199,7 @@ impl SmartBox {
 
     pub(super) fn decide_revoke(&self, access: AccessId, events: &mut Vec<Event>) -> Decided {
         let known = self.accesses.iter().find(|known| known.id == access).ok_or(Refusal::AccessNotFound)?;
-        self.end_access(access, known.person, events);
+        self.end_access(known, events);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Key codes, booking codes and what an organisation has chosen: what is decided, and which digits are taken.
 
 use super::{
+    access::Access,
     codes::{Booking, KeyCodeRecord, MAX_PASSES, OfflineSettings, Pass, PassUse, WHOLE_BOX},
     command::{Command, Refusal},
     event::Event,
@@ -31,11 +32,11 @@ impl SmartBox {
         self.codes.as_deref()?.bookings.iter().find(|booking| booking.access == access)
     }
 
-    pub(super) fn end_access(&self, access: AccessId, person: PersonId, events: &mut Vec<Event>) {
-        if self.booking(access).is_some() {
-            events.push(Event::BookingEnded { access, person });
+    pub(super) fn end_access(&self, access: &Access, events: &mut Vec<Event>) {
+        if self.booking(access.id).is_some() {
+            events.push(Event::BookingEnded { access: access.id, person: access.person });
         }
-        events.push(Event::AccessRevoked { access, person });
+        events.push(access.revoked());
     }
 
     pub(super) fn decide_key_code(

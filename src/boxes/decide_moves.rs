@@ -80,7 +80,7 @@ impl SmartBox {
             }
             BoxMessage::PersonGone { person } => {
                 let own = self.accesses.iter().filter(|access| access.person == *person);
-                events.extend(own.map(|access| Event::AccessRevoked { access: access.id, person: *person }));
+                events.extend(own.map(|access| access.revoked()));
             }
         }
     }

@@ -278,6 +278,7 @@ impl SmartBox {
             events.push(Event::GuaranteeBroken { pending_since });
         }
         self.tick_online(now, events);
+        self.tick_reminders(now, events);
         for visitor in &self.visitors {
             if visitor.asked.is_some_and(|asked| asked.plus(ASK_AGAIN_AFTER) <= now) {
                 events.push(Event::VisitorAskedAgain { fob: visitor.fob });
@@ -291,7 +292,11 @@ impl SmartBox {
         let ask = ask.map(|asked| asked.plus(ASK_AGAIN_AFTER));
         let alert = self.alert_deadline();
         let online = self.online.as_ref().and_then(|online| online.next_deadline());
-        [code, self.contact_deadline(), self.breach_deadline(), ask, alert, online].into_iter().flatten().min()
+        let reminder = self.reminder_deadline();
+        [code, self.contact_deadline(), self.breach_deadline(), ask, alert, online, reminder]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn contact_deadline(&self) -> Option<UnixMillis> {

@@ -133,6 +133,8 @@ impl SmartBox {
         for event in events {
             news.note(event);
             self.tell_pass_used(event, effects);
+            self.note_group_access(event, effects);
+            self.remind(event, effects);
             match event {
                 Event::Created(_)
                 | Event::Described { .. }

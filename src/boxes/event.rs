@@ -12,6 +12,7 @@ use super::{
     messages::Sighting,
     online::{OfExchange, OnlineEvent},
     rows::ServerVersion,
+    watch::Reminded,
     words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Size, Verifier},
 };
 use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
@@ -188,6 +189,9 @@ pub enum Event {
         access: AccessId,
         #[n(1)]
         person: PersonId,
+        /// That it was to.
+        #[n(2)]
+        group: Option<GroupId>,
     },
     #[n(24)]
     ConflictResolved {
@@ -413,6 +417,9 @@ pub enum Event {
         #[n(2)]
         last: u64,
     },
+    /// Whoever has a key was reminded to bring it back, or it was too late for that.
+    #[n(88)]
+    Reminded(#[n(0)] Reminded),
     /// What the organisation wants to be told.
     #[n(70)]
     AlertsSet(#[n(0)] Box<AlertSettings>),

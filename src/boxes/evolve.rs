@@ -264,6 +264,7 @@ impl SmartBox {
             }
             Event::PassUsed { pass, used, .. } => self.use_pass(*pass, *used),
             Event::CodesExposed { .. } => self.extras_mut().stolen = Some(self.generation),
+            Event::Reminded(reminded) => self.note_reminded(reminded),
             Event::PinSet { person, pin } => self.set_pin(*person, *pin, stamp),
             Event::PassLent { pass, loan } => self.lend_pass(*pass, *loan),
             Event::SettingsTaken(settings) => self.take_settings(settings, stamp),
@@ -453,7 +454,9 @@ impl SmartBox {
         self.removals.retain(|removal| {
             removal.item != RemovedItem::Access(record.id) && removal.item != RemovedItem::Person(record.person)
         });
-        push_tight(&mut self.accesses, Access::new(&record, stamp.revision));
+        let access = Access::new(&record, stamp.revision);
+        self.count_reminder(&access, true);
+        push_tight(&mut self.accesses, access);
         if self.person(record.person).is_none() {
             let badges = Box::default();
             let person = Person { id: record.person, heard: 0, code: None, badges, revision: stamp.revision };
@@ -466,6 +469,7 @@ impl SmartBox {
     fn revoke(&mut self, access: AccessId, ended: Option<UnixMillis>, stamp: Stamp) {
         let Some(at) = self.accesses.iter().position(|known| known.id == access) else { return };
         let mut access = self.accesses.remove(at);
+        self.count_reminder(&access, false);
         let person = access.person;
         self.forget_access_codes(access.id);
         self.remove(RemovedItem::Access(access.id), stamp);

@@ -74,6 +74,22 @@ pub enum BoxMail {
         #[n(2)]
         people: u32,
     },
+    /// To whoever has a key, by mail or by text.
+    #[n(13)]
+    ReturnReminder {
+        #[n(0)]
+        smart_box: BoxId,
+        #[n(1)]
+        key: KeyId,
+        #[n(2)]
+        person: PersonId,
+        /// When it was picked up.
+        #[n(3)]
+        since: UnixMillis,
+        /// When the access ends.
+        #[n(4)]
+        until: Option<UnixMillis>,
+    },
     /// The new codes of its keys.
     #[n(12)]
     KeyCodes {
@@ -131,6 +147,9 @@ const GUARANTEE_WITHIN: Duration = Duration::from_secs(24 * 3600);
 pub(super) const CODES_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl BoxMail {
+    pub const REMINDER: &str = "box_return_reminder";
+    pub const REMINDER_TEXT: &str = "sms_return_reminder";
+
     pub fn template(&self) -> &'static str {
         match self {
             Self::Conflicts { .. } => "box_conflicts",
@@ -140,6 +159,7 @@ impl BoxMail {
             Self::Alerts { .. } => "box_alerts",
             Self::Stolen { .. } => "box_stolen",
             Self::KeyCodes { .. } => "box_key_codes",
+            Self::ReturnReminder { .. } => Self::REMINDER,
         }
     }
 
@@ -151,6 +171,7 @@ impl BoxMail {
             | Self::Suspended { smart_box, .. }
             | Self::Stolen { smart_box, .. }
             | Self::KeyCodes { smart_box, .. }
+            | Self::ReturnReminder { smart_box, .. }
             | Self::Alerts { smart_box, .. } => *smart_box,
         }
     }

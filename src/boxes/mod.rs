@@ -25,6 +25,7 @@ mod evolve;
 mod evolve_bins;
 mod extras;
 mod fobs;
+mod groups;
 mod hotp;
 mod judge;
 mod mails;
@@ -40,6 +41,7 @@ mod stolen;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod words;
 
 pub use alerts::*;
@@ -61,4 +63,5 @@ pub use read::*;
 pub use rows::*;
 pub use state::{MAX_ACCESSES, MAX_BINS, MAX_KEYS, MAX_OPEN_CONFLICTS, MAX_RECEIPTS, SmartBox};
 pub use stolen::NewKeyCodes;
+pub use watch::{MAX_REMINDER_MINUTES, REMINDED_WITHIN, Reminded, Reminder};
 pub use words::*;

@@ -9,6 +9,7 @@ use super::{
     extras::Extras,
     online::{OnlineEvent, Opening, Order},
     state::{Place, SmartBox},
+    watch::Watch,
     words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, Plan, Size},
 };
 use crate::kernel::{BoxId, ExchangeId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
@@ -281,7 +282,8 @@ impl SmartBox {
         let codes = self.codes.as_deref().map_or(0, Codes::size_in_memory);
         let contents = self.journal.contents.capacity() * size_of::<u32>();
         let alerts = self.alerts.as_deref().map_or(0, Alerts::heap_bytes)
-            + self.extras.as_deref().map_or(0, Extras::size_in_memory);
+            + self.extras.as_deref().map_or(0, Extras::size_in_memory)
+            + self.watch.as_deref().map_or(0, Watch::heap_bytes);
         let own = size_of::<Self>() + texts + keys + badges + accesses + items;
         own + rare + enrolment + contents + codes + alerts
     }

@@ -4,7 +4,7 @@ use super::{
     command::{Accept, Act},
     words::{BinState, Cursor, Fob, Label, Model, Outcome, Plan, Size},
 };
-use crate::kernel::{BoxId, GroupId, KeyId, PersonId, UnixMillis};
+use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
 
 /// `RowSpace::Boxes`, by box. Contact times stand only in the box itself: this row is not written at every sync.
@@ -49,6 +49,17 @@ pub struct KeyRow {
     /// None: as all are by default.
     #[n(5)]
     pub size: Option<Size>,
+}
+
+/// `RowSpace::GroupAccesses`, by group, box and access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct GroupAccessRow {
+    #[n(0)]
+    pub person: PersonId,
+    #[n(1)]
+    pub from: Option<UnixMillis>,
+    #[n(2)]
+    pub until: Option<UnixMillis>,
 }
 
 /// `RowSpace::KeyTexts`, by key: long texts stay out of the actor's state.
@@ -140,6 +151,15 @@ pub fn numbered_key(id: BoxId, number: u64) -> [u8; 24] {
     let mut key = [0; 24];
     key[..16].copy_from_slice(&id.to_bytes());
     key[16..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The key of a row of an access to a group.
+pub fn group_access_key(group: GroupId, id: BoxId, access: AccessId) -> [u8; 48] {
+    let mut key = [0; 48];
+    key[..16].copy_from_slice(&group.to_bytes());
+    key[16..32].copy_from_slice(&id.to_bytes());
+    key[32..].copy_from_slice(&access.to_bytes());
     key
 }
 

@@ -10,6 +10,7 @@ use super::{
     extras::Extras,
     online::Online,
     rare::Rare,
+    watch::Watch,
     words::{BinState, By, Cursor, Fob, Health, Label, Model, Plan, SecretHash, Size, Verifier},
 };
 use crate::kernel::{Address, BoxId, GroupId, KeyId, OrgId, PersonId, UnixMillis};
@@ -115,6 +116,9 @@ pub struct SmartBox {
     pub(super) online: Option<Box<Online>>,
     #[n(30)]
     pub(super) extras: Option<Box<Extras>>,
+    /// Of a box where people are reminded to bring keys back.
+    #[n(32)]
+    pub(super) watch: Option<Box<Watch>>,
 }
 
 /// Its address, without the kind that all boxes have.
@@ -424,6 +428,7 @@ impl SmartBox {
             alerts: None,
             online: None,
             extras: None,
+            watch: None,
         }
     }
 

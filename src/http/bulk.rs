@@ -34,6 +34,8 @@ pub enum Cell {
     Text,
     /// `true` or `false`.
     Flag,
+    /// A whole number.
+    Number,
     /// Texts with `|` between them.
     List,
     /// Words with `|` or blanks between them, as our own exports have them.
@@ -279,6 +281,10 @@ fn csv_row(record: &csv::ByteRecord, columns: &[(&str, Cell)]) -> Row {
             Cell::Flag if text.eq_ignore_ascii_case("true") => Value::Bool(true),
             Cell::Flag if text.eq_ignore_ascii_case("false") => Value::Bool(false),
             Cell::Flag => return Err(Problem::malformed(at(), "expected `true` or `false`".to_owned())),
+            Cell::Number => match text.parse::<u64>() {
+                Ok(number) => Value::from(number),
+                Err(_) => return Err(Problem::malformed(at(), "expected a whole number".to_owned())),
+            },
             Cell::List => uncell(text).split('|').collect(),
             Cell::Words => uncell(text).split(['|', ' ']).filter(|word| !word.is_empty()).collect(),
             Cell::Own => continue,

@@ -115,6 +115,9 @@ codes! {
     CursorTrimmed = "feed.cursor_trimmed", 410, Pointless, "What follows the cursor is not kept any more";
     TooManyStreams = "feed.too_many_streams", 429, Safe, "The organisation has as many streams open as it may have";
     FobTaken = "keys.fob_taken", 409, Pointless, "Another key has this fob";
+    GroupNameTaken = "groups.name_taken", 409, Pointless, "Another group has this name";
+    GroupInUse = "groups.in_use", 409, Pointless, "Keys or accesses still name the group";
+    TooManyGroups = "groups.limit_reached", 409, Pointless, "The organisation has as many groups as it may have";
     WebhookChangedMeanwhile = "webhooks.changed_meanwhile", 409, Safe, "The webhook was changed at the same moment";
     WebhookLimitReached = "webhooks.limit_reached", 409, Pointless, "The organisation has as many webhooks as it may have";
     WebhookFeedTrimmed = "webhooks.feed_trimmed", 409, Pointless, "What the webhook would go on with is not kept any more";

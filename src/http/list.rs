@@ -49,6 +49,7 @@ row_keys!(
     AccessId,
     BoxId,
     DeviceId,
+    GroupId,
     InstallationId,
     KeyId,
     MailId,

@@ -157,6 +157,13 @@ routes! {
     DELETE "/api/v1/boxes/{box}/keys/{key}", BOXES_WRITE, Admin, "keys.remove", boxes::keys::remove, boxes::keys::REMOVE;
     GET "/api/v1/keys", BOXES_READ, Admin, "keys.list", boxes::list_keys, boxes::KEY_LIST;
     GET "/api/v1/keys/{key}", BOXES_READ, Admin, "keys.show", boxes::keys::show, boxes::keys::SHOW;
+    POST "/api/v1/groups", BOXES_WRITE, Admin, "groups.create", boxes::groups::create, boxes::groups::CREATE;
+    GET "/api/v1/groups", BOXES_READ, Admin, "groups.list", boxes::groups::list, boxes::groups::LIST;
+    POST "/api/v1/groups/bulk", BOXES_WRITE, Background, "groups.bulk", boxes::groups::bulk, boxes::groups::BULK;
+    GET "/api/v1/groups/{group}", BOXES_READ, Admin, "groups.show", boxes::groups::show, boxes::groups::SHOW;
+    PATCH "/api/v1/groups/{group}", BOXES_WRITE, Admin, "groups.change", boxes::groups::change, boxes::groups::CHANGE;
+    DELETE "/api/v1/groups/{group}", BOXES_WRITE, Admin, "groups.delete", boxes::groups::delete, boxes::groups::DELETE;
+    GET "/api/v1/groups/{group}/accesses", BOXES_READ, Admin, "groups.accesses", boxes::groups::accesses, boxes::groups::ACCESSES;
     POST "/api/v1/boxes/{box}/accesses", BOXES_WRITE, Admin, "accesses.grant", boxes::accesses::grant, boxes::accesses::GRANT;
     POST "/api/v1/boxes/{box}/accesses/batch", BOXES_WRITE, Admin, "accesses.batch", boxes::accesses::batch, boxes::accesses::BATCH;
     POST "/api/v1/boxes/{box}/accesses/bulk", BOXES_WRITE, Background, "accesses.bulk", boxes::accesses::bulk, boxes::accesses::BULK;

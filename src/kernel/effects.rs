@@ -56,12 +56,14 @@ pub enum RowSpace {
     Installations = 30,
     /// org, box, number → an alert in force.
     Alerts = 47,
+    /// org, group, box, access → whose access it is, and when it holds.
+    GroupAccesses = 52,
     /// org, box, number from the end → an order and what became of it.
     BoxOrders = 42,
 }
 
 impl RowSpace {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Organisations,
         Self::People,
         Self::Tokens,
@@ -85,6 +87,7 @@ impl RowSpace {
         Self::Installations,
         Self::Alerts,
         Self::BoxOrders,
+        Self::GroupAccesses,
     ];
 
     pub fn from_number(number: u8) -> Option<Self> {

@@ -17,6 +17,7 @@ mod tests;
 pub use mails::{DeadLetter, DeadMail, OrganisationMessage};
 pub use rows::{OrganisationRow, PersonRow, ProfilePlain, TokenRow};
 pub use state::{
+    groups::{GROUPS_MAX, Group, GroupsCommand, GroupsEvent},
     offline::{Offline, OfflineCommand, OfflineEvent, PASS_HOURS},
     organisation::{self, Organisation, OrganisationView},
     person::{self, Person},

@@ -19,6 +19,8 @@ fn send(client: &Client, method: &str, path: &str, headers: &[(&str, &str)], bod
 fn changes(org: &Org, smart_box: &str, person: &str, key: &str) -> Vec<(String, &'static str, String, Value)> {
     let webhook = org.client.post("/webhooks", &json!({"url": "https://nowhere.invalid/", "types": ["none"]})).is(201);
     let webhook = format!("/webhooks/{}", webhook["webhook"].as_str().unwrap());
+    let group = org.client.post("/groups", &json!({"name": "Vans"})).is(201);
+    let group = format!("/groups/{}", group["group"].as_str().unwrap());
     let (show, bin) = (format!("/boxes/{smart_box}"), format!("/boxes/{smart_box}/bins/A-1"));
     vec![
         (format!("/people/{person}"), "PATCH", format!("/people/{person}"), json!({"name": "Carla"})),
@@ -29,6 +31,7 @@ fn changes(org: &Org, smart_box: &str, person: &str, key: &str) -> Vec<(String, 
         (bin.clone(), "POST", format!("{bin}/correction"), json!({"fob": "F-9"})),
         (format!("/keys/{key}"), "PATCH", format!("{show}/keys/{key}"), json!({"notes": "left pocket"})),
         (format!("/keys/{key}"), "DELETE", format!("{show}/keys/{key}"), Value::Null),
+        (group.clone(), "PATCH", group, json!({"name": "Cars"})),
         (webhook.clone(), "PATCH", webhook, json!({"description": "ERP"})),
         (format!("/people/{person}"), "DELETE", format!("/people/{person}"), Value::Null),
         (format!("/organisations/{}", org.id), "PATCH", format!("/organisations/{}", org.id), json!({"plan": "lite"})),

@@ -39,6 +39,7 @@ fn things_of(org: &Org) -> Objects {
     let smart_box = org.smart_box("MS5", 4);
     let key = org.key(&smart_box, "04A2F1", Some("A-1"));
     let access = org.access(&smart_box, &person);
+    let group = string(&org.client.post("/groups", &json!({"name": "Vans"})).is(201), "group");
     let signed = org.client.post(&format!("/boxes/{smart_box}/accesses/{access}/passes"), &json!({})).is(201);
     let pass = string(&signed, "pass");
     let token = org.client.post("/tokens", &json!({"label": "x", "scopes": ["boxes:read"]})).is(201);
@@ -80,6 +81,7 @@ fn things_of(org: &Org) -> Objects {
         ("token_id", token["token_id"].as_str().unwrap().to_owned()),
         ("box", smart_box),
         ("bin", "A-1".to_owned()),
+        ("group", group),
         ("key", key),
         ("access", access),
         ("pass", pass),
@@ -116,6 +118,7 @@ fn unknown_things() -> Objects {
         ("box", id("box")),
         ("bin", "A-1".to_owned()),
         ("key", id("key")),
+        ("group", id("grp")),
         ("access", id("acc")),
         ("pass", id("pass")),
         ("seq", "1".to_owned()),

@@ -320,7 +320,7 @@ impl World {
         let org = self.boxes[at].org;
         let people: Vec<_> = self.people.iter().filter(|person| person.0 == org).map(|person| person.1).collect();
         let (id, person) = (AccessId(self.id()), people[self.dice.below(PEOPLE)]);
-        let access = AccessRecord { id, person, scope: boxes::Scope::Box, from: None, until: None };
+        let access = AccessRecord { id, person, scope: boxes::Scope::Box, from: None, until: None, reminder: None };
         self.tell(at, Command::Grant { accesses: [access].into() }).await;
         self.accesses.push((at, id));
     }

@@ -2,7 +2,7 @@
 
 use super::{ShownAccess, change_box, codes, look, named, refused, schema::Grant};
 use crate::{
-    boxes::{AccessRecord, AccessView, Command, Refusal, Scope, SmartBox},
+    boxes::{AccessRecord, AccessView, Command, MAX_REMINDER_MINUTES, Refusal, Reminder, Scope, SmartBox},
     http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, List, Problem, Reply, body::objects},
     kernel::{AccessId, GroupId, KeyId, PersonId, RowSpace, UnixMillis},
     orgs::api::{Wrong, checked_zone},
@@ -28,6 +28,9 @@ pub(super) struct NewAccess {
     from: Option<String>,
     until: Option<String>,
     zone: Option<String>,
+    /// When whoever took a key by it is reminded to bring it back; not both.
+    remind_before_end_minutes: Option<u32>,
+    remind_after_minutes: Option<u32>,
 }
 
 impl NewAccess {
@@ -67,7 +70,22 @@ impl NewAccess {
         {
             wrong.add(format!("{at}/until"), "expected a time after `from`");
         }
-        AccessRecord { id, person: self.person, scope, from, until }
+        let reminder = self.reminder(until, wrong, at);
+        AccessRecord { id, person: self.person, scope, from, until, reminder }
+    }
+
+    fn reminder(&self, until: Option<UnixMillis>, wrong: &mut Wrong, at: &str) -> Option<Reminder> {
+        let (before, after) = (self.remind_before_end_minutes, self.remind_after_minutes);
+        let in_bounds =
+            |minutes: Option<u32>| minutes.is_none_or(|minutes| (1..=MAX_REMINDER_MINUTES).contains(&minutes));
+        let bounds = "expected 1 to 525600";
+        let pointer = format!("{at}/remind_before_end_minutes");
+        wrong.unless(in_bounds(before), &pointer, bounds);
+        wrong.unless(before.is_none() || until.is_some(), &pointer, "the access has no `until`");
+        let pointer = format!("{at}/remind_after_minutes");
+        wrong.unless(in_bounds(after), &pointer, bounds);
+        wrong.unless(before.is_none() || after.is_none(), &pointer, "expected one of both reminders");
+        before.map(Reminder::BeforeEnd).or(after.map(Reminder::AfterPickUp))
     }
 }
 
@@ -185,6 +203,8 @@ const ROWS: Bulk = Bulk {
         ("from", Cell::Text),
         ("until", Cell::Text),
         ("zone", Cell::Text),
+        ("remind_before_end_minutes", Cell::Number),
+        ("remind_after_minutes", Cell::Number),
         ("access", Cell::Own),
         ("revision", Cell::Own),
     ],
@@ -201,7 +221,18 @@ pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
     ask.bulk_or_try(&ROWS, grant).await
 }
 
-const COLUMNS: [&str; 8] = ["access", "person", "key", "group", "box", "from", "until", "revision"];
+const COLUMNS: [&str; 10] = [
+    "access",
+    "person",
+    "key",
+    "group",
+    "box",
+    "from",
+    "until",
+    "remind_before_end_minutes",
+    "remind_after_minutes",
+    "revision",
+];
 
 /// Which accesses; every filter that is named must hold.
 #[derive(Deserialize, IntoParams)]

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     boxes::{
-        Accept, AccessRecord, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Scope, SightingAnswer,
-        Suspicion, history_item,
+        Accept, AccessRecord, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Reminded, Reminder, Scope,
+        SightingAnswer, Suspicion, history_item,
     },
     kernel::{Codec, EventOutcome, EventView, Stamp},
     store::StoredRecord,
@@ -100,6 +100,13 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
             ("boxes.key.changed", data)
         }
         Event::PinSet { person, pin } => ("boxes.pin.set", json!({ "person": person, "has_pin": pin.is_some() })),
+        Event::Reminded(Reminded { key, since, access, person, due, dropped }) => (
+            "boxes.key.reminded",
+            json!({
+                "key": key, "person": person, "access": access, "since": since.to_rfc3339(), "due": due.to_rfc3339(),
+                "dropped": dropped,
+            }),
+        ),
         Event::Unlinked => ("boxes.unlinked", json!({})),
         Event::BinSized { bin, size } => ("boxes.bin.sized", json!({ "bin": bin, "size": size })),
         Event::KeyRemoved { key, fob } => ("boxes.key.removed", json!({ "key": key, "fob": fob })),
@@ -107,7 +114,7 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
             ("boxes.key.fob_set", with(history(event, stamp), json!({ "before": before })))
         }
         Event::AccessGranted(record) => ("boxes.access.granted", access(record)),
-        Event::AccessRevoked { access, person } => {
+        Event::AccessRevoked { access, person, group: _ } => {
             ("boxes.access.revoked", json!({ "access": access, "person": person }))
         }
         Event::ConflictResolved { number, accept, taken, person } => (
@@ -258,7 +265,12 @@ fn access(record: &AccessRecord) -> Value {
     let times = json!({
         "access": record.id, "person": record.person, "from": time(record.from), "until": time(record.until),
     });
-    with(times, scope)
+    let reminder = match record.reminder {
+        Some(Reminder::BeforeEnd(minutes)) => json!({ "remind_before_end_minutes": minutes }),
+        Some(Reminder::AfterPickUp(minutes)) => json!({ "remind_after_minutes": minutes }),
+        None => json!({}),
+    };
+    with(with(times, scope), reminder)
 }
 
 fn health(health: &Health) -> Value {

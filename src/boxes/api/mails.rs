@@ -12,7 +12,8 @@ use crate::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub(crate) static KINDS: [MailKind; 7] = [
+pub(crate) static KINDS: [MailKind; 8] = [
+    MailKind { template: BoxMail::REMINDER, wanted: |_| true, data, ids, sample: sample_reminder },
     MailKind { template: "box_stolen", wanted: |_| true, data, ids, sample: sample_stolen },
     MailKind { template: "box_key_codes", wanted: |_| true, data, ids, sample: sample_key_codes },
     MailKind { template: "box_alerts", wanted: |_| true, data, ids, sample: sample_alerts },
@@ -176,7 +177,7 @@ fn guarantee_minutes(plan: Plan) -> u64 {
     plan.guarantee().as_secs() / 60
 }
 
-fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
+pub(super) fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
     let mail = BoxMail::decode_from(about)?;
     let smart_box = box_seen(reader, mail.smart_box())?;
     Ok(match mail {
@@ -203,6 +204,9 @@ fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
             let more = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(alerts.len());
             json!({"box": smart_box, "at": at, "alerts": alerts, "total": total, "more": more})
         }
+        BoxMail::ReturnReminder { key, since, until, .. } => {
+            json!({"box": smart_box, "key": key_name(reader, Some(key))?, "since": since, "until": until})
+        }
         BoxMail::Stolen { at, people, .. } => json!({"box": smart_box, "at": at, "people": people}),
         BoxMail::KeyCodes { smart_box: id, at, keys } => {
             let sealed: KeyCodesPlain = reader.sealed(id.at(reader.org()), VaultField::KeyCodes)?.unwrap_or_default();
@@ -218,7 +222,7 @@ fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
     })
 }
 
-fn ids(about: &[u8]) -> Value {
+pub(super) fn ids(about: &[u8]) -> Value {
     match BoxMail::decode_from(about) {
         Ok(BoxMail::Conflicts { smart_box, numbers, total }) => {
             json!({"box": smart_box, "conflicts": numbers, "total": total})
@@ -226,6 +230,9 @@ fn ids(about: &[u8]) -> Value {
         Ok(BoxMail::Alerts { smart_box, items, total, .. }) => {
             let kinds: Vec<_> = items.iter().map(|item| item.kind().name()).collect();
             json!({"box": smart_box, "alerts": kinds, "total": total})
+        }
+        Ok(BoxMail::ReturnReminder { smart_box, key, person, .. }) => {
+            json!({"box": smart_box, "key": key, "person": person})
         }
         Ok(mail) => json!({"box": mail.smart_box()}),
         Err(_) => Value::Null,
@@ -320,6 +327,10 @@ fn sample_kept() -> Value {
         "box": sample_box(), "at": SAMPLE_TIME, "pending_since": SAMPLE_TIME, "plan": Plan::BusinessPro,
         "guarantee_minutes": guarantee_minutes(Plan::BusinessPro),
     })
+}
+
+pub(super) fn sample_reminder() -> Value {
+    json!({"box": sample_box(), "key": "Panda <1>", "since": SAMPLE_TIME, "until": SAMPLE_TIME})
 }
 
 fn sample_stolen() -> Value {

@@ -9,6 +9,7 @@ pub mod conflicts;
 mod decode;
 mod enrolment;
 pub(crate) mod events;
+pub mod groups;
 pub mod history;
 mod key_list;
 pub mod keys;
@@ -36,7 +37,7 @@ use super::{
     BinState, Command, Fob, Health, Inventory, KeyPlace, Label, Model, Overview, Plan, Refusal, Size, SmartBox,
 };
 use crate::{
-    boxes::{AccessView, BinView, Leaving, Scope},
+    boxes::{AccessView, BinView, Leaving, Reminder, Scope},
     http::{Ask, Changed, Code, Doc, Problem, Reply, RowKey},
     kernel::{
         AccessId, Address, BoxId, Codec, GroupId, KeyId, PersonId, Stamp, UnixMillis,
@@ -370,6 +371,14 @@ struct ShownAccess {
     from: Option<String>,
     #[schema(value_type = Option<Time>)]
     until: Option<String>,
+    /// Whoever took a key by it is reminded so long before its end,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    remind_before_end_minutes: Option<u32>,
+    /// or so long after the pick-up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    remind_after_minutes: Option<u32>,
     revision: u64,
 }
 
@@ -389,12 +398,19 @@ impl From<AccessView> for ShownAccess {
             Scope::Group(group) => ShownScope::Group(group),
             Scope::Box => ShownScope::Box(true),
         };
+        let (remind_before_end_minutes, remind_after_minutes) = match record.reminder {
+            Some(Reminder::BeforeEnd(minutes)) => (Some(minutes), None),
+            Some(Reminder::AfterPickUp(minutes)) => (None, Some(minutes)),
+            None => (None, None),
+        };
         Self {
             access: record.id,
             person: record.person,
             scope,
             from: time(record.from),
             until: time(record.until),
+            remind_before_end_minutes,
+            remind_after_minutes,
             revision,
         }
     }

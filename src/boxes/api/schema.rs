@@ -1,5 +1,6 @@
 //! What serde does not tell of this context's wire: words that stand as texts, and what is written by hand.
 
+use crate::boxes::MAX_REMINDER_MINUTES;
 use crate::kernel::{
     GroupId, KeyId, PersonId,
     schema::{Zone, closed, pattern, shapes, words},
@@ -62,9 +63,17 @@ fn grants(of: &[(&'static str, RefOr<Schema>)]) -> RefOr<Schema> {
             .property("from", or_null(Ref::from_schema_name("AccessTime")))
             .property("until", or_null(Ref::from_schema_name("AccessTime")))
             .property("zone", or_null(Ref::from_schema_name(Zone::name())))
+            .property("remind_before_end_minutes", or_null_minutes())
+            .property("remind_after_minutes", or_null_minutes())
     };
-    let about = "`from` and `until` are moments, or local times in `zone`, else in the box's zone.";
+    let about = "`from` and `until` are moments, or local times in `zone`, else in the box's zone. Whoever took a key \
+        by it is reminded to bring it back so many minutes before its end, or after the pick-up; one of both.";
     of.iter().fold(OneOfBuilder::new().description(Some(about)), |all, one| all.item(arm(one))).into()
+}
+
+fn or_null_minutes() -> OneOfBuilder {
+    let minutes = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_REMINDER_MINUTES));
+    OneOfBuilder::new().item(ObjectBuilder::new().schema_type(Type::Null)).item(minutes)
 }
 
 fn or_null(schema: Ref) -> OneOfBuilder {

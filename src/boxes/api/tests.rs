@@ -102,8 +102,14 @@ fn short<const N: usize>(text: &str) -> crate::boxes::Short<N> {
 #[test]
 fn the_answer_is_what_the_protocol_says() {
     let receipt = |seq, outcome| Receipt { seq, outcome };
-    let access =
-        |scope| AccessRecord { id: AccessId(2), person: PersonId(3), scope, from: None, until: Some(UnixMillis(9)) };
+    let access = |scope| AccessRecord {
+        id: AccessId(2),
+        person: PersonId(3),
+        scope,
+        from: None,
+        until: Some(UnixMillis(9)),
+        reminder: None,
+    };
     let answer = SyncAnswer {
         receipts: vec![
             receipt(1, Outcome::Applied),

@@ -1,8 +1,8 @@
 //! What people are told of their own codes, by mail or by text. The codes are read when it is sent.
 
-use super::mails::{box_seen, sample_box};
+use super::mails::{self, box_seen, sample_box};
 use crate::{
-    boxes::{BookingPlain, CodesReplaced, CredentialsPlain, TextedCode},
+    boxes::{BookingPlain, BoxMail, CodesReplaced, CredentialsPlain, TextedCode},
     delivery::mail::{MailKind, Reader},
     kernel::{Codec, UnixMillis, VaultField},
 };
@@ -10,7 +10,14 @@ use serde_json::{Value, json};
 
 pub(crate) static KINDS: [MailKind; 1] =
     [MailKind { template: CodesReplaced::MAIL, wanted: |_| true, data, ids, sample }];
-pub(crate) static TEXTS: [MailKind; 2] = [
+pub(crate) static TEXTS: [MailKind; 3] = [
+    MailKind {
+        template: BoxMail::REMINDER_TEXT,
+        wanted: |_| true,
+        data: mails::data,
+        ids: mails::ids,
+        sample: mails::sample_reminder,
+    },
     MailKind { template: CodesReplaced::TEXT, wanted: |_| true, data, ids, sample },
     MailKind { template: TextedCode::TEXT, wanted: |_| true, data: texted, ids: texted_ids, sample },
 ];
@@ -55,6 +62,12 @@ fn texted_ids(about: &[u8]) -> Value {
     }
 }
 
+/// Whether this text is in the place of a mail: who has an address gets that, and one that finds no way is nobody's
+/// trouble.
+pub(crate) fn stands_in(template: &str) -> bool {
+    template == BoxMail::REMINDER_TEXT
+}
+
 /// Whether nobody needs this text any more.
 pub(crate) fn is_over(template: &str, about: &[u8], now: UnixMillis) -> Result<bool, String> {
     Ok(template == TextedCode::TEXT && TextedCode::decode_from(about)?.texted.until <= now)
@@ -68,6 +81,14 @@ pub(crate) fn words(language: &str, data: &Value) -> String {
             "it" => format!("{once} e' il codice per lo SmartBox {name}. Vale una volta, per cinque minuti."),
             "de" => format!("{once} ist der Code fuer die SmartBox {name}. Er gilt einmal, fuenf Minuten lang."),
             _ => format!("{once} is the code for the SmartBox {name}. It holds once, for five minutes."),
+        };
+    }
+    if data.get("key").is_some() {
+        let (name, key) = (data["box"]["name"].as_str().unwrap_or_default(), data["key"].as_str().unwrap_or_default());
+        return match language {
+            "it" => format!("Ricordati di riportare la chiave {key} allo SmartBox {name}."),
+            "de" => format!("Bitte bringen Sie den Schluessel {key} zur SmartBox {name} zurueck."),
+            _ => format!("Please bring the key {key} back to the SmartBox {name}."),
         };
     }
     let value = |name: &str| data.get(name).and_then(Value::as_str);

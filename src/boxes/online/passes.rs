@@ -24,7 +24,8 @@ impl SmartBox {
                 let key = self.key_on(&fob).map(|key| (key.id, &*key.groups));
                 let SignedPass { id, permission, access } = *pass;
                 let (from, until) = (Some(signed.from), Some(signed.until));
-                let itself = AccessRecord { id: AccessId(0), person, scope: permission.scope, from, until };
+                let itself =
+                    AccessRecord { id: AccessId(0), person, scope: permission.scope, from, until, reminder: None };
                 let stands = |known: &Access| Some(known.id) == access && known.permits(person, key, now);
                 let covered = permission.smart_box.is_none_or(|only| only == self.id())
                     && Access::new(&itself, 0).permits(person, key, now)

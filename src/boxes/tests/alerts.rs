@@ -146,7 +146,8 @@ fn the_end_of_the_access_counts_and_a_longer_one_helps() {
     let (mut world, key) = world();
     let until_at = |world: &World, span| Some(world.now.plus(span));
     let grant = |world: &mut World, id, from, until| {
-        let record = AccessRecord { id: AccessId(id), person: BEN, scope: Scope::Key(key), from, until };
+        let record =
+            AccessRecord { id: AccessId(id), person: BEN, scope: Scope::Key(key), from, until, reminder: None };
         world.run(0, Command::Grant { accesses: [record].into() }).unwrap();
     };
     let end = until_at(&world, HOUR);
@@ -171,7 +172,8 @@ fn a_key_that_somebody_has_booked_must_be_back_before() {
     let taken = world.pick(0, 1, "F1", "A-1", Some(ANNA));
     world.sync(0, vec![taken]);
     let from = Some(world.now.plus(HOUR));
-    let record = AccessRecord { id: AccessId(77), person: BEN, scope: Scope::Key(key), from, until: None };
+    let record =
+        AccessRecord { id: AccessId(77), person: BEN, scope: Scope::Key(key), from, until: None, reminder: None };
     world.run(0, Command::Grant { accesses: [record].into() }).unwrap();
     wait(&mut world, 0, 29 * MINUTE);
     assert!(told(&world, 0).is_empty());

@@ -181,7 +181,14 @@ fn a_pass_lives_within_its_access_and_is_good_for_one_pick_up_anywhere() {
     let van = world.add_key(0, "F1", Some("A-1"), true);
     let access = world.grant(0, ANNA, Scope::Key(van));
     let until = world.now.plus(std::time::Duration::from_secs(3600));
-    let short = AccessRecord { id: AccessId(7), person: BEN, scope: Scope::Box, from: None, until: Some(until) };
+    let short = AccessRecord {
+        id: AccessId(7),
+        person: BEN,
+        scope: Scope::Box,
+        from: None,
+        until: Some(until),
+        reminder: None,
+    };
     world.run(0, Command::Grant { accesses: [short].into() }).unwrap();
     sign(&mut world, 0, 1, Some(access)).unwrap();
     sign(&mut world, 0, 2, Some(AccessId(7))).unwrap();

@@ -115,7 +115,14 @@ fn case_7_a_drop_off_after_the_end_of_the_access_is_applied() {
     let access = world.sites[0].state.inventory().accesses[0].record.id;
     world.run(0, Command::Revoke { access }).unwrap();
     let until = Some(world.now.plus(Duration::from_secs(60)));
-    let record = AccessRecord { id: crate::kernel::AccessId(5), person: ANNA, scope: Scope::Box, from: None, until };
+    let record = AccessRecord {
+        id: crate::kernel::AccessId(5),
+        person: ANNA,
+        scope: Scope::Box,
+        from: None,
+        until,
+        reminder: None,
+    };
     world.run(0, Command::Grant { accesses: [record].into() }).unwrap();
     let pick = world.pick(0, 1, "F1", "A-1", Some(ANNA));
     world.pass(Duration::from_secs(120));

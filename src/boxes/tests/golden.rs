@@ -11,7 +11,14 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
     let (bin, key, person, at) = (label("A-1"), KeyId(2), PersonId(3), UnixMillis(1_767_225_600_000));
     let (name, groups) = ("Van 7".into(), [GroupId(4)].into());
     let record = KeyRecord { id: key, name, fob: Some(fob("04A2F1")), roaming: true, groups, size: None };
-    let access = AccessRecord { id: AccessId(5), person, scope: Scope::Key(key), from: Some(at), until: Some(at) };
+    let access = AccessRecord {
+        id: AccessId(5),
+        person,
+        scope: Scope::Key(key),
+        from: Some(at),
+        until: Some(at),
+        reminder: None,
+    };
     let sighting = Sighting { fob: fob("04A2F1"), by: BoxId(6), at, heard: at, corrected: true, hops: 1 };
     let found = ServerVersion {
         bin_fob: Some(fob("04A2F2")),
@@ -198,7 +205,16 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ("entry_named", Event::EntryJudged(Judged { named: Some(key), ..taken.clone() })),
         ("key_removed", Event::KeyRemoved { key, fob: Some(fob) }),
         ("access_granted", Event::AccessGranted(access)),
-        ("access_revoked", Event::AccessRevoked { access: AccessId(5), person }),
+        (
+            "access_granted_with_reminder",
+            Event::AccessGranted(AccessRecord { reminder: Some(Reminder::AfterPickUp(90)), ..access }),
+        ),
+        ("access_revoked_of_group", Event::AccessRevoked { access: AccessId(5), person, group: Some(GroupId(4)) }),
+        (
+            "reminded",
+            Event::Reminded(Reminded { key, since: at, access: AccessId(5), person, due: at, dropped: false }),
+        ),
+        ("access_revoked", Event::AccessRevoked { access: AccessId(5), person, group: None }),
         (
             "conflict_resolved",
             Event::ConflictResolved { number: 56, accept: Accept::Box, taken: Some(fob), person: Some(person) },

@@ -14,6 +14,7 @@ mod mirror;
 mod moves;
 mod online;
 mod properties;
+mod reminders;
 mod restored;
 mod rules;
 mod table;

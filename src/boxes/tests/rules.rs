@@ -217,6 +217,7 @@ fn removals_beyond_the_ring_give_everything() {
             scope: Scope::Box,
             from: None,
             until: None,
+            reminder: None,
         })
         .collect();
     world.run(0, Command::Grant { accesses: records.into() }).unwrap();
@@ -326,8 +327,14 @@ fn administration_refuses_what_cannot_be_and_takes_a_repetition() {
     assert_eq!(world.run(0, Command::RemoveKey { key: KeyId(1) }), refused(Refusal::KeyNotFound));
     assert_eq!(world.run(0, Command::Revoke { access: AccessId(1) }), refused(Refusal::AccessNotFound));
     assert_eq!(world.run(0, Command::ConfirmBin { bin: label("Z-1") }), refused(Refusal::BinNotFound));
-    let record =
-        |id, key| AccessRecord { id: AccessId(id), person: BEN, scope: Scope::Key(key), from: None, until: None };
+    let record = |id, key| AccessRecord {
+        id: AccessId(id),
+        person: BEN,
+        scope: Scope::Key(key),
+        from: None,
+        until: None,
+        reminder: None,
+    };
     let accesses = [record(1, key), record(2, KeyId(9))].into();
     assert_eq!(world.run(0, Command::Grant { accesses }), refused(Refusal::KeyNotFound));
     assert_eq!(seen(&world).revision, revision, "all or none");

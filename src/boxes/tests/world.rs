@@ -412,7 +412,7 @@ impl World {
     pub fn grant(&mut self, site: usize, person: PersonId, scope: Scope) -> AccessId {
         self.minted += 1;
         let id = AccessId(0x2000 + self.minted);
-        let record = AccessRecord { id, person, scope, from: None, until: None };
+        let record = AccessRecord { id, person, scope, from: None, until: None, reminder: None };
         self.run(site, Command::Grant { accesses: [record].into() }).unwrap();
         id
     }

@@ -224,6 +224,10 @@ impl Mailer {
         };
         let profile = reader.profile(person).map_err(unreadable)?;
         let ProfilePlain { name, email, .. } = profile.ok_or(Trouble::of(MailTrouble::Erased))?;
+        // Who has no address gets a text instead, or nothing: nobody has to care.
+        if email.is_none() && *mail.template == *boxes::BoxMail::REMINDER {
+            return Ok(None);
+        }
         let email = email.ok_or(Trouble::of(MailTrouble::NoAddress))?;
         Ok(Some(Addressee { name, email, language: organisation.language }))
     }

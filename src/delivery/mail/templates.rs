@@ -31,6 +31,7 @@ macro_rules! built_in {
 built_in![
     "box_alerts",
     "box_key_codes",
+    "box_return_reminder",
     "box_stolen",
     "codes_replaced",
     "box_conflicts",

@@ -62,6 +62,10 @@ impl Texter {
         Ok(Self { driver, limits: Limits::new(&config.sms), base_url, reports_url, clock })
     }
 
+    fn sends_texts(&self) -> bool {
+        !matches!(self.driver, Driver::None)
+    }
+
     /// Tries one text once.
     pub async fn carry(&self, post: Post<'_>) -> Carried {
         match self.try_once(post).await {
@@ -84,6 +88,10 @@ impl Texter {
                     return Ok(Carried::Unwanted);
                 }
                 let profile = reader.profile(person).map_err(unrenderable)?.ok_or(MailTrouble::Erased)?;
+                let no_way = || profile.email.is_some() || profile.mobile.is_none() || !self.sends_texts();
+                if boxes::stands_in(&mail.template) && no_way() {
+                    return Ok(Carried::Unwanted);
+                }
                 let language = reader.organisation().map_err(unrenderable)?.language;
                 (profile.mobile.ok_or(MailTrouble::NoAddress)?, language)
             }

@@ -29,6 +29,7 @@ const TAGS: &[(&str, &str)] = &[
     ("boxes", "SmartBoxes: set-up, state, history"),
     ("bins", "The bins of a box"),
     ("keys", "Keys on their fobs"),
+    ("groups", "Groups of keys, and the accesses to them"),
     ("accesses", "Who may pick up what, and when"),
     ("passes", "Permissions and identities to carry, and what holds for boxes that decide alone"),
     ("alerts", "What administrators are told without asking, and what is wrong now"),

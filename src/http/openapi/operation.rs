@@ -12,8 +12,8 @@ use crate::{
         stores::api::{ClassCodeShape, MemberCodeShape},
     },
     kernel::{
-        AccessId, BoxId, DeviceId, ExchangeId, InstallationId, KeyId, MailId, OrgId, PassId, PersonId, ProductId,
-        ShopperId, StoreId, TokenId, WebhookId,
+        AccessId, BoxId, DeviceId, ExchangeId, GroupId, InstallationId, KeyId, MailId, OrgId, PassId, PersonId,
+        ProductId, ShopperId, StoreId, TokenId, WebhookId,
         schema::{InstallationPath, ReportToken, Whole16, Whole32, Whole64},
     },
     operations::backup::BackupName,
@@ -43,6 +43,7 @@ const PARAMETERS: &[Named] = &[
     ("bin", Schemas::request::<Label>, "The bin's label"),
     ("key", Schemas::request::<KeyId>, "The key"),
     ("access", Schemas::request::<AccessId>, "The access"),
+    ("group", Schemas::request::<GroupId>, "The group of keys"),
     ("pass", Schemas::request::<PassId>, "The pass"),
     ("mail", Schemas::request::<MailId>, "The mail"),
     ("webhook", Schemas::request::<WebhookId>, "The webhook"),

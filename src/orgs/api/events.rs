@@ -4,7 +4,7 @@
 use crate::{
     boxes::api::alerts::WireSettings,
     kernel::{Codec, EventView, UnixMillis},
-    orgs::{Network, OfflineEvent, PhonesEvent, organisation, person, token},
+    orgs::{GroupsEvent, Network, OfflineEvent, PhonesEvent, organisation, person, token},
     store::StoredRecord,
 };
 use serde_json::json;
@@ -40,6 +40,9 @@ pub(crate) fn organisation(event: &organisation::Event) -> EventView {
         Event::PlanChanged { plan } => ("organisations.plan_changed", json!({ "plan": plan })),
         Event::LanguageChanged { language } => ("organisations.language_changed", json!({ "language": language })),
         Event::ZoneChanged { zone } => ("organisations.zone_changed", json!({ "zone": zone })),
+        Event::Groups(GroupsEvent::Made { id, name }) => ("groups.created", json!({ "group": id, "name": name })),
+        Event::Groups(GroupsEvent::Renamed { id, name }) => ("groups.renamed", json!({ "group": id, "name": name })),
+        Event::Groups(GroupsEvent::Deleted { id }) => ("groups.deleted", json!({ "group": id })),
         Event::HistoryDaysSet { history_days } => {
             ("organisations.history_days_set", json!({ "history_days": history_days }))
         }

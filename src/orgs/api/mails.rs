@@ -187,6 +187,9 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::AlreadyExists => Code::AlreadyExists.into(),
         Refusal::WhitelistEntryNotFound => Problem::detailed(Code::NotFound, "no such entry"),
         Refusal::WhitelistFull => Code::WhitelistFull.into(),
+        Refusal::GroupNotFound => Problem::detailed(Code::NotFound, "no such group"),
+        Refusal::GroupNameTaken => Code::GroupNameTaken.into(),
+        Refusal::TooManyGroups => Code::TooManyGroups.into(),
         Refusal::AccountTaken => Code::AccountTaken.into(),
     }
 }

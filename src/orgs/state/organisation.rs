@@ -5,12 +5,13 @@
 use crate::{
     boxes::{AlertSettings, Plan},
     kernel::{
-        Address, Codec, Context, Effects, EntityKind, Incoming, Machine, MailId, OrgId, PersonId, Progress, Stamp,
-        UnixMillis,
+        Address, Codec, Context, Effects, EntityKind, GroupId, Incoming, Machine, MailId, OrgId, PersonId, Progress,
+        Stamp, UnixMillis,
     },
     orgs::{
         effects,
         mails::{DeadLetter, DeadMail, OrganisationMessage},
+        state::groups::{Group, Groups, GroupsCommand, GroupsEvent},
         state::offline::{Offline, OfflineCommand, OfflineEvent},
         state::phones::{Phones, PhonesCommand, PhonesEvent, PhonesRefusal},
         words::{Language, MailChoice},
@@ -34,6 +35,9 @@ pub struct Organisation {
     /// Account numbers, in order; known to the system organisation alone. Each names one organisation for ever.
     #[cbor(n(50), default)]
     pub accounts: Vec<Account>,
+    /// Of keys. Not among the details: whoever looks at those does not copy these.
+    #[n(51)]
+    pub groups: Option<Groups>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -123,6 +127,7 @@ pub enum Command {
     },
     Phones(PhonesCommand),
     Offline(OfflineCommand),
+    Groups(GroupsCommand),
     /// All of them, whichever change.
     SetAlerts(Box<AlertSettings>),
     /// To the system organisation: this one goes, with all that is its own.
@@ -236,6 +241,8 @@ pub enum Event {
     Operated(#[n(0)] Operation),
     #[n(50)]
     AccountReserved(#[n(0)] Account),
+    #[n(76)]
+    Groups(#[n(0)] GroupsEvent),
     #[n(75)]
     AlertsSet(#[n(0)] Box<AlertSettings>),
 }
@@ -258,6 +265,7 @@ impl Event {
             | Self::Operated(_)
             | Self::Phones(_)
             | Self::Offline(_)
+            | Self::Groups(_)
             | Self::ErasureBegun { .. }
             | Self::ErasureDone { .. }
             | Self::AccountReserved(_) => false,
@@ -278,6 +286,10 @@ pub enum Refusal {
     TooManyPassKeys,
     /// Another organisation has this account number, or this one has another.
     AccountTaken,
+    GroupNotFound,
+    /// Another group has this name.
+    GroupNameTaken,
+    TooManyGroups,
 }
 
 impl From<PhonesRefusal> for Refusal {
@@ -299,7 +311,7 @@ impl Machine for Organisation {
     type View = OrganisationView;
 
     fn blank(address: Address) -> Self {
-        Self { address, known: None, dead_mails: Vec::new(), erasing: Vec::new(), accounts: Vec::new() }
+        Self { address, known: None, dead_mails: Vec::new(), erasing: Vec::new(), accounts: Vec::new(), groups: None }
     }
 
     fn decide(&self, command: &Command, _: usize, cx: &Context, events: &mut Vec<Event>) -> Result<Progress, Refusal> {
@@ -324,6 +336,7 @@ impl Machine for Organisation {
                 | Command::MailDied(_)
                 | Command::Phones(_)
                 | Command::Offline(_)
+                | Command::Groups(_)
                 | Command::SetAlerts(_)
                 | Command::KeepHistory { .. },
                 None,
@@ -333,6 +346,11 @@ impl Machine for Organisation {
             }
             (Command::Offline(command), Some(known)) => {
                 known.offline.decide(command, cx.now, |event| events.push(Event::Offline(event)))?;
+            }
+            (Command::Groups(command), Some(_)) => {
+                let empty = Groups::default();
+                let event = self.groups.as_ref().unwrap_or(&empty).decide(command)?;
+                events.extend(event.map(Event::Groups));
             }
             (Command::SetAlerts(settings), Some(known)) => {
                 if known.alert_settings() != **settings {
@@ -423,6 +441,7 @@ impl Machine for Organisation {
             }
             (Event::Phones(event), Some(known)) => known.phones.apply(event, stamp),
             (Event::Offline(event), Some(known)) => known.offline.apply(event, stamp),
+            (Event::Groups(event), _) => self.groups.get_or_insert_default().apply(event, stamp),
             (Event::MailDied { id, .. }, _) => self.dead_mails.push(*id),
             (Event::MailResent { id } | Event::MailGivenUp { id }, _) => self.dead_mails.retain(|dead| dead != id),
             (Event::MailsChosen { choice }, Some(known)) => known.mails = *choice,
@@ -461,8 +480,11 @@ impl Machine for Organisation {
 
     fn answer(&self, _: &Command, _: &[Event], _: u64, _: &Context) {}
 
-    fn tag(&self, _: &Command, _: u64) -> Option<u64> {
-        self.known.as_ref().map(|known| known.changed)
+    fn tag(&self, command: &Command, _: u64) -> Option<u64> {
+        match command {
+            Command::Groups(command) => self.group(command.group()).map(|group| group.revision),
+            _ => self.known.as_ref().map(|known| known.changed),
+        }
     }
 
     fn effects(&self, command: &Command, events: &[Event], cx: &Context, effects: &mut Effects) {
@@ -495,6 +517,16 @@ impl Machine for Organisation {
 
     fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
         Codec::decode_from(bytes)
+    }
+}
+
+impl Organisation {
+    pub fn groups(&self) -> &[Group] {
+        self.groups.as_ref().map_or(&[], Groups::list)
+    }
+
+    pub fn group(&self, id: GroupId) -> Option<&Group> {
+        self.groups.as_ref()?.get(id)
     }
 }
 

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     boxes::Exposed,
     devices::Salt,
-    kernel::{AccessId, golden::hex},
-    orgs::{Network, PbxSettings, Permanent, PhonesEvent, Temporary, organisation::Operation},
+    kernel::{AccessId, GroupId, golden::hex},
+    orgs::{GroupsEvent, Network, PbxSettings, Permanent, PhonesEvent, Temporary, organisation::Operation},
 };
 
 /// Stored bytes are a contract: what was written once is read for ever.
@@ -78,6 +78,21 @@ fn phones() -> [PhonesEvent; 7] {
 }
 
 #[test]
+fn golden_events_of_groups() {
+    let (id, name) = (GroupId(1), Box::<str>::from("V"));
+    let events =
+        [GroupsEvent::Made { id, name: name.clone() }, GroupsEvent::Renamed { id, name }, GroupsEvent::Deleted { id }]
+            .map(organisation::Event::Groups);
+    let id = "5000000000000000000000000000000001";
+    let golden =
+        [format!("82184c818200 82{id}6156"), format!("82184c818201 82{id}6156"), format!("82184c818202 81{id}")];
+    for (event, golden) in events.into_iter().zip(golden) {
+        assert_eq!(hex(event.to_bytes()), golden.replace(' ', ""));
+        assert_eq!(organisation::Event::decode_from(&event.to_bytes()), Ok(event));
+    }
+}
+
+#[test]
 fn golden_events_of_phones() {
     let written = phones().map(|event| hex(organisation::Event::Phones(event).to_bytes()));
     assert_eq!(
@@ -134,6 +149,9 @@ fn events_are_shown_without_secrets() {
         events::organisation(&organisation::Event::Operated(Operation::BackupBegun("n".into()))),
         events::organisation(&organisation::Event::Operated(Operation::BackupRemoved("n".into()))),
         events::organisation(&organisation::Event::Operated(Operation::RotationBegun)),
+        events::organisation(&organisation::Event::Groups(GroupsEvent::Made { id: GroupId(1), name: "V".into() })),
+        events::organisation(&organisation::Event::Groups(GroupsEvent::Renamed { id: GroupId(1), name: "W".into() })),
+        events::organisation(&organisation::Event::Groups(GroupsEvent::Deleted { id: GroupId(1) })),
         events::organisation(&organisation::Event::MailsChosen { choice: MailChoice::default() }),
         events::person(&person::Event::Exported),
         events::person(&person::Event::Created { role: Role::User }),

@@ -198,7 +198,7 @@ fn access(u: &mut Unstructured<'_>) -> Result<AccessRecord> {
         _ => Scope::Box,
     };
     let (from, until) = (maybe(u, time)?, maybe(u, time)?);
-    Ok(AccessRecord { id: AccessId(small(u)?), person: PersonId(small(u)?), scope, from, until })
+    Ok(AccessRecord { id: AccessId(small(u)?), person: PersonId(small(u)?), scope, from, until, reminder: None })
 }
 
 fn sighting(u: &mut Unstructured<'_>) -> Result<Sighting> {

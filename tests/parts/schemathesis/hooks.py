@@ -54,6 +54,7 @@ def real_path(case):
         "bin": lambda: "A-2",
         "key": lambda: WORLD.new_key() if method == "DELETE" else WORLD.key,
         "access": WORLD.new_access,
+        "group": lambda: WORLD.new_group(used="/accesses" in path or method == "DELETE" and chosen(case, "used", 3)),
         "seq": lambda: "1",
         "mail": WORLD.new_mail,
         "alert": lambda: "1",
@@ -268,6 +269,10 @@ def repair(case):
                 grant.pop(field)
         if grant.get("from"):
             grant.pop("until", None)
+        if not grant.get("until"):
+            grant.pop("remind_before_end_minutes", None)
+        if grant.get("remind_before_end_minutes"):
+            grant.pop("remind_after_minutes", None)
     if name == "boxes.create":
         keys, bins, fobs = body.get("keys", []), set(body["bins"]), set()
         keys[:] = [key for key in keys if not (key.get("fob") in fobs or fobs.add(key.get("fob")))]
@@ -286,6 +291,8 @@ def repair(case):
     if name == "keys.create" and not body.get("fob"):
         # What has no fob lies in no bin.
         body.pop("bin", None)
+    if name in ("groups.create", "groups.change") and chosen(case, "name", 3):
+        body["name"] = f"Group {WORLD.number()}"
     if name == "bins.correct":
         if not body.get("fob"):
             body.pop("key", None)

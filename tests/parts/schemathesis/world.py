@@ -81,6 +81,14 @@ class World:
         body = {"name": "Van", "fob": self.fob()}
         return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/keys", body)["key"]
 
+    def new_group(self, used=False):
+        """A group of keys; one that an access is to cannot be deleted."""
+        group = self.ask(self.token, "POST", "/api/v1/groups", {"name": f"Group {self.number()}"})["group"]
+        if used:
+            body = {"person": self.person, "group": group}
+            self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/accesses", body)
+        return group
+
     def new_pass(self):
         """A pass of the box that the tests name."""
         path = f"/api/v1/boxes/{self.box}/accesses/{self.new_access()}/passes"
