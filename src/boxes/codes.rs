@@ -2,8 +2,7 @@
 //! codes, passes, and what its organisation has chosen. Absent for the many boxes that use none of it (ADR 0024).
 
 use super::{
-    access::Access,
-    command::{Act, Scope},
+    command::{AccessRecord, Act, Scope},
     event::Judged,
     state::SmartBox,
     words::{By, Fob, PassId, Size, Verifier},
@@ -155,6 +154,9 @@ pub struct Pass {
     /// Another box decides by it just now.
     #[n(8)]
     pub lent: Option<Loan>,
+    /// The key that its access opens: where that is at home, there the access is too.
+    #[n(9)]
+    pub opens: Option<KeyId>,
 }
 
 /// While a box that has not signed a pass decides by it, nobody else does.
@@ -200,13 +202,11 @@ impl SmartBox {
         self.signed_pass(id).copied()
     }
 
-    /// What an access opens.
-    pub fn scope_of(&self, access: AccessId) -> Option<Scope> {
-        self.accesses.iter().find(|known| known.id == access).map(Access::scope)
-    }
-
-    pub fn roams(&self, key: KeyId) -> bool {
-        self.key(key).is_some_and(|key| key.roaming)
+    /// An access, and whether it opens a key that may be dropped anywhere.
+    pub fn access(&self, access: AccessId) -> Option<(AccessRecord, bool)> {
+        let record = self.accesses.iter().find(|known| known.id == access)?.record();
+        let roams = |key| self.key(key).is_some_and(|key| key.roaming);
+        Some((record, matches!(record.scope, Scope::Key(key) if roams(key))))
     }
 
     /// Of a key at home here; `None`: as all are by default.

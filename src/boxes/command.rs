@@ -166,6 +166,8 @@ pub enum Command {
         hours: u16,
         key: u32,
         renew: bool,
+        /// For renewal: the access, where it went with its key to another box.
+        moved: Option<AccessRecord>,
     },
     /// What the organisation has chosen, as read at the door.
     TakeSettings(OfflineSettings),

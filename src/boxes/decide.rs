@@ -104,8 +104,9 @@ impl Machine for SmartBox {
             Command::ShowSheet { number, renew, generation, marks } => {
                 self.decide_sheet(*number, *renew, *generation, marks.len(), events)?;
             }
-            Command::SignPass { pass, access, hours, key, renew } => {
-                let wanted = Wanted { pass: *pass, access: *access, hours: *hours, key: *key };
+            Command::SignPass { pass, access, hours, key, renew, moved } => {
+                let (moved, hours) = (*moved, *hours);
+                let wanted = Wanted { pass: *pass, access: *access, hours, key: *key, moved };
                 self.decide_pass(&wanted, *renew, cx.now, events)?;
             }
             Command::TakeSettings(settings) => self.decide_settings(settings, events),

@@ -3,7 +3,7 @@
 use super::{
     access::Access,
     codes::{Booking, KeyCodeRecord, MAX_PASSES, OfflineSettings, Pass, PassUse, WHOLE_BOX},
-    command::{Command, Refusal},
+    command::{AccessRecord, Command, Refusal, Scope},
     event::Event,
     evolve::heard_as,
     messages::BoxMessage,
@@ -25,6 +25,8 @@ pub(super) struct Wanted {
     pub access: Option<AccessId>,
     pub hours: u16,
     pub key: u32,
+    /// The access, where it is in another box by now.
+    pub moved: Option<AccessRecord>,
 }
 
 impl SmartBox {
@@ -167,7 +169,9 @@ impl SmartBox {
         if known.is_some_and(|known| known.used.is_some()) {
             return Err(Refusal::PassUsed);
         }
-        let access = self.accesses.iter().find(|own| own.id == access).ok_or(Refusal::AccessNotFound)?.record();
+        let own = self.accesses.iter().find(|own| own.id == access).map(Access::record);
+        let moved = wanted.moved.filter(|moved| renew && moved.id == access);
+        let access = own.or(moved).ok_or(Refusal::AccessNotFound)?;
         let from = access.from.unwrap_or(now).max(now);
         let end = now.plus(Duration::from_secs(3600 * u64::from(wanted.hours)));
         let until = access.until.map_or(end, |over| over.min(end));
@@ -182,7 +186,11 @@ impl SmartBox {
         }
         let (id, person) = (wanted.pass, access.person);
         let (key, lent) = (wanted.key, known.and_then(|known| known.lent));
-        let pass = Pass { id, access: access.id, person, from, until, signed: now, key, used: None, lent };
+        let opens = match access.scope {
+            Scope::Key(key) => Some(key),
+            Scope::Group(_) | Scope::Box => None,
+        };
+        let pass = Pass { id, access: access.id, person, from, until, signed: now, key, used: None, lent, opens };
         events.push(Event::PassSigned { pass, dropped });
         Ok(())
     }

@@ -1,11 +1,13 @@
 //! Signed passes and personal QR codes, and what an organisation chooses for boxes that decide alone.
 
-use super::{answer::PublicKeyForBox, change_box, look, named, refused, time};
+use super::{answer::PublicKeyForBox, change_box, look, named, refused, stored, time};
 use crate::{
-    boxes::{Claims, Command, Pass, PassKey, Permission, Refusal, Scope, SmartBox, png, public_key, sign, svg},
+    boxes::{
+        AccessRecord, Claims, Command, KeyRow, Pass, PassKey, Permission, Refusal, SmartBox, png, public_key, sign, svg,
+    },
     http::{Ask, Changed, Code, Doc, Problem, Reply, table::Format},
     kernel::{
-        AccessId, BoxId, OrgId, PassId, PersonId, Stamp, UnixMillis,
+        AccessId, BoxId, OrgId, PassId, PersonId, RowSpace, Stamp, UnixMillis,
         schema::{Time, pattern, shapes},
     },
     orgs::{
@@ -195,7 +197,12 @@ async fn signed(ask: &Ask, pass: PassId, access: Option<AccessId>, renew: bool) 
     check_hours(hours, "/hours")?;
     let offline = chosen(ask, ask.org()).await?;
     let (hours, key) = (hours.unwrap_or(offline.pass_hours), offline.signing(ask.now()));
-    let revision = change_box(ask, Command::SignPass { pass, access, hours, key, renew }).await?;
+    // What is not there is for the box to say.
+    let moved = match renew {
+        true => found(ask, pass).await.ok().and_then(|(_, standing)| standing).map(|standing| standing.access),
+        false => None,
+    };
+    let revision = change_box(ask, Command::SignPass { pass, access, hours, key, renew, moved }).await?;
     let (shown, _) = shown(ask, pass, revision).await?;
     Reply::created(&shown)
 }
@@ -219,19 +226,37 @@ fn drawn(text: &str, format: Format) -> Result<Reply, Problem> {
     Ok(Reply::of_type(format.content_type(), bytes.ok_or(Code::Internal)?))
 }
 
+/// An access as it is in force, and where.
+struct Standing {
+    access: AccessRecord,
+    roams: bool,
+    smart_box: BoxId,
+}
+
+impl Standing {
+    fn at(state: &SmartBox, access: AccessId) -> Option<Self> {
+        state.access(access).map(|(access, roams)| Self { access, roams, smart_box: state.id() })
+    }
+}
+
+/// A pass, and its access. That of a key is where the key is at home by now.
+async fn found(ask: &Ask, id: PassId) -> Result<(Pass, Option<Standing>), Problem> {
+    let read = move |state: &SmartBox| state.pass(id).map(|pass| (pass, Standing::at(state, pass.access)));
+    let (pass, standing) = look(ask, named(ask)?, read).await?.ok_or_else(|| refused(Refusal::PassNotFound))?;
+    let (None, Some(key)) = (&standing, pass.opens) else { return Ok((pass, standing)) };
+    let row = ask.engine.row(RowSpace::Keys, ask.org(), key.to_bytes().to_vec()).await?;
+    let Some(home) = row.map(|row| stored::<KeyRow>(&row)).transpose()?.map(|row| row.home) else {
+        return Ok((pass, None));
+    };
+    Ok((pass, look(ask, home.at(ask.org()), move |state| Standing::at(state, pass.access)).await?))
+}
+
 /// Nothing secret is stored: the same pass is signed anew, to the same bytes.
 async fn shown(ask: &Ask, id: PassId, revision: u64) -> Result<(Shown, String), Problem> {
-    let read = move |state: &SmartBox| {
-        let pass = state.pass(id)?;
-        let scope = state.scope_of(pass.access);
-        let roams = matches!(scope, Some(Scope::Key(key)) if state.roams(key));
-        Some((pass, scope, state.id(), roams))
-    };
-    let (pass, scope, smart_box, roams) =
-        look(ask, named(ask)?, read).await?.ok_or_else(|| refused(Refusal::PassNotFound))?;
-    let scope = scope.ok_or_else(|| refused(Refusal::AccessNotFound))?;
-    let Pass { id, access, person, from, until, signed, key, used, lent: _ } = pass;
-    let permission = Some(Permission { scope, smart_box: (!roams).then_some(smart_box) });
+    let (pass, standing) = found(ask, id).await?;
+    let Standing { access, roams, smart_box } = standing.ok_or_else(|| refused(Refusal::AccessNotFound))?;
+    let permission = Some(Permission { scope: access.scope, smart_box: (!roams).then_some(smart_box) });
+    let Pass { id, access, person, from, until, signed, key, used, lent: _, opens: _ } = pass;
     let claims = Claims { organisation: ask.org(), person, id, from, until, signed, permission };
     let text = sign(ask.engine.keys(), key, &claims).ok_or(Code::Internal)?;
     let (from, until) = (from.to_rfc3339(), until.to_rfc3339());

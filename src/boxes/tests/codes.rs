@@ -172,7 +172,7 @@ fn offline_codes_count_once_and_a_new_sheet_kills_the_old() {
 
 fn sign(world: &mut World, site: usize, pass: u128, access: Option<AccessId>) -> Result<Answer, No> {
     let renew = access.is_none();
-    world.run(site, Command::SignPass { pass: PassId(pass), access, hours: 12, key: 1, renew })
+    world.run(site, Command::SignPass { pass: PassId(pass), access, hours: 12, key: 1, renew, moved: None })
 }
 
 #[test]

@@ -152,7 +152,8 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
     let offline = OfflineSettings { revision: 9, key_codes: true, pass_keys: vec![pass_key] };
     let used = PassUse { at: BoxId(6), seq: 56 };
     let (from, until, signed, lent) = (at, at, at, None);
-    let pass = Pass { id: PassId(8), access: AccessId(5), person, from, until, signed, key: 2, used: None, lent };
+    let pass =
+        Pass { id: PassId(8), access: AccessId(5), person, from, until, signed, key: 2, used: None, lent, opens: None };
     let late = LateLimits { after_pick_up: Some(60), after_end: Some(0), before_booking: Some(30) };
     let own = KeyAlerts { late, exchange: Some(ExchangeAlert::All) };
     let settings = AlertSettings {
@@ -251,6 +252,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         ("sheet_renewed", Event::SheetRenewed { number: 2 }),
         ("sheet_shown", Event::SheetShown { number: 2, codes: 310 }),
         ("pass_signed", Event::PassSigned { pass, dropped: [PassId(9)].into() }),
+        ("pass_of_key", Event::PassSigned { pass: Pass { opens: Some(key), ..pass }, dropped: Box::default() }),
         ("pass_used", Event::PassUsed { pass: PassId(8), used, before: Some(used) }),
         ("pin_set", Event::PinSet { person, pin: Some(Verifier([7; 16])) }),
         ("unlinked", Event::Unlinked),
