@@ -174,6 +174,8 @@ impl SmartBox {
         let health = overlaid(&self.sync.health, &request.health);
         let judged = events.iter().filter(|event| matches!(event, Event::EntryJudged(_))).count();
         let entries = u32::try_from(judged).unwrap_or(u32::MAX);
+        let day = self.day_begun(events);
+        events.extend(self.advise(day.as_ref(), cx.now));
         events.push(Event::Synced(Synced {
             shown,
             skew_ms: (cx.now.0 as i64).saturating_sub(i64::try_from(request.clock.0).unwrap_or(i64::MAX)),
@@ -183,6 +185,7 @@ impl SmartBox {
             entries,
             back: self.sync.offline,
             settled: lost || self.settles(shown),
+            day,
         }));
     }
 

@@ -5,6 +5,7 @@
 
 pub use super::event_moves::{Arrival, Departure, SightingAnswer};
 use super::{
+    advice::{Advice, Day},
     alerts::{AlertSettings, ExchangeTold, KeyAlerts, Trouble},
     brief,
     codes::{KeyCodeRecord, Loan, OfflineSettings, Pass, PassUse},
@@ -420,6 +421,9 @@ pub enum Event {
     /// Whoever has a key was reminded to bring it back, or it was too late for that.
     #[n(88)]
     Reminded(#[n(0)] Reminded),
+    /// More exchanges in a working day than the plan is made for.
+    #[n(89)]
+    PlanAdvised(#[n(0)] Advice),
     /// What the organisation wants to be told.
     #[n(70)]
     AlertsSet(#[n(0)] Box<AlertSettings>),
@@ -581,4 +585,7 @@ pub struct Synced {
     /// Since when it has been missing something is another time than before.
     #[n(7)]
     pub settled: bool,
+    /// With the first exchanges of a day: their count begins.
+    #[n(8)]
+    pub day: Option<Day>,
 }

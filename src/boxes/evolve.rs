@@ -59,7 +59,8 @@ impl SmartBox {
                 self.zone = zone.clone();
                 self.described = stamp.revision;
             }
-            Event::PlanSet { plan } => self.plan = *plan,
+            Event::PlanSet { plan } => self.set_plan(*plan),
+            Event::PlanAdvised(advice) => self.watch.get_or_insert_default().advice = Some(*advice),
             Event::EnrolmentCodeMade { code_hash, expires } => {
                 self.enrolment = Some(Box::new(EnrolmentCode { hash: *code_hash, expires: *expires }));
             }
@@ -319,6 +320,7 @@ impl SmartBox {
     }
 
     fn apply_synced(&mut self, synced: &Synced, stamp: Stamp) {
+        self.begin_day(synced.day);
         let sync = &mut self.sync;
         sync.last_contact = Some(stamp.at);
         sync.offline = false;

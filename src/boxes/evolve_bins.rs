@@ -23,6 +23,7 @@ impl SmartBox {
 
     /// What happened at a bin. `conflict`: the number to keep it under if it does not fit.
     pub(super) fn apply_act(&mut self, judged: &Judged, conflict: Option<u64>, stamp: Stamp) {
+        self.count_exchange(judged);
         let bin = judged.bin.as_ref().and_then(|label| self.bin_index(label));
         if judged.by.is_some() && judged.outcome.took_place() {
             self.spend(judged, bin);

@@ -2,6 +2,7 @@
 //! when it is kept again, one when the box seems to be cloned. They go to the organisation's owner. Pure.
 
 use super::{
+    advice::Advice,
     alerts::{AlertKind, AlertMails, Alerts, ExchangeTold, Trouble},
     event::{Event, Suspicion},
     state::SmartBox,
@@ -90,6 +91,18 @@ pub enum BoxMail {
         #[n(4)]
         until: Option<UnixMillis>,
     },
+    /// More exchanges in a working day than the plan is made for.
+    #[n(14)]
+    PlanAdvised {
+        #[n(0)]
+        smart_box: BoxId,
+        #[n(1)]
+        at: UnixMillis,
+        #[n(2)]
+        exchanges: u32,
+        #[n(3)]
+        plan: Plan,
+    },
     /// The new codes of its keys.
     #[n(12)]
     KeyCodes {
@@ -147,6 +160,7 @@ const GUARANTEE_WITHIN: Duration = Duration::from_secs(24 * 3600);
 pub(super) const CODES_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl BoxMail {
+    pub const ADVICE: &str = "box_plan_advised";
     pub const REMINDER: &str = "box_return_reminder";
     pub const REMINDER_TEXT: &str = "sms_return_reminder";
 
@@ -160,6 +174,7 @@ impl BoxMail {
             Self::Stolen { .. } => "box_stolen",
             Self::KeyCodes { .. } => "box_key_codes",
             Self::ReturnReminder { .. } => Self::REMINDER,
+            Self::PlanAdvised { .. } => Self::ADVICE,
         }
     }
 
@@ -172,6 +187,7 @@ impl BoxMail {
             | Self::Stolen { smart_box, .. }
             | Self::KeyCodes { smart_box, .. }
             | Self::ReturnReminder { smart_box, .. }
+            | Self::PlanAdvised { smart_box, .. }
             | Self::Alerts { smart_box, .. } => *smart_box,
         }
     }
@@ -218,6 +234,7 @@ pub(super) struct MailNews {
     alerts: Vec<AlertItem>,
     /// So many people's codes are drawn anew.
     stolen: Option<u32>,
+    advised: Option<Advice>,
 }
 
 impl MailNews {
@@ -227,6 +244,7 @@ impl MailNews {
             Event::GuaranteeKeptAgain => self.kept_again = true,
             Event::Suspended { why, .. } => self.suspicion = Some(*why),
             Event::CodesExposed { people, .. } => self.stolen = Some(*people),
+            Event::PlanAdvised(advice) => self.advised = Some(*advice),
             Event::AlertRaised(condition) => self.alerts.push(AlertItem::Began(*condition)),
             Event::AlertEnded { condition, .. } => self.alerts.push(AlertItem::Ended(*condition)),
             Event::ExchangeTold(told) => self.alerts.push(AlertItem::Exchange(*told)),
@@ -241,7 +259,10 @@ impl SmartBox {
         let mut send = |mail: BoxMail, within| {
             effects.mail(mail.template(), Recipient::Owner, &mail, now.plus(within));
         };
-        let MailNews { conflicts: mut numbers, broken_since, kept_again, suspicion, alerts, stolen } = news;
+        let MailNews { conflicts: mut numbers, broken_since, kept_again, suspicion, alerts, stolen, advised } = news;
+        if let Some(Advice { exchanges, .. }) = advised.filter(|advice| advice.mailed == now) {
+            send(BoxMail::PlanAdvised { smart_box, at: now, exchanges, plan: self.plan }, CODES_WITHIN);
+        }
         if let Some(people) = stolen.filter(|people| *people > 0) {
             send(BoxMail::Stolen { smart_box, at: now, people }, CODES_WITHIN);
         }

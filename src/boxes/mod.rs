@@ -4,6 +4,7 @@
 //! One actor per box, and the unit of sync. Holds BOX-1 to BOX-6 (`kernel/invariants.rs`).
 
 mod access;
+mod advice;
 mod alerts;
 pub mod api;
 mod brief;
@@ -44,6 +45,7 @@ mod tests;
 mod watch;
 mod words;
 
+pub use advice::{ADVISED_ABOVE, ADVISED_EVERY, Advice, Day};
 pub use alerts::*;
 pub use check::check_invariants;
 pub use codes::{

@@ -2,6 +2,7 @@
 
 use super::{
     access::Access,
+    advice::Advice,
     alerts::Alerts,
     codes::Codes,
     command::{AccessRecord, Act, Scope},
@@ -49,6 +50,7 @@ pub struct Overview {
     pub open_conflicts: u32,
     /// Nobody has its offline codes in hand.
     pub unprepared: bool,
+    pub advice: Option<Advice>,
     /// The oldest ones; see `MAX_OPEN_CONFLICTS`.
     pub conflicts: Vec<u64>,
 }
@@ -208,6 +210,7 @@ impl SmartBox {
             visitors_unresolved: self.visitors.iter().map(|visitor| u32::from(visitor.asked.is_some())).sum(),
             late_pick_ups: u32::try_from(self.late.len()).unwrap_or(u32::MAX),
             open_conflicts: self.open_conflicts(),
+            advice: self.advice(now),
             unprepared: self.codes.as_deref().is_none_or(|codes| codes.sheet.shown.is_none()),
             conflicts: self.conflicts.open.to_vec(),
         }

@@ -116,7 +116,7 @@ pub struct SmartBox {
     pub(super) online: Option<Box<Online>>,
     #[n(30)]
     pub(super) extras: Option<Box<Extras>>,
-    /// Of a box where people are reminded to bring keys back.
+    /// Of a box where people are reminded to bring keys back, or whose exchanges are counted.
     #[n(32)]
     pub(super) watch: Option<Box<Watch>>,
 }

@@ -1,8 +1,9 @@
 //! The return of a key: whoever took it by an access that says so is reminded to bring it back, once for each pick-up.
-//! A box without such an access keeps nothing, and looks at nothing.
+//! A box without such an access looks at nothing.
 
 use super::{
     access::Access,
+    advice::{Advice, Day},
     event::Event,
     mails::BoxMail,
     rare::Rare,
@@ -57,6 +58,11 @@ pub(super) struct Watch {
     /// Of keys that were out when the last one was reminded of.
     #[n(1)]
     reminded: Rare<Pickup>,
+    /// The last one that had exchanges.
+    #[n(2)]
+    pub day: Option<Day>,
+    #[n(3)]
+    pub advice: Option<Advice>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -69,7 +75,7 @@ struct Pickup {
 
 impl Watch {
     fn is_empty(&self) -> bool {
-        self.reminding == 0 && self.reminded.is_empty()
+        self.reminding == 0 && self.reminded.is_empty() && self.day.is_none() && self.advice.is_none()
     }
 
     /// Heap memory of it.
@@ -89,9 +95,11 @@ impl SmartBox {
         if watch.reminding == 0 {
             watch.reminded.retain(|_| false);
         }
-        if watch.is_empty() {
-            self.watch = None;
-        }
+        self.tighten_watch();
+    }
+
+    pub(super) fn tighten_watch(&mut self) {
+        self.watch.take_if(|watch| watch.is_empty());
     }
 
     fn reminder_of(&self, watch: &Watch, key: &Key) -> Option<Reminded> {

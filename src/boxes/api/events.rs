@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     boxes::{
-        Accept, AccessRecord, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Reminded, Reminder, Scope,
-        SightingAnswer, Suspicion, history_item,
+        Accept, AccessRecord, Advice, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Plan, Reminded,
+        Reminder, Scope, SightingAnswer, Suspicion, history_item,
     },
     kernel::{Codec, EventOutcome, EventView, Stamp},
     store::StoredRecord,
@@ -100,6 +100,10 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
             ("boxes.key.changed", data)
         }
         Event::PinSet { person, pin } => ("boxes.pin.set", json!({ "person": person, "has_pin": pin.is_some() })),
+        Event::PlanAdvised(Advice { day, exchanges, mailed: _ }) => (
+            "boxes.plan_advised",
+            json!({ "day": day.to_rfc3339(), "exchanges": exchanges, "plan": Plan::BusinessPro }),
+        ),
         Event::Reminded(Reminded { key, since, access, person, due, dropped }) => (
             "boxes.key.reminded",
             json!({

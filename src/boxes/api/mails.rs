@@ -12,7 +12,8 @@ use crate::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub(crate) static KINDS: [MailKind; 8] = [
+pub(crate) static KINDS: [MailKind; 9] = [
+    MailKind { template: BoxMail::ADVICE, wanted: |choice| choice.guarantee, data, ids, sample: sample_advice },
     MailKind { template: BoxMail::REMINDER, wanted: |_| true, data, ids, sample: sample_reminder },
     MailKind { template: "box_stolen", wanted: |_| true, data, ids, sample: sample_stolen },
     MailKind { template: "box_key_codes", wanted: |_| true, data, ids, sample: sample_key_codes },
@@ -204,6 +205,10 @@ pub(super) fn data(reader: &Reader<'_>, about: &[u8]) -> Result<Value, String> {
             let more = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(alerts.len());
             json!({"box": smart_box, "at": at, "alerts": alerts, "total": total, "more": more})
         }
+        BoxMail::PlanAdvised { at, exchanges, plan, .. } => json!({
+            "box": smart_box, "at": at, "exchanges": exchanges, "plan": plan,
+            "guarantee_minutes": guarantee_minutes(plan), "advised_minutes": guarantee_minutes(Plan::BusinessPro),
+        }),
         BoxMail::ReturnReminder { key, since, until, .. } => {
             json!({"box": smart_box, "key": key_name(reader, Some(key))?, "since": since, "until": until})
         }
@@ -331,6 +336,13 @@ fn sample_kept() -> Value {
 
 pub(super) fn sample_reminder() -> Value {
     json!({"box": sample_box(), "key": "Panda <1>", "since": SAMPLE_TIME, "until": SAMPLE_TIME})
+}
+
+fn sample_advice() -> Value {
+    json!({
+        "box": sample_box(), "at": SAMPLE_TIME, "exchanges": 51, "plan": Plan::Premium,
+        "guarantee_minutes": guarantee_minutes(Plan::Premium), "advised_minutes": guarantee_minutes(Plan::BusinessPro),
+    })
 }
 
 fn sample_stolen() -> Value {

@@ -186,6 +186,8 @@ struct ShownBox {
     open_conflicts: u32,
     /// Nobody has its offline codes in hand: see `POST /api/v1/boxes/{box}/offline-codes`.
     unprepared: bool,
+    /// It is used more than its plan is made for.
+    advice: Option<ShownAdvice>,
     conflicts: Vec<u64>,
 }
 
@@ -207,6 +209,18 @@ impl From<Health> for ShownHealth {
 }
 
 pub(crate) const SHOW: Doc = Doc::new("Show a box with its health, cursor and lateness").shows::<ShownBox>();
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = BoxAdvice)]
+struct ShownAdvice {
+    /// That would suit it.
+    plan: Plan,
+    /// When the working day began that had more than 50 exchanges.
+    #[schema(value_type = Time)]
+    day: String,
+    /// When that was noticed.
+    exchanges: u32,
+}
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (now, up_since) = (ask.now(), ask.engine.up_since());
@@ -237,6 +251,7 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
         late_pick_ups,
         open_conflicts,
         unprepared,
+        advice,
         conflicts,
     } = look(&ask, named(&ask)?, move |state| state.overview(now, up_since)).await?;
     Reply::object(
@@ -267,6 +282,11 @@ pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
             late_pick_ups,
             open_conflicts,
             unprepared,
+            advice: advice.map(|advice| ShownAdvice {
+                plan: Plan::BusinessPro,
+                day: advice.day.to_rfc3339(),
+                exchanges: advice.exchanges,
+            }),
             conflicts,
         },
     )

@@ -106,6 +106,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
         entries: 2,
         back: true,
         settled: true,
+        day: None,
     };
     let (accesses, fob): (Box<[_]>, _) = ([access].into(), fob("04A2F1"));
     let departure = Departure {
@@ -211,6 +212,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
             Event::AccessGranted(AccessRecord { reminder: Some(Reminder::AfterPickUp(90)), ..access }),
         ),
         ("access_revoked_of_group", Event::AccessRevoked { access: AccessId(5), person, group: Some(GroupId(4)) }),
+        ("plan_advised", Event::PlanAdvised(Advice { day: at, exchanges: 51, mailed: at })),
         (
             "reminded",
             Event::Reminded(Reminded { key, since: at, access: AccessId(5), person, due: at, dropped: false }),

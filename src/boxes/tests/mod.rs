@@ -1,6 +1,7 @@
 //! Stories on the pure core: given what was done, when a box syncs, then this. `World` is the shell in small: it steps
 //! commands, holds claims, carries messages, keeps rows, and checks the invariants after every change.
 
+mod advice;
 mod alerts;
 mod brief;
 mod codes;

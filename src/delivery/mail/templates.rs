@@ -32,6 +32,7 @@ built_in![
     "box_alerts",
     "box_key_codes",
     "box_return_reminder",
+    "box_plan_advised",
     "box_stolen",
     "codes_replaced",
     "box_conflicts",
