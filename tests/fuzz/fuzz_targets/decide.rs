@@ -90,7 +90,7 @@ impl World {
     fn can_be(&self, command: &Command) -> bool {
         match command {
             Command::Heard { message: BoxMessage::KeyMoved { key, .. }, .. } => {
-                self.holders.get(key.fob.as_bytes()) != Some(&HOME.at(ORG))
+                key.fob.is_none_or(|fob| self.holders.get(fob.as_bytes()) != Some(&HOME.at(ORG)))
             }
             _ => true,
         }
