@@ -32,7 +32,7 @@ use actix_web::{
 };
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::{net::IpAddr, rc::Rc, time::Duration};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::codec::Framed;
 
 pub(super) fn register(app: &mut web::ServiceConfig) {
@@ -124,6 +124,8 @@ struct Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     BoxGone,
+    /// The box has said goodbye.
+    Closed,
     Silent,
     Slow,
     TokenInvalid,
@@ -137,6 +139,7 @@ impl End {
     fn name(self) -> &'static str {
         match self {
             Self::BoxGone => "box_gone",
+            Self::Closed => "closed",
             Self::Silent => "silent",
             Self::Slow => "slow",
             Self::TokenInvalid => "token_invalid",
@@ -151,6 +154,7 @@ impl End {
     fn code(self) -> Option<CloseCode> {
         match self {
             Self::BoxGone | Self::Slow => None,
+            Self::Closed => Some(CloseCode::Normal),
             Self::Silent => Some(CloseCode::Away),
             Self::TokenInvalid => Some(CloseCode::Policy),
             Self::Replaced => Some(CloseCode::Other(4000)),
@@ -190,7 +194,8 @@ impl Link {
                 let rest = async {
                     socket.shutdown().await?;
                     // What is still on its way would break the connection before the word is read.
-                    tokio::io::copy(&mut socket, &mut tokio::io::sink()).await
+                    while socket.read(&mut [0; BUFFER_BYTES]).await? > 0 {}
+                    Ok::<_, std::io::Error>(())
                 };
                 rt::time::timeout(GOODBYE_WITHIN, rest).await.map(drop).map_err(|_| End::Slow)
             });
@@ -269,7 +274,8 @@ impl Link {
 
     async fn hear(&mut self, said: Option<Result<Frame, ws::ProtocolError>>, line: &mut Line) -> Result<(), End> {
         match said {
-            None | Some(Ok(Frame::Close(_)) | Err(ws::ProtocolError::Io(_))) => Err(End::BoxGone),
+            None | Some(Err(ws::ProtocolError::Io(_))) => Err(End::BoxGone),
+            Some(Ok(Frame::Close(_))) => Err(End::Closed),
             Some(Ok(Frame::Ping(bytes))) => sent(line.send(ws::Message::Pong(bytes))).await,
             Some(Ok(Frame::Pong(_))) => Ok(()),
             Some(Ok(Frame::Text(text))) => {
