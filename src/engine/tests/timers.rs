@@ -38,9 +38,11 @@ fn a_deadline_that_moved_is_kept_over_restarts_and_one_without_a_timer_is_found(
         assert_eq!(timers(&rig), [at(1800)]);
         assert_eq!(findings(&rig), [""; 0]);
         rig.engine.db().raw_delete(&keys::timer(0, at(1800), of));
-        rig.engine.db().raw_delete(&keys::armed(0, of));
-        let findings = findings(&rig);
-        assert!(findings.len() == 1 && findings[0].contains("no timer will fire"), "{findings:?}");
+        for _ in 0..2 {
+            let findings = findings(&rig);
+            assert!(findings.len() == 1 && findings[0].contains("no timer will fire"), "{findings:?}");
+            rig.engine.db().raw_delete(&keys::armed(0, of));
+        }
         rig.stop().await;
     });
 }
