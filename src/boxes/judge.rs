@@ -25,7 +25,8 @@ pub(super) fn content_of(entry: &Entry) -> u32 {
     }
 }
 
-/// Part of what is stored, though computed anew when an event is read: it never changes.
+/// Part of what is stored, though computed anew when an event is read: it never changes. Which key is named is not in
+/// it: where that was not clear it is not stored either.
 pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
     let (number, fob) = match &read.act {
         Act::PickUp(fob) => (1, Some(fob)),
@@ -34,7 +35,7 @@ pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
         Act::OpenedAll => (4, None),
     };
     // In one piece: byte by byte it was a fortieth of a sync.
-    let (mut bytes, mut len) = ([0; 1 + 8 + 2 * 32 + 16 + 12 + 17 + 16 + 17], 0);
+    let (mut bytes, mut len) = ([0; 1 + 8 + 2 * 32 + 16 + 12 + 17 + 16], 0);
     let mut take = |part: &[u8]| {
         bytes[len..len + part.len()].copy_from_slice(part);
         len += part.len();
@@ -69,10 +70,6 @@ pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
     }
     if let Some(exchange) = read.exchange {
         take(&exchange.to_bytes());
-    }
-    if let Some(named) = read.named {
-        take(&[1]);
-        take(&named.to_bytes());
     }
     xxh3_64_with_seed(&bytes[..len], 1) as u32
 }
