@@ -102,13 +102,13 @@ impl SmartBox {
         self.watch.take_if(|watch| watch.is_empty());
     }
 
-    fn reminder_of(&self, watch: &Watch, key: &Key) -> Option<Reminded> {
+    fn reminder_of(&self, watch: &Watch, accesses: &[&Access], key: &Key) -> Option<Reminded> {
         let Place::Out(Some(person)) = key.place else { return None };
         let pickup = Pickup { key: key.id, since: key.since };
         if watch.reminded.contains(&pickup) {
             return None;
         }
-        let by = self.accesses.iter().filter(|access| access.permits(person, Some((key.id, &key.groups)), key.since));
+        let by = accesses.iter().filter(|access| access.permits(person, Some((key.id, &key.groups)), key.since));
         let due = by.filter_map(|access| {
             let due = match access.reminder()? {
                 Reminder::AfterPickUp(minutes) => key.since.plus(super::alerts::span(minutes)),
@@ -129,7 +129,10 @@ impl SmartBox {
             .watch
             .as_deref()
             .filter(|watch| watch.reminding > 0 && self.sync.drained && !self.sync.offline && !self.suspended);
-        watch.into_iter().flat_map(|watch| self.keys.iter().filter_map(|key| self.reminder_of(watch, key)))
+        watch.into_iter().flat_map(move |watch| {
+            let accesses: Vec<_> = self.accesses.iter().filter(|access| access.reminder().is_some()).collect();
+            self.keys.iter().filter_map(move |key| self.reminder_of(watch, &accesses, key))
+        })
     }
 
     pub(super) fn reminder_deadline(&self) -> Option<UnixMillis> {

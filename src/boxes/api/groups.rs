@@ -155,6 +155,9 @@ pub(crate) const DELETE: Doc = Doc::new("Delete a group of keys")
 pub(crate) async fn delete(ask: Ask) -> Result<Reply, Problem> {
     let id: GroupId = ask.path("group")?;
     let org = ask.org();
+    if let Some(revision) = ask.done_before(org).await? {
+        return Reply::ok(&Changed { revision });
+    }
     look(&ask, move |state| state.group(id).map(|_| ())).await?.ok_or_else(unknown)?;
     // A key that is put into it at this very moment keeps its id, as one from before groups had names.
     let (keys, accesses) =

@@ -7,6 +7,7 @@ use crate::{
     kernel::{BoxId, GroupId, KeyId, RowSpace},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use utoipa::{IntoParams, ToSchema};
 
 #[derive(Serialize, ToSchema)]
@@ -129,6 +130,7 @@ async fn of_one_box(ask: &Ask, filter: &Filter) -> Result<Vec<(Vec<u8>, Listed)>
         Err(problem) if problem.code() == Code::NotFound => return Ok(Vec::new()),
         Err(problem) => return Err(problem),
     };
+    let here: BTreeSet<_> = keys.iter().map(|key| key.key).collect();
     let passing = keys.into_iter().filter(|key| {
         filter.passes(&key.name, key.fob.as_ref(), &key.groups)
             && filter.r#where.is_none_or(|wanted| wanted.is(&key.place))
@@ -145,6 +147,10 @@ async fn of_one_box(ask: &Ask, filter: &Filter) -> Result<Vec<(Vec<u8>, Listed)>
     });
     let mut listed: Vec<_> = listed.collect();
     for left in left {
+        // It has come back.
+        if here.contains(&left.key) {
+            continue;
+        }
         // Once it has arrived its row names another home.
         let Some(row) = ask.engine.row(RowSpace::Keys, ask.org(), left.key.to_bytes().to_vec()).await? else {
             continue;
@@ -152,7 +158,7 @@ async fn of_one_box(ask: &Ask, filter: &Filter) -> Result<Vec<(Vec<u8>, Listed)>
         let row: KeyRow = stored(&row)?;
         let wanted = filter.r#where.is_none_or(|wanted| wanted == Where::InTransit)
             && filter.passes(&row.name, row.fob.as_ref(), &row.groups);
-        if row.home == home && wanted && !listed.iter().any(|known| known.key == left.key) {
+        if row.home == home && wanted {
             listed.push(Listed {
                 key: left.key,
                 name: row.name,

@@ -331,7 +331,9 @@ async fn scanned(ask: &Ask, text: &str) -> Result<(Bearer, Option<boxes::By>), P
 
 /// A pass that another box has signed is asked of that one first: it is good once, wherever it is shown.
 async fn borrow(ask: &Ask, token: BoxToken, signed: &Signed) -> Result<(), Problem> {
-    let Some(pass) = signed.pass.as_ref().filter(|pass| pass.permission.smart_box.is_none()) else { return Ok(()) };
+    // One for another box alone opens nothing here. One for this box may have been signed where its key was before.
+    let holds_here = |pass: &&SignedPass| pass.permission.smart_box.is_none_or(|only| only == token.smart_box);
+    let Some(pass) = signed.pass.as_ref().filter(holds_here) else { return Ok(()) };
     let signer = ask.engine.claim_holder(ClaimSpace::Pass, ask.org(), &pass.id.to_bytes()).await?;
     let Some(signer) = signer.filter(|signer| *signer != token.address()) else { return Ok(()) };
     let command = OnlineCommand::Lend { pass: pass.id, to: token.smart_box };
