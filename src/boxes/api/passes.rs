@@ -255,7 +255,7 @@ async fn found(ask: &Ask, id: PassId) -> Result<(Pass, Option<Standing>), Proble
 async fn shown(ask: &Ask, id: PassId, revision: u64) -> Result<(Shown, String), Problem> {
     let (signer, (pass, standing)) = (named(ask)?, found(ask, id).await?);
     // What was used before its key moved is not signed for a box that does not know of it.
-    let elsewhere = |standing: &Standing| standing.smart_box.at(ask.org()) != signer;
+    let elsewhere = |standing: &Standing| !standing.roams && standing.smart_box.at(ask.org()) != signer;
     let standing = standing.filter(|standing| pass.used.is_none() || !elsewhere(standing));
     let Standing { access, roams, smart_box } = standing.ok_or_else(|| refused(Refusal::AccessNotFound))?;
     let permission = Some(Permission { scope: access.scope, smart_box: (!roams).then_some(smart_box) });
