@@ -53,7 +53,7 @@ def real_path(case):
         "box": lambda: WORLD.box,
         "bin": lambda: "A-2",
         "key": lambda: WORLD.new_key() if method == "DELETE" else WORLD.key,
-        "access": WORLD.new_access,
+        "access": WORLD.new_booking if method == "DELETE" and path.endswith("/booking") else WORLD.new_access,
         "group": lambda: WORLD.new_group(used="/accesses" in path or method == "DELETE" and chosen(case, "used", 3)),
         "seq": lambda: "1",
         "mail": WORLD.new_mail,

@@ -200,6 +200,14 @@ class World:
         body = {"person": self.person, "box": True}
         return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/accesses", body)["access"]
 
+    def new_booking(self):
+        """An access that has a booking code."""
+        body = {"person": self.new_person(), "box": True}
+        path = f"/api/v1/boxes/{self.box}/accesses"
+        access = self.ask(self.token, "POST", path, body)["access"]
+        self.ask(self.token, "POST", f"{path}/{access}/booking", {})
+        return access
+
     def new_code(self):
         return self.ask(self.token, "POST", f"/api/v1/boxes/{self.box}/enrolment", {})["code"]
 
