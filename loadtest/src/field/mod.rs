@@ -117,6 +117,7 @@ pub async fn run(args: &FieldArgs, common: &Common, seed: u64) -> Result<Report,
         }
         clock.move_to(at_ms + 2 * WITHIN_MS)?;
         contact::syncs(&mut world, &clock, &tally).await?;
+        let compared_ms = clock.now_ms();
         alerts::compare(&mut world, &clock, &tally).await?;
         if step % KILLED_EVERY == KILLED_EVERY / 2 {
             clock.move_to(at_ms + 3 * WITHIN_MS)?;
@@ -125,7 +126,7 @@ pub async fn run(args: &FieldArgs, common: &Common, seed: u64) -> Result<Report,
             let now_ms = clock.now_ms();
             world.sites.iter_mut().for_each(|site| {
                 site.link = None;
-                site.model.restarted(now_ms);
+                site.model.restarted(compared_ms, now_ms);
             });
         }
         progress.inc(1);

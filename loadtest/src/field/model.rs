@@ -232,6 +232,8 @@ pub struct Model {
     pub told: usize,
     pending_ms: Option<u64>,
     contact_due_ms: Option<u64>,
+    /// It was due when the server was killed, which may have noticed or not.
+    contact_perhaps_missed: bool,
     contact_within_ms: u64,
     on_battery: bool,
     /// Until when it takes for all wrong codes that the server has counted to be forgotten.
@@ -390,6 +392,7 @@ impl Model {
         let became = journal.iter().map(|entry| self.judge(entry, at_ms)).collect();
         self.contact_within_ms = (3 * next_sync_ms).max(CONTACT_LEAST_MS);
         self.contact_due_ms = Some(at_ms + self.contact_within_ms);
+        self.contact_perhaps_missed = false;
         self.on_battery = on_battery;
         self.pending_ms = None;
         self.known = Told {
@@ -405,10 +408,12 @@ impl Model {
         became
     }
 
-    /// The server was away: that is nobody's absence, but who was missed before is still away.
-    pub fn restarted(&mut self, now_ms: u64) {
-        let again = now_ms + self.contact_within_ms;
-        self.contact_due_ms = self.contact_due_ms.map(|due| if due < now_ms { due } else { due.max(again) });
+    /// The server was away: that is nobody's absence, but who was missed before is still away. What it had said was last
+    /// compared at `compared_ms`: whoever became due after that may not have been noticed before it was killed.
+    pub fn restarted(&mut self, compared_ms: u64, now_ms: u64) {
+        let Some(due) = self.contact_due_ms.filter(|due| due + UNSURE_MS > compared_ms) else { return };
+        self.contact_perhaps_missed |= due <= now_ms;
+        self.contact_due_ms = Some(due.max(now_ms + self.contact_within_ms));
     }
 
     fn judge(&mut self, entry: &Entry, now_ms: u64) -> &'static str {

@@ -6,6 +6,8 @@ impl Model {
     /// What must be in force now, and what may be as well as not.
     pub fn alerts(&self, now_ms: u64) -> (Vec<Alert>, Vec<Alert>) {
         let (mut must, mut may) = (Vec::new(), Vec::new());
+        let offline = Alert { power: self.on_battery, ..Alert::of_box("offline") };
+        may.extend(self.contact_perhaps_missed.then_some(offline));
         let mut at = |alert: Alert, due_ms: u64| {
             if now_ms.abs_diff(due_ms) < UNSURE_MS {
                 may.push(alert);
@@ -14,7 +16,7 @@ impl Model {
             }
         };
         if let Some(due) = self.contact_due_ms {
-            at(Alert { power: self.on_battery, ..Alert::of_box("offline") }, due);
+            at(offline, due);
         }
         if let Some(since) = self.pending_ms {
             at(Alert::of_box("guarantee"), since + self.guarantee_ms);

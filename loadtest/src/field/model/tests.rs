@@ -205,6 +205,36 @@ fn a_key_is_late_in_three_ways() {
 }
 
 #[test]
+fn who_was_missed_while_the_server_was_killed_may_be_told_of_or_waited_for() {
+    let due = T + 15 * MINUTE_MS;
+    let again = |from: u64| from + 15 * MINUTE_MS + UNSURE_MS;
+    let told = |model: &Model, at: u64| model.alerts(at);
+    let offline = Alert::of_box("offline");
+    let is_told = |model: &Model, at: u64| told(model, at) == (vec![offline], vec![]);
+    let may_be_told = |model: &Model, at: u64| told(model, at) == (vec![], vec![offline]);
+
+    let mut before = model();
+    before.restarted(due + MINUTE_MS, due + 2 * MINUTE_MS);
+    assert!(is_told(&before, due + 2 * MINUTE_MS), "it was known to be missed");
+
+    let mut within = model();
+    within.restarted(due - MINUTE_MS, due + MINUTE_MS);
+    assert!(may_be_told(&within, due + MINUTE_MS), "nobody knows whether it was noticed");
+    assert!(may_be_told(&within, again(due)));
+    let mut twice = within.clone();
+    assert!(told(&within, again(due + MINUTE_MS)).0 == [offline], "but not for ever");
+    twice.restarted(due, due + 5 * MINUTE_MS);
+    assert!(may_be_told(&twice, again(due + MINUTE_MS)), "what may be told stays so over a second kill");
+
+    let mut after = model();
+    after.restarted(due - 3 * MINUTE_MS, due - MINUTE_MS);
+    assert_eq!(told(&after, due + MINUTE_MS), (vec![], vec![]), "the server's absence is not the box's");
+    assert!(is_told(&after, again(due - MINUTE_MS)));
+    sync(&mut after, T + HOUR);
+    assert_eq!(told(&after, T + HOUR), (vec![], vec![]));
+}
+
+#[test]
 fn closed_bins_stay_shut_where_that_is_known() {
     let mut model = model();
     let anna = Shown::Badge(10);
