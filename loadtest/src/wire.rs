@@ -40,6 +40,9 @@ pub struct Entry {
     pub fob: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub person: Option<String>,
+    /// The key that hangs on a fob which the box knows of no key, as whoever left it said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
     /// By what somebody was let in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by: Option<String>,

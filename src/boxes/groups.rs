@@ -1,5 +1,4 @@
-//! Which accesses there are to a group of keys, by group: else every box had to be asked. Only accesses that were
-//! granted since groups have names stand there, and no group with a name is older.
+//! Which accesses there are to a group of keys, by group: else every box had to be asked.
 
 use super::{
     command::Scope,

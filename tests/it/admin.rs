@@ -98,7 +98,7 @@ fn keys_are_changed_shown_and_listed() {
     let rig = Rig::start();
     let org = rig.org();
     let id = org.smart_box("MS5", 3);
-    let group = "grp_0123456789abcdefghjkmnpqrs";
+    let group = org.group("Vans");
     let body = json!({
         "name": "Fiat Ducato", "fob": "04A2F1", "bin": "A-2", "roaming": true, "groups": [group],
         "description": "white", "notes": "service in May", "pick_up_note": "tank is on the left",
@@ -137,7 +137,7 @@ fn accesses_by_key_group_box_and_local_time() {
     let (bruno, carla) = (org.person("Bruno"), org.person("Carla"));
     let mut smart_box = org.ready_box(4);
     let id = smart_box.id.clone();
-    let group = "grp_0123456789abcdefghjkmnpqrs";
+    let group = org.group("Vans");
     org.key_with(&id, &json!({"name": "K", "fob": "F-1", "bin": "A-1", "groups": [group]}));
     let second = org.key(&id, "F-2", Some("A-2"));
     let of_group = json!({"person": bruno, "group": group});

@@ -7,7 +7,7 @@ use crate::{
 };
 use castellan_load::{
     Chance, VirtualBox,
-    vbox::{Attempt, Refusal, Storage},
+    vbox::{self, Attempt, Refusal, Storage},
     wire::Enrolment,
 };
 use serde_json::{Value, json};
@@ -295,7 +295,7 @@ fn a_pass_that_is_over_still_brings_its_key_back() {
     let access = org.access_with(&id, &json!({"person": anna, "key": van}));
     let text = string(&pass(&org, &id, &access), "text");
     assert_eq!(cabinet.shows(&text, None), Ok("A-1".into()));
-    let back = cabinet.vbox.show_and_leave(&text, "F1", now_ms() + 13 * 3_600_000).unwrap();
+    let back = cabinet.vbox.leave(Some(vbox::Shown::Qr(&text)), "F1", now_ms() + 13 * 3_600_000).unwrap();
     assert_eq!(opened(back), Ok("A-1".into()), "over, and used");
     let again = cabinet.vbox.show_qr(&text, None, None, now_ms() + 13 * 3_600_000).unwrap();
     assert_eq!(opened(again), Err(Refusal::Expired), "it opens for nobody any more");

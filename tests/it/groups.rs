@@ -2,14 +2,10 @@
 //! them; over kill -9.
 
 use crate::{
-    rig::{Rig, string},
+    rig::{Answer, Rig, string},
     site::Org,
 };
 use serde_json::{Value, json};
-
-fn make(org: &Org, name: &str) -> String {
-    string(&org.client.post("/groups", &json!({"name": name})).is(201), "group")
-}
 
 fn names(items: &[Value]) -> Vec<&str> {
     let mut names: Vec<_> = items.iter().map(|item| item["name"].as_str().unwrap()).collect();
@@ -21,8 +17,8 @@ fn names(items: &[Value]) -> Vec<&str> {
 fn a_group_is_made_found_renamed_and_deleted() {
     let mut rig = Rig::start();
     let org = rig.org();
-    let vans = make(&org, "Vans");
-    let cars = make(&org, "Cars of the pool");
+    let vans = org.group("Vans");
+    let cars = org.group("Cars of the pool");
     assert!(vans.starts_with("grp_"));
     org.client.post("/groups", &json!({"name": "vANS"})).problem(409, "groups.name_taken");
     for wrong in
@@ -46,7 +42,7 @@ fn a_group_is_made_found_renamed_and_deleted() {
     let shown = org.client.get(&path).is(200);
     assert_eq!((shown["name"].as_str(), shown["group"].as_str()), (Some("Trucks"), Some(&*vans)));
     // The old name is free again.
-    make(&org, "Vans");
+    org.group("Vans");
     org.client.send("DELETE", &path, &[], None).is(200);
     org.client.send("DELETE", &path, &[], None).problem(404, "object.not_found");
     org.client.get(&path).problem(404, "object.not_found");
@@ -55,7 +51,7 @@ fn a_group_is_made_found_renamed_and_deleted() {
     let other = rig.org();
     other.client.get(&format!("/groups/{cars}")).problem(404, "object.not_found");
     other.client.send("DELETE", &format!("/groups/{cars}"), &[], None).problem(404, "object.not_found");
-    make(&other, "Vans");
+    other.group("Vans");
     let told = org.client.get("/events?limit=200").is(200);
     let of_groups =
         told["items"].as_array().unwrap().iter().filter(|event| string(event, "type").starts_with("groups."));
@@ -67,7 +63,7 @@ fn a_group_is_made_found_renamed_and_deleted() {
 fn keys_and_accesses_of_a_group_are_found_and_keep_it() {
     let mut rig = Rig::start();
     let org = rig.org();
-    let vans = make(&org, "Vans");
+    let vans = org.group("Vans");
     let (bruno, carla) = (org.person("Bruno"), org.person("Carla"));
     let (mut one, other) = (org.ready_box(3), org.ready_box(1));
     let key = org.key_with(&one.id, &json!({"name": "Van 1", "fob": "F-1", "bin": "A-1", "groups": [vans]}));
@@ -102,20 +98,45 @@ fn keys_and_accesses_of_a_group_are_found_and_keep_it() {
     org.client.send("DELETE", &format!("/people/{carla}"), &[], None).is(200);
     crate::rig::eventually("no access is left", || org.client.all(&format!("{path}/accesses"), 200).is_empty());
     org.client.send("DELETE", &path, &[], None).is(200);
-    // An id from before groups had names goes on working.
-    let old = "grp_0123456789abcdefghjkmnpqrs";
-    org.key_with(&one.id, &json!({"name": "Van 2", "fob": "F-2", "bin": "A-2", "groups": [old]}));
-    org.access_with(&one.id, &json!({"person": bruno, "group": old}));
-    one.sync_until_quiet();
-    one.pick_up("A-2", "F-2", Some(&bruno));
-    assert_eq!(one.outcomes(), ["applied"]);
+}
+
+#[test]
+fn a_group_that_there_is_not_is_refused_wherever_it_is_named() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let (bruno, id) = (org.person("Bruno"), org.smart_box("MS5", 3));
+    let (known, unknown) = (org.group("Vans"), "grp_0123456789abcdefghjkmnpqrs");
+    let of_others = rig.org().group("Vans");
+    let key = org.key(&id, "F-1", Some("A-1"));
+    let refused = |answer: Answer, pointer: &str| {
+        answer.problem(400, "request.invalid");
+        assert_eq!(answer.json()["errors"][0]["pointer"], pointer, "{}", answer.told());
+    };
+    for wrong in [unknown, &of_others] {
+        let keys = json!({"name": "K", "fob": "F-2", "groups": [known, wrong]});
+        refused(org.client.post(&format!("/boxes/{id}/keys"), &keys), "/groups/1");
+        refused(org.client.patch(&format!("/boxes/{id}/keys/{key}"), &json!({"groups": [wrong]})), "/groups/0");
+        let access = json!({"person": bruno, "group": wrong});
+        refused(org.client.post(&format!("/boxes/{id}/accesses"), &access), "/group");
+        let batch = json!({"accesses": [{"person": bruno, "box": true}, access]});
+        refused(org.client.post(&format!("/boxes/{id}/accesses/batch"), &batch), "/accesses/1/group");
+        let new_box = |more: (&str, Value)| {
+            let mut body = json!({"name": "B", "model": "MS5", "zone": "Europe/Rome", "bins": ["A-1"]});
+            body[more.0] = more.1;
+            org.client.post("/boxes", &body)
+        };
+        refused(new_box(("accesses", json!([access]))), "/accesses/0/group");
+        refused(new_box(("keys", json!([keys]))), "/keys/0/groups/1");
+    }
+    assert_eq!((org.client.all("/boxes", 200).len(), org.client.all("/keys", 200).len()), (1, 1), "nothing changed");
+    assert!(org.client.all(&format!("/boxes/{id}/accesses"), 200).is_empty());
 }
 
 #[test]
 fn groups_are_imported_each_by_itself() {
     let rig = Rig::start();
     let org = rig.org();
-    make(&org, "Vans");
+    org.group("Vans");
     let answer = org.client.send(
         "POST",
         "/groups/bulk",

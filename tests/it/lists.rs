@@ -70,7 +70,7 @@ fn keys_by_box_fob_group_and_place() {
     let rig = Rig::start();
     let org = rig.org();
     let (first, second) = (new_box(&org, "One", "MS5"), new_box(&org, "Two", "MS5"));
-    let group = "grp_0123456789abcdefghjkmnpqrs";
+    let group = org.group("Vans");
     org.key_with(&first, &json!({"name": "Van", "fob": "007", "bin": "A-1", "groups": [group]}));
     org.key_with(&first, &json!({"name": "Truck", "fob": "F-2"}));
     org.key_with(&second, &json!({"name": "vault", "fob": "F-3", "bin": "A-1"}));

@@ -46,6 +46,18 @@ fn a_box_is_told_its_settings_and_what_to_check_pins_with() {
 }
 
 #[test]
+fn no_code_by_text_where_no_text_is_sent() {
+    let rig = Rig::start();
+    let lodge = Lodge::of(&rig);
+    let refused =
+        lodge.org.client.patch(&lodge.path("/settings"), &json!({"second_factor": "sms", "quick_scan": false}));
+    refused.problem(400, "request.invalid");
+    assert_eq!(refused.json()["errors"][0]["pointer"], "/second_factor");
+    let shown = lodge.org.client.get(&lodge.path("/settings")).is(200);
+    assert_eq!((&shown["second_factor"], &shown["quick_scan"]), (&json!("none"), &json!(true)), "nothing changed");
+}
+
+#[test]
 fn a_code_by_text_opens_once_and_survives_a_restart() {
     let gateway = Receiver::that_takes();
     let url = format!("http://{}/sms", gateway.address);

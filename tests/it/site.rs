@@ -47,6 +47,11 @@ impl Org {
         string(&self.client.post("/people", body).is(201), "person")
     }
 
+    /// Of keys.
+    pub fn group(&self, name: &str) -> String {
+        string(&self.client.post("/groups", &json!({"name": name})).is(201), "group")
+    }
+
     /// A box with bins `A-1` to `A-<bins>`.
     pub fn smart_box(&self, model: &str, bins: usize) -> String {
         let bins: Vec<_> = (1..=bins).map(|bin| format!("A-{bin}")).collect();

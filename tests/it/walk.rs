@@ -39,7 +39,7 @@ fn things_of(org: &Org) -> Objects {
     let smart_box = org.smart_box("MS5", 4);
     let key = org.key(&smart_box, "04A2F1", Some("A-1"));
     let access = org.access(&smart_box, &person);
-    let group = string(&org.client.post("/groups", &json!({"name": "Vans"})).is(201), "group");
+    let group = org.group("Vans");
     let signed = org.client.post(&format!("/boxes/{smart_box}/accesses/{access}/passes"), &json!({})).is(201);
     let pass = string(&signed, "pass");
     let token = org.client.post("/tokens", &json!({"label": "x", "scopes": ["boxes:read"]})).is(201);

@@ -125,6 +125,34 @@ fn dead_links(file: &File) -> Vec<String> {
     dead.map(|link| format!("{}: the link {link} leads nowhere", file.path)).collect()
 }
 
+/// Everything that is written for people to read.
+fn pages() -> Vec<File> {
+    let mut pages = files(&["docs", "benches", "tests"], ".md");
+    for path in ["README.md", ARCHITECTURE, "CHANGELOG.md"] {
+        pages.push(File { path: path.to_owned(), text: read(path) });
+    }
+    pages
+}
+
+/// Rows of one table that begin alike, and long lines that stand twice: what a merge leaves behind.
+fn told_twice(page: &File) -> Vec<String> {
+    let (mut rows, mut lines, mut complaints) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for line in page.text.lines() {
+        let row = line.strip_prefix('|').and_then(|row| row.split('|').next());
+        match row {
+            Some(first) if !first.trim().is_empty() && !rows.insert(first) => {
+                complaints.push(format!("{}: two rows of {}", page.path, first.trim()));
+            }
+            Some(_) => {}
+            None => rows.clear(),
+        }
+        if row.is_none() && line.len() > 80 && !lines.insert(line) {
+            complaints.push(format!("{}: twice: {line}", page.path));
+        }
+    }
+    complaints
+}
+
 #[test]
 fn every_config_key_is_shown_and_explained() {
     assert_eq!(undocumented_keys("# Good.\na = 1\nb = 2\n[x]\n\nc_s = 3").len(), 2);
@@ -276,9 +304,15 @@ fn links_and_paths_lead_somewhere() {
     let bad = File { path: "docs/a.md".to_owned(), text: text.to_owned() };
     assert_eq!((dead_links(&bad).len(), dead_paths(&bad).len()), (1, 1));
 
-    let mut pages = files(&["docs", "benches", "tests"], ".md");
-    for path in ["README.md", ARCHITECTURE, "CHANGELOG.md"] {
-        pages.push(File { path: path.to_owned(), text: read(path) });
-    }
-    hold(pages.iter().flat_map(|page| [dead_links(page), dead_paths(page)].concat()).collect());
+    hold(pages().iter().flat_map(|page| [dead_links(page), dead_paths(page)].concat()).collect());
+}
+
+#[test]
+fn nothing_is_told_twice() {
+    let long = "x".repeat(81);
+    let text = format!("| a | b |\n|---|---|\n| 1 | 2 |\n| 1 | 3 |\n{long}\n| 1 | 2 |\n\n{long}\n");
+    let bad = File { path: "docs/a.md".to_owned(), text };
+    assert_eq!(told_twice(&bad), ["docs/a.md: two rows of 1".to_owned(), format!("docs/a.md: twice: {long}")]);
+
+    hold(pages().iter().flat_map(told_twice).collect());
 }

@@ -64,7 +64,10 @@ pub async fn acts(
         // Somebody has looked.
         4 | 5 => {
             let content = site.model.physical[bin];
-            correct(site, api, bin, content, clock).await?;
+            // By what is in it nobody would know a key that the box has not heard of.
+            if content.is_none_or(|key| key < site.keys.len()) {
+                correct(site, api, bin, content, clock).await?;
+            }
         }
         6 => {
             if site.model.bins[bin].doubtful_ms.is_some() {
@@ -101,7 +104,7 @@ pub async fn acts(
         17 | 18 => {
             let mut setup = site.model.setup.clone();
             setup.bins[bin] = SIZES[chance.index(SIZES.len())];
-            let key = chance.index(setup.keys.len());
+            let key = chance.index(site.keys.len());
             setup.keys[key] = SIZES[chance.index(SIZES.len())];
             set_up(site, api, setup, clock).await?;
         }

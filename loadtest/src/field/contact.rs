@@ -4,6 +4,7 @@ use super::{
     Tally, add,
     clock::Clock,
     model::Place,
+    newcomer,
     site::{Site, World},
 };
 use crate::{
@@ -17,7 +18,10 @@ use std::time::Duration;
 /// The boxes with an open road sync; what becomes of each entry is what the model says.
 pub async fn syncs(world: &mut World, clock: &Clock, tally: &Tally) -> Result<(), LoadError> {
     for site in world.sites.iter_mut().filter(|site| site.online) {
+        newcomer::before_sync(site);
         checked_contact(site, &world.target, clock, tally).await?;
+        let api = &mut world.organisations[site.organisation].api;
+        newcomer::after_sync(site, api, clock, tally).await?;
     }
     Ok(())
 }
@@ -86,7 +90,7 @@ pub async fn inventories(world: &mut World, tally: &Tally) -> Result<(), LoadErr
         let shown = api.get(&format!("/boxes/{}/inventory", site.vbox.id())).await?;
         for (bin, label) in site.bins.iter().enumerate() {
             let known = &site.model.bins[bin];
-            let fob = known.key.map_or(Value::Null, |key| Value::from(&*site.fobs[key]));
+            let fob = known.key.map_or(Value::Null, |key| Value::from(site.fob(key)));
             let wanted = (&fob, &Value::Bool(known.doubtful_ms.is_none()));
             let found = shown["bins"].as_array().into_iter().flatten().find(|found| found["bin"] == **label);
             let right = found.is_some_and(|found| (&found["fob"], &found["confirmed"]) == wanted);
@@ -96,13 +100,13 @@ pub async fn inventories(world: &mut World, tally: &Tally) -> Result<(), LoadErr
                 });
             }
         }
-        for (key, place) in site.model.keys.iter().enumerate() {
+        for (key, (place, id)) in site.model.keys.iter().zip(&site.keys).enumerate() {
             let wanted = match place {
                 Place::Bin(_) => "bin",
                 Place::Out { .. } => "person",
                 Place::Unknown => "unknown",
             };
-            let found = shown["keys"].as_array().into_iter().flatten().find(|found| found["key"] == *site.keys[key]);
+            let found = shown["keys"].as_array().into_iter().flatten().find(|found| found["key"] == **id);
             if !found.is_some_and(|found| found["place"]["in"] == wanted) {
                 tally.wrong(&tally.wrong_states, || {
                     format!("{} key {key}: {found:?}, expected {wanted}", site.vbox.id())

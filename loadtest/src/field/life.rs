@@ -3,6 +3,7 @@
 use super::{
     Tally, administrator,
     clock::Clock,
+    newcomer::{self, Newcomer},
     site::World,
     visit::{self, Crowd},
 };
@@ -18,6 +19,8 @@ const MENDED: f64 = 0.04;
 const DARK: f64 = 0.02;
 /// Of those who come to a connected box: the server is asked.
 const ASKED: f64 = 0.6;
+/// Of those who come to one that decides alone: a key without a fob is left, while there is one.
+const LEARNED: f64 = 0.1;
 
 pub async fn people_and_administrators(
     world: &mut World,
@@ -44,6 +47,8 @@ pub async fn people_and_administrators(
         let reconciled = site.connected && !site.model.has_unsent() && !site.model.is_unsure(clock.now_ms());
         if reconciled && chance.happens(ASKED) {
             visit::with_the_server(site, &crowd, target, clock, tally, chance).await?;
+        } else if site.newcomer.as_ref().is_some_and(Newcomer::is_waited_for) && chance.happens(LEARNED) {
+            newcomer::is_left(site, crowd.people, clock, tally, chance)?;
         } else {
             visit::alone(site, &crowd, clock, tally, chance)?;
         }

@@ -7,6 +7,7 @@ mod clock;
 mod contact;
 mod life;
 mod model;
+mod newcomer;
 mod site;
 mod visit;
 

@@ -4,6 +4,7 @@ use super::{
     FieldArgs, administrator,
     clock::Clock,
     model::{Grant, Here, Limits, Model, Setup},
+    newcomer::Newcomer,
     visit::{Carried, Given, Printed},
 };
 use crate::{
@@ -31,10 +32,12 @@ const CODED: usize = 3;
 const WITHOUT_PIN: usize = 5;
 const WANTS_PIN: usize = 4;
 const NAMED_ONLY: usize = 3;
+/// At one of so many boxes there is a key that nobody knows the fob of.
+const NEWCOMERS: usize = 2;
 /// What there is of each size.
 pub const SIZES: [Size; 4] = [Size::Small, Size::Medium, Size::Medium, Size::Large];
 const UNCONFIRMED_MIN: u64 = 61;
-const LATE: Limits = Limits { after_pick_up: Some(120), after_end: Some(30), before_booking: Some(30) };
+pub const LATE: Limits = Limits { after_pick_up: Some(120), after_end: Some(30), before_booking: Some(30) };
 
 pub struct Person {
     pub id: String,
@@ -70,6 +73,8 @@ pub struct Site {
     /// It has synced since, and so decides with the server.
     pub connected: bool,
     pub fobs: Vec<String>,
+    /// A key that has no fob yet; its number comes after those of the others.
+    pub newcomer: Option<Newcomer>,
     pub keys: Vec<String>,
     /// Of its organisation, by the model's numbers.
     pub staff: Vec<usize>,
@@ -80,6 +85,14 @@ pub struct Site {
     pub given: Vec<Given>,
     /// Offline codes, of all its sheets.
     pub printed: Vec<Printed>,
+}
+
+impl Site {
+    /// By which a key is recognised; what is not one of the box's keys yet is its newcomer.
+    pub fn fob(&self, key: usize) -> &str {
+        let newcomer = self.newcomer.as_ref().map(|newcomer| &newcomer.fob);
+        self.fobs.get(key).or(newcomer).map_or("", String::as_str)
+    }
 }
 
 pub struct World {
@@ -201,6 +214,10 @@ async fn site(
         api.put(&path, &json!({"late_after_pick_up_minutes": minutes})).await?;
         model.limits[key].after_pick_up = minutes;
     }
+    let newcomer = match index % NEWCOMERS {
+        0 => Some(Newcomer::made(api, &id, format!("{index:05}-new")).await?),
+        _ => None,
+    };
     let identity = api.enrol(&code).await?;
     let content = bins.iter().cloned().enumerate().map(|(bin, label)| (label, fobs.get(bin).cloned()));
     let setup = Setup {
@@ -218,6 +235,7 @@ async fn site(
         online: true,
         connected: true,
         fobs,
+        newcomer,
         keys,
         staff,
         accesses,

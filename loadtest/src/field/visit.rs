@@ -147,7 +147,11 @@ fn wish(site: &Site, hand: &Hand<'_>, leaves: f64, chance: &mut Chance) -> (usiz
     let out: Vec<usize> = (0..site.fobs.len()).filter(|key| !site.model.physical.contains(&Some(*key))).collect();
     match chance.pick(&out) {
         Some(key) if chance.happens(leaves) => (*key, Kind::DropOff),
-        _ => (hand.wants.unwrap_or_else(|| chance.index(site.fobs.len())), Kind::PickUp),
+        // What was signed elsewhere may be for a key of which there are not so many here.
+        _ => {
+            let wanted = hand.wants.filter(|key| *key < site.fobs.len());
+            (wanted.unwrap_or_else(|| chance.index(site.fobs.len())), Kind::PickUp)
+        }
     }
 }
 
@@ -206,24 +210,10 @@ fn attempt(
         }
         // A key that is asked for by nobody.
         (Kind::PickUp, None) => return Ok(()),
-        (_, real) => (site.model.leaves_alone(hand.shown, key, now_ms), site.vbox.leave(real, fob, now_ms)?),
+        (_, real) => (site.model.leaves_alone(hand.shown, key, now_ms), site.vbox.leave(real, &**fob, now_ms)?),
     };
     add(&tally.decisions, 1);
     add(&tally.offline_decisions, u64::from(!site.online));
-    let named = |person: Option<usize>| person.map(|person| &*crowd.people[numbered(site, person)].id);
-    let right = match (verdict, &attempt) {
-        (Verdict::Opens { bin, key, person }, Attempt::Done(done)) => {
-            done.bin == site.bins[bin] && done.fob == site.fobs[key] && done.person.as_deref() == named(person)
-        }
-        // A box that believes in a key that is not there opens an empty bin: that is nobody's decision.
-        (Verdict::Opens { bin, .. }, Attempt::NothingInside(opened)) => {
-            *opened == site.bins[bin] && site.model.physical[bin].is_none()
-        }
-        (Verdict::Opened(Some(bin)), Attempt::Opened(opened)) => *opened == [site.bins[bin].clone()],
-        (Verdict::Opened(None), Attempt::Opened(opened)) => opened.len() == site.bins.len(),
-        (Verdict::No(why), Attempt::Refused(refusal)) => says(*refusal, why),
-        _ => false,
-    };
     tally.count(if site.online { "alone" } else { "offline" }, hand.kind, ended(verdict));
     if let Shown::Pass(pass) = hand.shown
         && pass.site == site.model.here.site
@@ -236,7 +226,7 @@ fn attempt(
             tally.count("access_withdrawn", hand.kind, ended(verdict));
         }
     }
-    if !right {
+    if !is_right(site, crowd.people, verdict, &attempt) {
         tally.wrong(&tally.wrong_decisions, || {
             let id = site.vbox.id();
             format!("box {id}: {kind:?} of key {key} at {now_ms} by {:?}: {attempt:?}, not {verdict:?}", hand.shown)
@@ -252,6 +242,24 @@ fn attempt(
     };
     site.model.did(bin, what, now_ms);
     Ok(())
+}
+
+/// Whether a box that asked nobody did what it had to do.
+pub fn is_right(site: &Site, people: &[Person], verdict: Verdict, attempt: &Attempt) -> bool {
+    let named = |person: Option<usize>| person.map(|person| &*people[numbered(site, person)].id);
+    match (verdict, attempt) {
+        (Verdict::Opens { bin, key, person }, Attempt::Done(done)) => {
+            done.bin == site.bins[bin] && done.fob == site.fob(key) && done.person.as_deref() == named(person)
+        }
+        // A box that believes in a key that is not there opens an empty bin: that is nobody's decision.
+        (Verdict::Opens { bin, .. }, Attempt::NothingInside(opened)) => {
+            *opened == site.bins[bin] && site.model.physical[bin].is_none()
+        }
+        (Verdict::Opened(Some(bin)), Attempt::Opened(opened)) => *opened == [site.bins[bin].clone()],
+        (Verdict::Opened(None), Attempt::Opened(opened)) => opened.len() == site.bins.len(),
+        (Verdict::No(why), Attempt::Refused(refusal)) => says(*refusal, why),
+        _ => false,
+    }
 }
 
 /// Whether a box's word for a refusal is one for this reason.
@@ -307,7 +315,7 @@ fn sheet_of(shown: Shown<'_>) -> u32 {
     if let Shown::Slip(slip) = shown { slip.sheet } else { 0 }
 }
 
-fn ended(verdict: Verdict) -> &'static str {
+pub fn ended(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Opens { .. } | Verdict::Opened(_) => "opened",
         Verdict::No(why) => why,
@@ -394,7 +402,7 @@ async fn asked(
     let ended = ended.map_err(|error| LoadError::Unfit(format!("{}: {error:?}", site.vbox.id())))?;
     let fits = |bin: usize| site.model.physical[bin] == (kind == Kind::PickUp).then_some(key);
     // What has moved.
-    let before = |bin: Option<usize>| bin.map(|key| &*site.fobs[key]);
+    let before = |bin: Option<usize>| bin.map(|key| site.fob(key));
     let mut bins = site.bins.iter().zip(&site.model.physical);
     let changed = bins.position(|(label, held)| site.vbox.physically_in(label) != before(*held));
     let right = match (&ended, verdict) {

@@ -16,7 +16,7 @@ use crate::{
     vbox::{self, Attempt, Exchange, Refusal},
     wire::BinState,
 };
-use model::{Action, Bin, Model, Press, Shown, Tone};
+use model::{Action, Asked, Bin, Model, Press, Shown, Tone};
 use ratatui::{
     DefaultTerminal,
     crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers},
@@ -136,6 +136,7 @@ async fn play(terminal: &mut DefaultTerminal, world: &mut World) -> Result<(), L
             Action::Quit => return Ok(()),
             Action::SyncNow => sync_now = true,
             Action::Grant { person } => world.grant(&person, &mut model).await,
+            Action::WantPins => world.want_pins(&mut model).await,
             Action::Sign { person, pass } => world.sign(&person, pass, &mut model).await,
             Action::Scan { file } => {
                 if let Some(action) = scan(&mut model, &file) {
@@ -152,8 +153,16 @@ fn act(world: &mut World, model: &mut Model, action: Action) -> Result<bool, Loa
     let now = now_ms();
     let vbox = &mut world.vbox;
     let attempt = match action {
-        Action::PickUp { shown, fob, .. } => vbox.take(held(&shown), &fob, None, now)?,
-        Action::DropOff { shown, fob } => vbox.leave(shown.as_ref().map(held), &fob, now)?,
+        Action::PickUp { shown, bin, fob, pin } => {
+            let attempt = vbox.take(held(&shown), &fob, pin.as_deref(), now)?;
+            if attempt == Attempt::Refused(Refusal::PinNeeded) && pin.is_none() {
+                model.tell(Tone::Plain, "The box wants a PIN besides: type it (c: the person's own) and press enter.");
+                model.asked = Some(Asked { shown, bin, fob, typed: String::new() });
+                return Ok(false);
+            }
+            attempt
+        }
+        Action::DropOff { shown, fob } => vbox.leave(shown.as_ref().map(held), &*fob, now)?,
         Action::ByHand { bin, fob } => {
             let before = vbox.put_by_hand(&bin, fob.as_deref());
             model.hand.retain(|held| Some(held) != fob.as_ref());
@@ -161,9 +170,12 @@ fn act(world: &mut World, model: &mut Model, action: Action) -> Result<bool, Loa
             model.tell(Tone::Bad, format!("{bin} was forced open; the box has not noticed."));
             return Ok(false);
         }
-        Action::Quit | Action::SyncNow | Action::Grant { .. } | Action::Sign { .. } | Action::Scan { .. } => {
-            return Ok(false);
-        }
+        Action::Quit
+        | Action::SyncNow
+        | Action::WantPins
+        | Action::Grant { .. }
+        | Action::Sign { .. }
+        | Action::Scan { .. } => return Ok(false),
     };
     match attempt {
         Attempt::Done(Exchange { bin, fob, person, seq }) => {

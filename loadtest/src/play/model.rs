@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 /// Lines of news that are kept.
 const NEWS_MAX: usize = 200;
 const CODE_MAX: usize = 16;
+const PIN_MAX: usize = 8;
 const FILE_MAX: usize = 250;
 
 /// Somebody who may stand in front of the box.
@@ -14,6 +15,8 @@ pub struct Person {
     pub name: String,
     pub code: String,
     pub badge: String,
+    /// Empty: nobody knows it here.
+    pub pin: String,
 }
 
 /// A bin as it is and as the box believes it.
@@ -38,6 +41,8 @@ pub struct ServerSide {
     pub pending_s: Option<u64>,
     pub due_in_s: Option<i64>,
     pub alerts: Vec<String>,
+    /// Whether the box wants a PIN at pick-ups.
+    pub pins: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +95,8 @@ pub enum Action {
         shown: Shown,
         bin: String,
         fob: String,
+        /// What is typed besides, once the box has asked for it.
+        pin: Option<String>,
     },
     /// Leaves the fob that was taken first; without anything shown as a quick scan.
     DropOff {
@@ -114,7 +121,18 @@ pub enum Action {
     Scan {
         file: String,
     },
+    /// An administrator decides, at the server, whether this box wants a PIN besides.
+    WantPins,
     SyncNow,
+}
+
+/// A pick-up for which the box wants a PIN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub shown: Shown,
+    pub bin: String,
+    pub fob: String,
+    pub typed: String,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -137,6 +155,8 @@ pub struct Model {
     pub synced_s_ago: Option<u64>,
     pub server: Option<ServerSide>,
     pub news: VecDeque<News>,
+    /// The PIN that is being typed, and for what.
+    pub asked: Option<Asked>,
     /// The name of a file that is being typed.
     pub file: Option<String>,
     /// What was signed or scanned last.
@@ -167,6 +187,9 @@ impl Model {
     pub fn press(&mut self, press: Press) -> Option<Action> {
         if self.file.is_some() {
             return self.press_for_file(press);
+        }
+        if self.asked.is_some() {
+            return self.press_for_pin(press);
         }
         match press {
             Press::Quit | Press::Escape | Press::Letter('q') => return Some(Action::Quit),
@@ -212,6 +235,7 @@ impl Model {
                 let person = self.who()?.id.clone();
                 return Some(Action::Grant { person });
             }
+            Press::Letter('n') => return Some(Action::WantPins),
             Press::Letter('f') => self.file = Some(self.last_file.clone()),
             Press::Letter(letter @ ('v' | 'i')) => {
                 let person = self.who()?.id.clone();
@@ -245,6 +269,25 @@ impl Model {
         None
     }
 
+    /// The box has asked for a PIN: digits are nothing else until it is typed, or given up.
+    fn press_for_pin(&mut self, press: Press) -> Option<Action> {
+        let own = self.who().map(|person| person.pin.clone());
+        let asked = self.asked.as_mut()?;
+        match press {
+            Press::Quit => return Some(Action::Quit),
+            Press::Escape => self.asked = None,
+            Press::Digit(digit) if asked.typed.len() < PIN_MAX => asked.typed.push(digit),
+            Press::Letter('c') => asked.typed = own.unwrap_or_default(),
+            Press::Back => drop(asked.typed.pop()),
+            Press::Enter => {
+                let Asked { shown, bin, fob, typed } = self.asked.take()?;
+                return Some(Action::PickUp { shown, bin, fob, pin: Some(typed) });
+            }
+            _ => {}
+        }
+        None
+    }
+
     /// What is to be done with a text that was scanned: as with any other thing that is shown.
     pub fn scanned(&mut self, content: &[u8]) -> Option<Action> {
         match signed_text(content) {
@@ -260,7 +303,7 @@ impl Model {
     pub fn use_bin(&mut self, shown: Option<Shown>) -> Option<Action> {
         let bin = self.bin()?.clone();
         match (bin.believed.or(bin.physical), shown) {
-            (Some(fob), Some(shown)) => Some(Action::PickUp { shown, bin: bin.label, fob }),
+            (Some(fob), Some(shown)) => Some(Action::PickUp { shown, bin: bin.label, fob, pin: None }),
             (Some(_), None) => {
                 self.tell(Tone::Bad, "Type a code (c: the person's own) or show a badge (b) first.");
                 None
@@ -269,7 +312,7 @@ impl Model {
                 (Some(fob), shown) => Some(Action::DropOff { shown, fob: fob.clone() }),
                 // They may name their key, or their bin, themselves.
                 (None, Some(shown @ (Shown::Code(_) | Shown::Qr(_)))) => {
-                    Some(Action::PickUp { shown, bin: bin.label, fob: String::new() })
+                    Some(Action::PickUp { shown, bin: bin.label, fob: String::new(), pin: None })
                 }
                 (None, _) => {
                     self.tell(Tone::Bad, "Nobody has a key in the hand.");

@@ -13,7 +13,7 @@ const BIN_WIDTH: u16 = 12;
 const BIN_HEIGHT: u16 = 4;
 const SIDE_WIDTH: u16 = 44;
 const KEYS: &str = "arrows bin · digits code · c own code · enter use · b badge · tab person · p plug · m mains · \
-                    s sync · g grant/withdraw · v sign a pass · i personal QR · f show a file · h by hand · q quit";
+                    s sync · g grant/withdraw · n PINs or not · v sign a pass · i personal QR · f show a file · h by hand · q quit";
 
 /// How many bins stand beside each other.
 pub fn columns(width: u16) -> usize {
@@ -100,13 +100,17 @@ fn span_of(seconds: u64) -> String {
 
 fn draw_side(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let code = if model.code.is_empty() { "_".to_owned() } else { "•".repeat(model.code.chars().count()) };
-    let who = model.who().map_or("–".to_owned(), |person| format!("{} (code {})", person.name, person.code));
+    let who = model.who().map_or("–".to_owned(), |person| {
+        let pin = if person.pin.is_empty() { String::new() } else { format!(", PIN {}", person.pin) };
+        format!("{} (code {}{pin})", person.name, person.code)
+    });
     let hand = if model.hand.is_empty() { "–".to_owned() } else { model.hand.join(", ") };
     let synced = model.synced_s_ago.map_or("never".to_owned(), |seconds| format!("{} ago", span_of(seconds)));
     let mut lines = vec![
-        match &model.file {
-            Some(file) => field("show file", format!("{file}_")),
-            None => field("keypad", code),
+        match (&model.file, &model.asked) {
+            (Some(file), _) => field("show file", format!("{file}_")),
+            (None, Some(asked)) => field("PIN", format!("{}_", "•".repeat(asked.typed.len()))),
+            (None, None) => field("keypad", code),
         },
         field("person", who),
         field("in the hand", hand),
@@ -132,6 +136,8 @@ fn draw_side(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         lines.push(field("server says", standing.to_owned()));
         lines.push(field("plan", server.plan.clone()));
         lines.push(field("guarantee", missing));
+        let besides = if server.pins { "a code and a PIN" } else { "a code" };
+        lines.push(field("pick-ups by", besides.to_owned()));
         let alerts = if server.alerts.is_empty() { "none".to_owned() } else { server.alerts.join(", ") };
         lines.push(field("alerts", alerts));
     }

@@ -1,5 +1,5 @@
 use super::{
-    model::{Action, Bin, Model, Person, Press, ServerSide, Shown, Tone},
+    model::{Action, Asked, Bin, Model, Person, Press, ServerSide, Shown, Tone},
     screen::{columns, draw},
 };
 use ratatui::{Terminal, backend::TestBackend};
@@ -15,6 +15,7 @@ fn model() -> Model {
         name: name.into(),
         code: code.into(),
         badge: format!("badge-{name}"),
+        pin: "2468".into(),
     };
     let mut model = Model::new("Porter's lodge".into(), vec![person("Anna", "482913"), person("Bruno", "117204")]);
     model.bins = vec![bin("A-1", Some("VAN-1")), bin("A-2", None), bin("A-3", Some("VAN-3")), bin("A-4", None)];
@@ -50,7 +51,7 @@ fn bins_people_and_the_journal_are_on_the_screen() {
         "A-1",
         "VAN-1",
         "A-4",
-        "Anna (code 482913)",
+        "Anna (code 482913, PIN 2468)",
         "7 written, 3 unsent ▮▮▮",
         "1.140",
         "Anna has VAN-1",
@@ -92,7 +93,8 @@ fn a_code_is_never_shown_and_opens_the_chosen_bin() {
     typed(&mut model, "1172049");
     assert_eq!(model.press(Press::Back), None);
     assert!(shown(&model).contains("••••••") && !shown(&model).contains("••••••\u{2022}"));
-    let wanted = Action::PickUp { shown: Shown::Code("117204".into()), bin: "A-1".into(), fob: "VAN-1".into() };
+    let wanted =
+        Action::PickUp { shown: Shown::Code("117204".into()), bin: "A-1".into(), fob: "VAN-1".into(), pin: None };
     assert_eq!(model.press(Press::Enter), Some(wanted));
     assert!(model.code.is_empty());
     assert_eq!(model.press(Press::Enter), None, "nobody has shown anything");
@@ -181,7 +183,12 @@ fn a_scanned_text_asks_for_the_chosen_key_or_leaves_the_one_in_the_hand() {
     let mut model = model();
     let text = Shown::Qr("CAS1:6BF $%*+-./:".into());
     let asked = |bin: &str, fob: &str| {
-        Some(Action::PickUp { shown: Shown::Qr("CAS1:6BF $%*+-./:".into()), bin: bin.into(), fob: fob.into() })
+        Some(Action::PickUp {
+            shown: Shown::Qr("CAS1:6BF $%*+-./:".into()),
+            bin: bin.into(),
+            fob: fob.into(),
+            pin: None,
+        })
     };
     assert_eq!(model.scanned(b"CAS1:6BF $%*+-./:\n"), asked("A-1", "VAN-1"));
     assert_eq!(model.scanned(b"{\"text\":\"CAS1:6BF $%*+-./:\",\"revision\":3}"), asked("A-1", "VAN-1"));
@@ -201,4 +208,34 @@ fn an_administrator_signs_for_whoever_stands_there() {
     let mut model = model();
     let signs = |pass| Some(Action::Sign { person: "per_Anna".into(), pass });
     assert_eq!((model.press(Press::Letter('v')), model.press(Press::Letter('i'))), (signs(true), signs(false)));
+}
+
+#[test]
+fn a_pin_is_typed_for_what_was_asked() {
+    let mut model = model();
+    let badge = Shown::Badge("badge-Anna".into());
+    let asked = Asked { shown: badge.clone(), bin: "A-1".into(), fob: "VAN-1".into(), typed: String::new() };
+    let pick_up = |pin: &str| Action::PickUp {
+        shown: badge.clone(),
+        bin: "A-1".into(),
+        fob: "VAN-1".into(),
+        pin: Some(pin.into()),
+    };
+    model.asked = Some(asked.clone());
+    typed(&mut model, "13578");
+    assert_eq!(model.press(Press::Back), None);
+    let screen = shown(&model);
+    assert!(screen.contains("PIN ••••_") && !screen.contains("1357"), "{screen}");
+    assert_eq!(model.press(Press::Letter('b')), None, "nothing else is done before");
+    assert_eq!(model.press(Press::Enter), Some(pick_up("1357")));
+    assert_eq!((&model.asked, &*model.code), (&None, ""), "and it is asked for anew");
+    model.asked = Some(asked.clone());
+    assert_eq!(model.press(Press::Letter('c')), None);
+    assert_eq!(model.press(Press::Enter), Some(pick_up("2468")), "the person's own");
+    model.asked = Some(asked);
+    typed(&mut model, "123456789");
+    assert_eq!(model.asked.as_ref().unwrap().typed, "12345678", "none is longer");
+    assert_eq!(model.press(Press::Escape), None);
+    assert_eq!(model.asked, None);
+    assert_eq!(model.press(Press::Letter('n')), Some(Action::WantPins));
 }

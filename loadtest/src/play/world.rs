@@ -32,7 +32,9 @@ pub struct World {
     papers: TempFolder,
 }
 
-const NAMES: [(&str, &str); 3] = [("Anna", "482913"), ("Bruno", "117204"), ("Carla", "905561")];
+/// With their codes and PINs.
+const NAMES: [(&str, &str, &str); 3] =
+    [("Anna", "482913", "2468"), ("Bruno", "117204", "1357"), ("Carla", "905561", "8642")];
 /// Looks, twenty a second.
 const CODES_WITHIN: usize = 100;
 const BINS: usize = 8;
@@ -57,11 +59,11 @@ impl World {
         let made = operator.post("/organisations", &body).await?;
         let mut api = operator.with_token(text(&made, "token", "POST /organisations")?, chance.fork(2));
         let mut people = Vec::new();
-        for (name, code) in NAMES {
+        for (name, code, pin) in NAMES {
             let badge = format!("badge-{name}");
-            let body = json!({"name": name, "access_code": code, "badges": [badge]});
+            let body = json!({"name": name, "access_code": code, "badges": [badge], "pin": pin});
             let id = text(&api.post("/people", &body).await?, "person", "POST /people")?;
-            people.push(Person { id, name: name.to_owned(), code: code.to_owned(), badge });
+            people.push(Person { id, name: name.to_owned(), code: code.to_owned(), badge, pin: pin.to_owned() });
         }
         let bins: Vec<String> = (1..=BINS).map(|bin| format!("A-{bin}")).collect();
         let fobs: Vec<String> = (1..=KEYS).map(|key| format!("VAN-{key}")).collect();
@@ -130,6 +132,7 @@ impl World {
         let Ok(shown) = api.get(&format!("/boxes/{id}")).await else { return };
         let alerts = api.get(&format!("/alerts?box={id}")).await.unwrap_or_default();
         let kinds = alerts["items"].as_array().into_iter().flatten().filter_map(|alert| alert["kind"].as_str());
+        let settings = api.get(&format!("/boxes/{id}/settings")).await.unwrap_or_default();
         let (now, at) = (now_ms(), |field: &str| shown[field].as_str().and_then(from_rfc3339));
         model.server = Some(ServerSide {
             plan: shown["plan"].as_str().unwrap_or_default().to_owned(),
@@ -139,6 +142,7 @@ impl World {
             pending_s: at("pending_since").map(|since| now.saturating_sub(since) / 1000),
             due_in_s: at("due_by").map(|due| (due as i64 - now as i64) / 1000),
             alerts: kinds.map(str::to_owned).collect(),
+            pins: settings["second_factor"] == "pin",
         });
         let events = api.get(&format!("/audit?entity={id}&limit=30")).await.unwrap_or_default();
         let mut news: Vec<(u64, String)> = Vec::new();
@@ -180,6 +184,22 @@ impl World {
                 }
                 Err(error) => model.tell(Tone::Bad, error.to_string()),
             },
+        }
+    }
+
+    /// Switches between pick-ups with a PIN besides and without.
+    pub async fn want_pins(&mut self, model: &mut Model) {
+        let Some(api) = &mut self.api else {
+            return model.tell(Tone::Bad, "Without a token of the organisation nothing can be set.");
+        };
+        let wanted = !model.server.as_ref().is_some_and(|server| server.pins);
+        let body = json!({"second_factor": if wanted { "pin" } else { "none" }});
+        match api.patch(&format!("/boxes/{}/settings", self.vbox.id()), &body).await {
+            Ok(_) => {
+                let what = if wanted { "a PIN besides" } else { "no PIN any more" };
+                model.tell(Tone::Server, format!("Pick-ups want {what}; the box hears of it in its next sync."));
+            }
+            Err(error) => model.tell(Tone::Bad, error.to_string()),
         }
     }
 

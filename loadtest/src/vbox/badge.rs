@@ -1,6 +1,6 @@
 //! Badges at the reader: as codes at the keypad, checked by verifiers that only this box can make.
 
-use super::{Attempt, Exchange, Refusal, VirtualBox, state};
+use super::{Attempt, Exchange, Left, Refusal, VirtualBox, state};
 use crate::wire::{BinState, Kind};
 use std::io;
 
@@ -45,14 +45,8 @@ impl VirtualBox {
     }
 
     /// Somebody holds a badge to the reader and leaves a fob. The end of an access stops no drop-off.
-    pub fn drop_off_by_badge(&mut self, badge: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+    pub(super) fn drop_off_by_badge(&mut self, badge: &str, left: Left<'_>, true_ms: u64) -> io::Result<Attempt> {
         let Some(person) = self.person_by_badge(badge) else { return Ok(Attempt::Refused(Refusal::UnknownCode)) };
-        let bin = match self.free_bin(fob) {
-            Ok(bin) => bin,
-            Err(refusal) => return Ok(Attempt::Refused(refusal)),
-        };
-        self.physical.insert(bin.as_str().into(), Some(fob.into()));
-        let seq = self.journal(Kind::DropOff, &bin, Some(fob), Some(&person), true_ms)?;
-        Ok(Attempt::Done(Exchange { seq, bin, fob: fob.to_owned(), person: Some(person) }))
+        self.take_in(left, Some(person), ("badge", None), true_ms)
     }
 }

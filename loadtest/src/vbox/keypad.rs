@@ -1,7 +1,7 @@
 //! What people type and show at a box that decides alone: every kind of code in one place, the throttle, and what has
 //! been used up. All of it survives a reboot; an attempt is written down before it is judged.
 
-use super::{Attempt, Exchange, Refusal, VirtualBox, signed, state};
+use super::{Attempt, Exchange, Left, Refusal, VirtualBox, signed, state};
 use crate::wire::{Entry, Kind, SecondFactor};
 use hmac::{Hmac, Mac};
 use ring::hmac as sha1;
@@ -120,36 +120,36 @@ impl VirtualBox {
     }
 
     /// Somebody types digits and leaves a fob. The end of an access stops no drop-off; a key's code is for its key.
-    pub fn type_and_leave(&mut self, digits: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+    pub(super) fn type_and_leave(&mut self, digits: &str, left: Left<'_>, true_ms: u64) -> io::Result<Attempt> {
         let known = match self.typed(digits, true_ms)? {
             Ok(known) => known,
             Err(ended) => return Ok(ended),
         };
-        if matches!(&known, Known::Key(own) if **own != *fob) {
+        if matches!(&known, Known::Key(own) if **own != *left.fob) {
             return Ok(Attempt::Refused(Refusal::NotPermitted));
         }
         let (by, person) = known.stands_for();
-        self.take_in(fob, person, (by, None), true_ms)
+        self.take_in(left, person, (by, None), true_ms)
     }
 
     /// Somebody says by a signed text who they are, and leaves a fob. A pass says so too when it is over or has opened:
     /// no end of a permission stops a drop-off, and none is used up by one.
-    pub fn show_and_leave(&mut self, text: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
+    pub(super) fn show_and_leave(&mut self, text: &str, left: Left<'_>, true_ms: u64) -> io::Result<Attempt> {
         let now = self.clock.shows(true_ms);
         let read = match self.ours(text, now) {
             Ok(signed) if !signed.is_pass => signed.in_time(now),
             read => read,
         };
         match read {
-            Ok(signed) if signed.is_pass => self.take_in(fob, Some(signed.person), ("pass", Some(signed.id)), true_ms),
-            Ok(signed) => self.take_in(fob, Some(signed.person), ("personal_qr", None), true_ms),
+            Ok(signed) if signed.is_pass => self.take_in(left, Some(signed.person), ("pass", Some(signed.id)), true_ms),
+            Ok(signed) => self.take_in(left, Some(signed.person), ("personal_qr", None), true_ms),
             Err(refusal) => Ok(Attempt::Refused(refusal)),
         }
     }
 
-    fn take_in(
+    pub(super) fn take_in(
         &mut self,
-        fob: &str,
+        Left { fob, key }: Left<'_>,
         person: Option<String>,
         (by, pass): (&str, Option<String>),
         true_ms: u64,
@@ -163,6 +163,7 @@ impl VirtualBox {
             bin: bin.clone(),
             fob: Some(fob.to_owned()),
             person: person.clone(),
+            key: key.map(str::to_owned),
             by: Some(by.to_owned()),
             pass,
             ..self.blank(Kind::DropOff, true_ms)

@@ -15,7 +15,7 @@ pub use disk::Storage;
 pub use keypad::{Keypad, sheet_of};
 pub use signed::Signed;
 pub use state::StoredState;
-pub use visit::Shown;
+pub use visit::{Left, Shown};
 
 use crate::{
     chance::Chance,
@@ -347,6 +347,7 @@ impl VirtualBox {
             bin: String::new(),
             fob: None,
             person: None,
+            key: None,
             by: None,
             pass: None,
             sheet: None,

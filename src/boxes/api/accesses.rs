@@ -1,6 +1,6 @@
 //! Accesses: who may pick up what, from when until when.
 
-use super::{ShownAccess, change_box, codes, look, named, refused, schema::Grant};
+use super::{ShownAccess, change_box, codes, groups::check_groups, look, named, refused, schema::Grant};
 use crate::{
     boxes::{AccessRecord, AccessView, Command, MAX_REMINDER_MINUTES, Refusal, Reminder, Scope, SmartBox},
     http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, List, Problem, Reply, body::objects},
@@ -102,13 +102,8 @@ fn read_time(text: &str, zone: &str) -> Option<UnixMillis> {
     })
 }
 
-/// Grants only to people of this organisation.
-pub(super) async fn check_people(
-    ask: &Ask,
-    accesses: &[NewAccess],
-    wrong: &mut Wrong,
-    at: &str,
-) -> Result<(), Problem> {
+/// Grants only to people of this organisation, and groups of it.
+pub(super) async fn check_named(ask: &Ask, accesses: &[NewAccess], wrong: &mut Wrong, at: &str) -> Result<(), Problem> {
     if accesses.is_empty() {
         return Ok(());
     }
@@ -129,7 +124,11 @@ pub(super) async fn check_people(
             wrong.add(pointer, "there is no such person");
         }
     }
-    Ok(())
+    let groups = accesses.iter().enumerate().filter_map(|(row, access)| {
+        let pointer = if at.is_empty() { "/group".to_owned() } else { format!("{at}/{row}/group") };
+        Some((pointer, access.group?))
+    });
+    check_groups(ask, groups, wrong).await
 }
 
 async fn granted(ask: &Ask, accesses: &[NewAccess], at: &str) -> Result<(Vec<AccessId>, u64), Problem> {
@@ -140,7 +139,7 @@ async fn granted(ask: &Ask, accesses: &[NewAccess], at: &str) -> Result<(Vec<Acc
         let pointer = if at.is_empty() { String::new() } else { format!("{at}/{row}") };
         records.push(access.record(AccessId(ask.mint_id("access", row)), &[], &zone, &mut wrong, &pointer));
     }
-    check_people(ask, accesses, &mut wrong, at).await?;
+    check_named(ask, accesses, &mut wrong, at).await?;
     wrong.check()?;
     let ids = records.iter().map(|record| record.id).collect();
     let revision = change_box(ask, Command::Grant { accesses: records.into() }).await?;

@@ -124,6 +124,27 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     ask.list::<GroupId, _>(List::of_items(&COLUMNS, items), &page).await
 }
 
+/// Keys are put into, and accesses granted to, groups that there are. One that is deleted at this very moment may still
+/// be named: that is an access to nothing.
+pub(super) async fn check_groups(
+    ask: &Ask,
+    named: impl IntoIterator<Item = (String, GroupId)>,
+    wrong: &mut Wrong,
+) -> Result<(), Problem> {
+    let named: Vec<_> = named.into_iter().collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let unknown = look(ask, move |state| {
+        let unknown = named.into_iter().filter(|(_, group)| state.group(*group).is_none());
+        unknown.map(|(pointer, _)| pointer).collect::<Vec<_>>()
+    });
+    for pointer in unknown.await? {
+        wrong.add(pointer, "there is no such group");
+    }
+    Ok(())
+}
+
 fn unknown() -> Problem {
     Problem::detailed(Code::NotFound, "no such group")
 }
@@ -159,7 +180,7 @@ pub(crate) async fn delete(ask: Ask) -> Result<Reply, Problem> {
         return Reply::ok(&Changed { revision });
     }
     look(&ask, move |state| state.group(id).map(|_| ())).await?.ok_or_else(unknown)?;
-    // A key that is put into it at this very moment keeps its id, as one from before groups had names.
+    // A key that is put into it at this very moment keeps its id: it names nothing then.
     let (keys, accesses) =
         ask.engine.with_db(move |db, _| Ok((keys_in(db, org, id)?, accesses_to(db, org, id)?))).await?;
     if keys + accesses > 0 {

@@ -1,6 +1,6 @@
 //! Keys: they live in the box that is their home.
 
-use super::{ShownPlace, change_box, look, named, refused, stored};
+use super::{ShownPlace, change_box, groups::check_groups, look, named, refused, stored};
 use crate::{
     boxes::{Command, Fob, KeyRecord, KeyRow, KeyTexts, KeyView, Label, Refusal, Size},
     http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, Problem, Reply},
@@ -11,6 +11,7 @@ use crate::{
     orgs::api::{Wrong, is_text, text},
 };
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use utoipa::ToSchema;
 
 const NAME_MAX: usize = 80;
@@ -51,10 +52,15 @@ pub(super) struct NewKey {
 impl NewKey {
     pub fn check(&self, wrong: &mut Wrong, at: &str) {
         text(wrong, &format!("{at}/name"), &self.name, NAME_MAX);
-        check_groups(wrong, &format!("{at}/groups"), &self.groups);
+        check_list(wrong, &format!("{at}/groups"), &self.groups);
         let lies_nowhere = self.fob.is_some() || self.bin.is_none();
         wrong.unless(lies_nowhere, &format!("{at}/bin"), "a key without a fob lies in no bin");
         check_texts(wrong, at, [self.description.as_ref(), self.notes.as_ref(), self.pick_up_note.as_ref()]);
+    }
+
+    /// Each with where it stands.
+    pub fn groups(&self, at: String) -> impl Iterator<Item = (String, GroupId)> + '_ {
+        each(at, &self.groups)
     }
 
     pub fn command(self, id: KeyId) -> Command {
@@ -71,7 +77,11 @@ impl NewKey {
     }
 }
 
-fn check_groups(wrong: &mut Wrong, pointer: &str, groups: &[GroupId]) {
+fn each(at: impl Display, groups: &[GroupId]) -> impl Iterator<Item = (String, GroupId)> {
+    groups.iter().enumerate().map(move |(nth, group)| (format!("{at}/{nth}"), *group))
+}
+
+fn check_list(wrong: &mut Wrong, pointer: &str, groups: &[GroupId]) {
     wrong.unless(groups.len() <= GROUPS_MAX, pointer, "expected at most 16 groups");
     let twice = (1..groups.len().min(GROUPS_MAX)).any(|at| groups[..at].contains(&groups[at]));
     wrong.unless(!twice, pointer, "a group stands here twice");
@@ -102,6 +112,7 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let body: NewKey = ask.json()?;
     let mut wrong = Wrong::default();
     body.check(&mut wrong, "");
+    check_groups(&ask, body.groups("/groups".to_owned()), &mut wrong).await?;
     wrong.check()?;
     let key = KeyId(ask.mint_id("key", 0));
     let revision = change_box(&ask, body.command(key)).await?;
@@ -170,8 +181,10 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     if let Some(name) = &body.name {
         text(&mut wrong, "/name", name, NAME_MAX);
     }
-    check_groups(&mut wrong, "/groups", body.groups.as_deref().unwrap_or_default());
+    let groups = body.groups.as_deref().unwrap_or_default();
+    check_list(&mut wrong, "/groups", groups);
     check_texts(&mut wrong, "", [body.description.as_ref(), body.notes.as_ref(), body.pick_up_note.as_ref()]);
+    check_groups(&ask, each("/groups", groups), &mut wrong).await?;
     wrong.check()?;
     let texts = match (body.description, body.notes, body.pick_up_note) {
         (None, None, None) => None,

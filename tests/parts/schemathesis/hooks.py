@@ -264,6 +264,8 @@ def repair(case):
     grants = [body] if name == "accesses.grant" else grants
     for grant in grants:
         grant["person"] = WORLD.person
+        if grant.get("group"):
+            grant["group"] = WORLD.group
         for field in ("from", "until"):
             if grant.get(field) and not is_a_day(grant[field]):
                 grant.pop(field)
@@ -291,6 +293,9 @@ def repair(case):
     if name == "keys.create" and not body.get("fob"):
         # What has no fob lies in no bin.
         body.pop("bin", None)
+    for key in body.get("keys", []) if name == "boxes.create" else [body] if name in ("keys.create", "keys.change") else []:
+        if key.get("groups"):
+            key["groups"] = [WORLD.group]
     if name in ("groups.create", "groups.change") and chosen(case, "name", 3):
         body["name"] = f"Group {WORLD.number()}"
     if name == "bins.correct":

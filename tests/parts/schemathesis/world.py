@@ -29,6 +29,7 @@ class World:
         self.person = self.new_person()
         self.box, self.enrolment_code = self.new_box()
         self.key = self.new_key()
+        self.group = self.new_group()
         body = {"system_name": "shop", "name": "Shop", "language": "it"}
         self.store = self.ask(self.token, "POST", "/api/v1/stores", body)["store"]
         self.shopper = self.new_shopper()

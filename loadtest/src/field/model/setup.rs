@@ -1,6 +1,6 @@
 //! How boxes are set up, and what follows of it.
 
-use super::Model;
+use super::{Limits, Model, Place};
 use crate::wire::Size;
 
 /// How a box is set up.
@@ -28,6 +28,19 @@ impl Model {
             self.setup = setup;
             self.missing(at_ms);
         }
+    }
+
+    /// One more key, of which nobody knows where it is.
+    pub fn add_key(&mut self, limits: Limits) {
+        self.keys.push(Place::Unknown);
+        self.limits.push(limits);
+        self.key_codes.push(None);
+        self.setup.keys.push(Size::default());
+    }
+
+    /// The server knows by what the key is to be recognised: the box has to hear of it.
+    pub fn has_learned(&mut self, at_ms: u64) {
+        self.missing(at_ms);
     }
 
     pub(super) fn has_pin(&self, person: usize) -> bool {

@@ -33,10 +33,17 @@ struct Change {
     second_factor: Option<SecondFactor>,
 }
 
-pub(crate) const CHANGE: Doc = Doc::new("Change a box's settings").takes::<Change>().changed();
+pub(crate) const CHANGE: Doc = Doc::new("Change a box's settings")
+    .details("`sms` only where this server sends texts.")
+    .takes::<Change>()
+    .changed();
 
 pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let Change { quick_scan, second_factor } = ask.json()?;
+    if second_factor == Some(SecondFactor::Sms) && !ask.recovery().texts {
+        // Nobody could take a key any more.
+        return Err(Problem::field("/second_factor", "this server sends no texts: set up [sms] first"));
+    }
     let command = Command::Online(OnlineCommand::Set { quick_scan, second_factor });
     Reply::ok(&Changed { revision: change_box(&ask, command).await? })
 }
