@@ -1,5 +1,5 @@
-//! Reconciliation: one journal entry against the state that its predecessors left. The table of `spec/boxes.md`, row
-//! by row; total.
+//! Reconciliation: one journal entry against the state that its predecessors left. The table of
+//! `docs/box-protocol.md`, row by row; total.
 
 use super::{
     command::{Act, Entry, JournalEntry, SyncRequest},

@@ -1,5 +1,5 @@
-//! "What a demanding user tries" of `spec/boxes.md`, by number, as far as no other test here shows it already; the table
-//! in `docs/box-protocol.md` says where each stands.
+//! "What a demanding user tries" of `docs/box-protocol.md`, by number, as far as no other test here shows it already; the
+//! table there says where each stands.
 
 use crate::{
     codes::{Cabinet, codes_of, opened, pass, put_code},

@@ -1,5 +1,5 @@
 //! The API and the box protocol over HTTP: the program itself on a real RocksDB in a temporary folder.
-//! A number in brackets names the case of `spec/boxes.md`, "What a demanding user tries".
+//! A number in brackets names the case of `docs/box-protocol.md`, "What a demanding user tries".
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! "What a demanding user tries", by its number in `spec/boxes.md`, as far as it belongs to the pure core.
+//! "What a demanding user tries", by its number in `docs/box-protocol.md`, as far as it belongs to the pure core.
 
 use super::world::*;
 use crate::{boxes::*, kernel::Machine};

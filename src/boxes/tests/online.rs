@@ -1,5 +1,5 @@
-//! A connected box: exchanges that the server decides, orders. A number in brackets names the case of `spec/boxes.md`,
-//! "What a demanding user tries".
+//! A connected box: exchanges that the server decides, orders. A number in brackets names the case of
+//! `docs/box-protocol.md`, "What a demanding user tries".
 
 use super::world::*;
 use crate::{boxes::*, kernel::*, orgs::Mark};
