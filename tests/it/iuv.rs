@@ -1,4 +1,4 @@
-//! Customers' servers and shoppers' browsers, as they come. Numbers are those of `spec/iuv.md`, "What a demanding user
+//! Customers' servers and shoppers' browsers, as they come. Numbers are those of `docs/iuv.md`, "What a demanding user
 //! tries".
 
 use crate::{

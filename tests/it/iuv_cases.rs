@@ -1,4 +1,4 @@
-//! What is wrong with a registration, and in which order it is told. Numbers are those of `spec/iuv.md`, "What a demanding
+//! What is wrong with a registration, and in which order it is told. Numbers are those of `docs/iuv.md`, "What a demanding
 //! user tries".
 
 use crate::iuv::{

@@ -1,5 +1,5 @@
 //! Administrator 1 gets back in, and nobody else: with a real mail server and a gateway for texts. A number in brackets
-//! names the case of `spec/recovery.md`, "What a demanding user tries".
+//! names the case of `docs/recovery.md`, "What a demanding user tries".
 
 use crate::{
     catcher::Catcher,

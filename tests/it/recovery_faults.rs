@@ -1,5 +1,5 @@
 //! What recovery does when the parts beside it fail, and what the operator can do when mailbox and telephone are lost.
-//! A number in brackets names the case of `spec/recovery.md`, "What a demanding user tries".
+//! A number in brackets names the case of `docs/recovery.md`, "What a demanding user tries".
 
 use crate::{
     catcher::header,
