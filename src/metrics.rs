@@ -161,7 +161,7 @@ table! {
     PHONES_SERVED = Counter "castellan_phones_served_total", Count, ["configuration"],
         "Configurations that phones have asked for: full, or minimal.";
     PHONES_CONTRADICTED = Counter "castellan_phones_contradicted_total", Count, [],
-        "Requests whose path names another MAC than their user agent.";
+        "Requests whose path names another MAC than their user agent, query or certificate.";
     PAPS = Counter "castellan_paps_total", Count, ["outcome"],
         "PAPs that were entered: accepted, wrong, repeated (a wrong one again at once), locked (nothing was judged), not_needed.";
     PAPS_REFUSED = Counter "castellan_paps_refused_total", Count, [],

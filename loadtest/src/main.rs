@@ -18,8 +18,8 @@ Examples:
       10,000 boxes come back at once after an outage; every one is compared with the server.
   castellan-load crash --boxes 300 --kills 50 --json c.json
       300 boxes and 8 administrators go on while the server is killed 50 times; `castellan verify` after every kill.
-  castellan-load replay --csv ../shared/data/exchanges-2016-07.csv.gz --offline 0.3 --json r.json
-      48,872 real exchanges at boxes that go offline at random; the server must believe what an independent model does.
+  castellan-load replay --csv exchanges.csv.gz --offline 0.3 --json r.json
+      The trips of a file (see replay --help) as exchanges at boxes that go offline at random; the server must believe what an independent model does.
   castellan-load versus --boxes 20000 --entries 10 --connections 64,256,2000 --repeat 5 --json v.json
       How much of a bare handler's throughput is left when every answer is durable; needs a quiet machine.
   castellan-load herd --connections 10000 --html h.html

@@ -16,7 +16,12 @@ use crate::{
     recovery::Directory,
 };
 use clap::{Args, Parser, Subcommand};
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -113,10 +118,7 @@ pub fn run() -> ExitCode {
         Command::CheckConfig(WithConfig { config }) => check_config(&config),
         Command::Org(command) => client::org(&command),
         Command::Token(command) => client::token(&command),
-        Command::Openapi => {
-            println!("{}", openapi::json());
-            Ok(())
-        }
+        Command::Openapi => say(&format!("{}\n", openapi::json())),
         Command::Backup(command) => operate::backup(&command),
         Command::Restore(command) => operate::restore(&command),
         Command::RotateMasterKey(command) => operate::rotate(&command),
@@ -187,9 +189,16 @@ fn check_config(file: &std::path::Path) -> Result<(), String> {
     Texter::new(&config, Clock::system()).map_err(|error| error.to_string())?;
     Directory::new(&config.directory).map_err(|error| error.to_string())?;
     Templates::load(&config.provisioning.templates_dir).map_err(|error| error.to_string())?;
-    println!("{} is right. With the environment's overrides it says:\n", file.display());
-    print!("{}", toml::to_string(&config.shown()).map_err(|error| error.to_string())?);
-    Ok(())
+    let shown = toml::to_string(&config.shown()).map_err(|error| error.to_string())?;
+    say(&format!("{} is right. With the environment's overrides it says:\n\n{shown}", file.display()))
+}
+
+/// Much text: whoever reads it may have had enough before its end.
+fn say(text: &str) -> Result<(), String> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 fn verified(data: &std::path::Path) -> ExitCode {

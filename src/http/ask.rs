@@ -68,7 +68,7 @@ pub struct Reply {
     /// Where to go on.
     pub link: Option<String>,
     /// What will go says since when, until when, and what comes after it.
-    pub old: Option<&'static Old>,
+    pub old: Option<Old>,
 }
 
 /// Of a route that will go.
@@ -78,7 +78,8 @@ pub struct Old {
     pub deprecated_since_s: u64,
     /// As HTTP writes dates (RFC 8594).
     pub sunset: &'static str,
-    pub successor: &'static str,
+    /// What to ask instead.
+    pub successor: String,
 }
 
 /// An answer that is sent piece by piece, until whoever makes it lets go of the other end.

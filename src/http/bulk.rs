@@ -16,6 +16,7 @@ use super::{
 };
 use actix_web::web::Bytes;
 use futures_util::{StreamExt, stream};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -62,9 +63,23 @@ const ATTEMPTS: u32 = 12;
 
 type Row = Result<Bytes, Problem>;
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoQuery {}
+
 impl Ask {
-    /// Serves every row with `one`, and tells about each as it is done.
+    /// Serves every row with `one`, and tells about each as it is done. Whoever wants only to try it hears that this
+    /// cannot be tried.
     pub async fn bulk<F: Future<Output = Result<Reply, Problem>> + 'static>(
+        self,
+        bulk: &'static Bulk,
+        one: fn(Self) -> F,
+    ) -> Result<Reply, Problem> {
+        let NoQuery {} = self.query()?;
+        self.each_row(bulk, one).await
+    }
+
+    async fn each_row<F: Future<Output = Result<Reply, Problem>> + 'static>(
         self,
         bulk: &'static Bulk,
         one: fn(Self) -> F,
@@ -89,7 +104,7 @@ impl Ask {
     ) -> Result<Reply, Problem> {
         let BulkQuery { dry_run } = self.query()?;
         self.dry_run = dry_run.then(DryRun::default);
-        self.bulk(bulk, one).await
+        self.each_row(bulk, one).await
     }
 
     /// One row as a request of its own.

@@ -80,7 +80,7 @@ codes! {
     AccessCodeTaken = "people.access_code_taken", 409, Pointless, "Another person has this access code";
     BadgeTaken = "people.badge_taken", 409, Pointless, "Another person has this badge";
     ChangedMeanwhile = "people.changed_meanwhile", 409, Safe, "The person was changed at the same moment";
-    IsOwner = "people.is_owner", 409, Pointless, "The owner of an organisation cannot be erased";
+    IsOwner = "people.is_owner", 409, Pointless, "The owner of an organisation stays, and stays its owner";
     BoxTokenInvalid = "boxes.token_invalid", 401, Pointless, "The box's token is not the one of its last enrolment";
     BoxSuspended = "boxes.suspended", 403, Pointless, "The box is suspended until it is enrolled anew";
     EnrolmentCodeInvalid = "boxes.enrolment_code_invalid", 401, Pointless, "The enrolment code is not valid";

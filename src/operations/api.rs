@@ -7,7 +7,7 @@ use super::{
     rotation::RotationError,
 };
 use crate::{
-    http::{Ask, Code, Doc, Page, Problem, Reply},
+    http::{Ask, Code, Doc, Page, Problem, Reply, table::Format},
     kernel::{
         OrgId,
         schema::{Time, shapes, words},
@@ -186,9 +186,11 @@ async fn book(ask: &Ask, operation: Operation) -> Result<u64, Problem> {
     ask.tell_once::<Organisation>(system, organisation::Command::Operated(operation), |_| Code::Internal.into()).await
 }
 
-pub(crate) const LIST: Doc = Doc::new("List backups, the one that is being made last").pages::<Shown>();
+pub(crate) const LIST: Doc =
+    Doc::new("List backups, the one that is being made last").pages::<Shown>().refuses(&[Code::NotAcceptable]);
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    ask.format(&[Format::Json])?;
     let mut items = looked(&ask, Operations::finished).await?;
     items.extend(ask.operations().unfinished());
     Reply::ok(&Page { items, next: None })

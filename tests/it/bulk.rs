@@ -135,6 +135,10 @@ fn wrong_requests_are_refused_whole() {
     try_with(&[ndjson], &"{\"name\":\"A\"}\n".repeat(6)).problem(413, "request.too_large");
     try_with(&[ndjson], &"x".repeat(100_001)).problem(413, "request.too_large");
     try_with(&[ndjson, ("accept", "text/html")], "{}").problem(406, "request.not_acceptable");
+    for path in ["/boxes/bulk", "/devices/bulk"] {
+        let refused = send(&org.client, &format!("{path}?dry_run=true"), &[ndjson], "{}");
+        refused.problem(400, "request.malformed");
+    }
     try_with(&[ndjson, ("if-match", "*")], "{}").problem(412, "precondition.failed");
     assert_eq!(try_with(&[ndjson], "").told(), "");
     assert_eq!(try_with(&[csv, ("accept", "text/csv")], "name\n").told().lines().count(), 1);

@@ -163,6 +163,7 @@ fn a_list_is_taken_away_as_csv_and_ndjson() {
     for none in ["text/html", "text/csv;q=0", "image/png"] {
         accepting(&org.client, "/keys", none).problem(406, "request.not_acceptable");
     }
+    accepting(&org.client, "/webhooks", "text/csv").problem(406, "request.not_acceptable");
     for json in ["*/*", "application/*", "text/html, */*;q=0.1", ""] {
         assert_eq!(accepting(&org.client, "/keys", json).header("content-type"), Some("application/json"), "{json}");
     }

@@ -259,7 +259,8 @@ fn the_old_exchange_api_says_that_it_will_go() {
     let since: u64 = told.header("deprecation").unwrap().strip_prefix('@').unwrap().parse().unwrap();
     assert!(since > 1_700_000_000, "{since}");
     assert_eq!(told.header("sunset"), Some("Fri, 31 Dec 2027 23:59:59 GMT"));
-    assert!(told.header("link").unwrap().contains("rel=\"successor-version\""));
+    let successor = format!("</api/v1/boxes/{}/history>; rel=\"successor-version\"", lodge.smart_box.id);
+    assert_eq!(told.header("link"), Some(&*successor));
     lodge.org.client.get("/exchanges").problem(400, "request.malformed");
     let other = rig.org();
     other.client.get(&format!("/exchanges?box={}", lodge.smart_box.id)).problem(404, "object.not_found");

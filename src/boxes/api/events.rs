@@ -257,6 +257,7 @@ fn with(mut data: Value, more: Value) -> Value {
 fn key(record: &KeyRecord) -> Value {
     json!({
         "key": record.id, "name": record.name, "fob": record.fob, "roaming": record.roaming, "groups": record.groups,
+        "size": record.size.unwrap_or_default(),
     })
 }
 

@@ -129,12 +129,13 @@ fn stored(bytes: &[u8]) -> Result<DeadLetter, Problem> {
     DeadLetter::decode_from(bytes).map_err(|error| Problem::detailed(Code::Internal, error))
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "mail",
     "template",
     "to.owner",
     "to.person",
     "to.store",
+    "to.shopper",
     "to.installation",
     "message_id",
     "asked_at",

@@ -13,12 +13,9 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-static OLD: Old = Old {
-    // 2026-09-01.
-    deprecated_since_s: 1_788_220_800,
-    sunset: "Fri, 31 Dec 2027 23:59:59 GMT",
-    successor: "/api/v1/boxes/{box}/history",
-};
+/// 2026-09-01.
+const DEPRECATED_SINCE_S: u64 = 1_788_220_800;
+const SUNSET: &str = "Fri, 31 Dec 2027 23:59:59 GMT";
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -91,5 +88,7 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
         }
         Ok(records.len() < look.rows)
     });
-    Ok(Reply { old: Some(&OLD), ..ask.list::<u64, _>(list, &page).await? })
+    let successor = format!("/api/v1/boxes/{id}/history");
+    let old = Old { deprecated_since_s: DEPRECATED_SINCE_S, sunset: SUNSET, successor };
+    Ok(Reply { old: Some(old), ..ask.list::<u64, _>(list, &page).await? })
 }

@@ -8,7 +8,7 @@ use crate::{
         rows::{DeliveryRow, DeliveryState, ErrorClass, EventKey, delivery_key},
         state::{Command, Extra, Webhook},
     },
-    http::{Ask, Code, Doc, Page, Problem, Reply, limit_of},
+    http::{Ask, Code, Doc, Page, Problem, Reply, limit_of, table::Format},
     kernel::{
         Address, Codec, RowSpace, UnixMillis, WebhookId,
         schema::{Time, Whole64, shapes, words},
@@ -119,9 +119,11 @@ struct Sent {
     delivery: Option<Shown>,
 }
 
-pub(crate) const LIST: Doc = Doc::new("List a webhook's deliveries").query::<Query>().pages::<Shown>();
+pub(crate) const LIST: Doc =
+    Doc::new("List a webhook's deliveries").query::<Query>().pages::<Shown>().refuses(&[Code::NotAcceptable]);
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    ask.format(&[Format::Json])?;
     let address = named(&ask)?;
     let query: Query = ask.query()?;
     let limit = limit_of(query.limit)?;

@@ -11,7 +11,7 @@ use super::{
     state::{Command, Known, Refusal, Settings, Webhook},
 };
 use crate::{
-    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply},
+    http::{Ask, Changed, Code, Doc, Page, PageQuery, Problem, Reply, table::Format},
     kernel::{
         Address, Codec, RowSpace, Stamp, UnixMillis, VaultField, WebhookId,
         schema::{FeedPlace, TextOrEmpty, Time, pattern, shapes, words},
@@ -211,9 +211,10 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     Reply::created(&Created { webhook, secret: sign::secret_text(&*secret), revision })
 }
 
-pub(crate) const LIST: Doc = Doc::new("List webhooks").lists::<Shown, WebhookId>();
+pub(crate) const LIST: Doc = Doc::new("List webhooks").lists::<Shown, WebhookId>().refuses(&[Code::NotAcceptable]);
 
 pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
+    ask.format(&[Format::Json])?;
     let query: PageQuery = ask.query()?;
     let (limit, org) = (query.limit()?, ask.org());
     let after = query.after::<WebhookId>()?.map(|after| after.to_bytes());
