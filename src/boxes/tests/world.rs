@@ -29,6 +29,11 @@ pub fn fob(text: &str) -> Fob {
     Fob::new(text).unwrap()
 }
 
+/// A journal entry with what every one has.
+pub fn line(seq: u64, at: UnixMillis, act: Act, bin: Option<Label>) -> JournalEntry {
+    JournalEntry { seq, at, cursor: None, act, bin, person: None, by: None, exchange: None, named: None }
+}
+
 pub fn applied() -> Outcome {
     Outcome::Applied
 }
@@ -424,8 +429,7 @@ impl World {
     pub fn entry(&self, site: usize, after: u64, act: Act, bin: &str, person: Option<PersonId>) -> Entry {
         let seq = self.sites[site].seq + after;
         let cursor = self.sites[site].cursor;
-        let bin = Some(label(bin));
-        Entry::Read(JournalEntry { seq, at: self.now, cursor, act, bin, person, by: None, exchange: None, named: None })
+        Entry::Read(JournalEntry { cursor, person, ..line(seq, self.now, act, Some(label(bin))) })
     }
 
     /// The entry so many after the last one that this box has a receipt for.
