@@ -387,8 +387,9 @@ impl By {
     pub const NAMES: [&'static str; 7] =
         ["access_code", "badge", "booking_code", "key_code", "pass", "offline_code", "personal_qr"];
 
-    pub fn name(self) -> &'static str {
-        Self::NAMES[match self {
+    /// Under which it is stored, and counted in an entry's checksum: it never changes.
+    pub fn number(self) -> u8 {
+        match self {
             Self::AccessCode => 0,
             Self::Badge => 1,
             Self::BookingCode => 2,
@@ -396,7 +397,11 @@ impl By {
             Self::Pass(_) => 4,
             Self::OfflineCode { .. } => 5,
             Self::PersonalQr => 6,
-        }]
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[usize::from(self.number())]
     }
 
     pub fn pass(self) -> Option<PassId> {
