@@ -255,6 +255,16 @@ pub enum Accept {
     ByHand,
 }
 
+impl Accept {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Box => "box",
+            Self::ByHand => "by_hand",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct SyncRequest {
     pub cursor: Option<Cursor>,
@@ -326,6 +336,16 @@ pub enum Act {
 }
 
 impl Act {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PickUp(_) => "pick_up",
+            Self::DropOff(_) => "drop_off",
+            Self::Opened => "opened",
+            Self::OpenedAll => "opened_all",
+        }
+    }
+
     pub fn fob(self) -> Option<Fob> {
         match self {
             Self::PickUp(fob) | Self::DropOff(fob) => Some(fob),

@@ -97,12 +97,7 @@ fn conflict_seen(reader: &Reader<'_>, conflict: Conflict) -> Result<ConflictSeen
     Ok(ConflictSeen {
         number,
         reason: outcome.reason().unwrap_or_default(),
-        kind: box_says.act.map(|act| match act {
-            Act::PickUp(_) => "pick_up",
-            Act::DropOff(_) => "drop_off",
-            Act::Opened => "opened",
-            Act::OpenedAll => "opened_all",
-        }),
+        kind: box_says.act.map(Act::name),
         bin: box_says.bin.map(|bin| bin.to_string()),
         key: fob.map(|fob| KeySeen { name, fob: Some(fob) }),
         person: person_seen(reader, box_says.person)?,
