@@ -161,10 +161,7 @@ pub(crate) async fn book(ask: Ask) -> Result<Reply, Problem> {
 }
 
 async fn person_of(ask: &Ask, access: AccessId) -> Result<PersonId, Problem> {
-    let read = move |state: &SmartBox| {
-        let mut accesses = state.inventory().accesses.into_iter();
-        accesses.find(|known| known.record.id == access).map(|known| known.record.person)
-    };
+    let read = move |state: &SmartBox| state.access(access).map(|(record, _)| record.person);
     look(ask, named(ask)?, read).await?.ok_or_else(|| refused(Refusal::AccessNotFound))
 }
 

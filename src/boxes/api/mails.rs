@@ -2,7 +2,7 @@
 
 use crate::{
     boxes::{
-        Act, AlertItem, AlertKind, AlertWhat, BoxMail, BoxRow, Conflict, Fob, KeyCodePlain, KeyCodesPlain, KeyRow,
+        Act, AlertItem, AlertKind, BoxMail, BoxRow, Conflict, Fob, KeyCodePlain, KeyCodesPlain, KeyRow,
         numbered_key,
         words::{BinState, Plan},
     },
@@ -163,7 +163,7 @@ fn alert_seen(reader: &Reader<'_>, item: &AlertItem) -> Result<AlertSeen, String
         person: person_seen(reader, condition.person)?,
         since: condition.since,
         due: condition.due,
-        power: matches!(condition.what, AlertWhat::Offline { power: true }),
+        power: condition.what.power() == Some(true),
         pick_up: false,
         flagged: false,
     })
