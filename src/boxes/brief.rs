@@ -15,9 +15,9 @@ use super::{
     command::{Act, JournalEntry},
     event::Judged,
     judge::content_of_read,
-    words::{By, Cursor, Flag, Outcome, PassId, Short},
+    words::{By, Cursor, Flag, Outcome, Short},
 };
-use crate::kernel::{KeyId, PersonId, UnixMillis};
+use crate::kernel::{KeyId, PassId, PersonId, UnixMillis};
 use minicbor::{
     Decode, Decoder, Encode, Encoder,
     data::Type,

@@ -9,10 +9,12 @@ use super::{
     rows::{Conflict, KeyTexts},
     stolen::NewKeyCodes,
     watch::Reminder,
-    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Size, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Size, Verifier},
 };
-use crate::kernel::{AccessId, BoxId, ExchangeId, GroupId, KeyId, PersonId, UnixMillis};
-use crate::orgs::Mark;
+use crate::{
+    kernel::{AccessId, BoxId, ExchangeId, GroupId, KeyId, PassId, PersonId, UnixMillis},
+    orgs::Mark,
+};
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
 

@@ -1,7 +1,9 @@
 //! The small words of this context: labels, fobs, cursors, models, plans, outcomes. Spelled once, for wire and store.
 
-pub use crate::kernel::PassId;
-use crate::kernel::schema::{line, pattern};
+use crate::kernel::{
+    PassId,
+    schema::{line, pattern},
+};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{borrow::Cow, fmt, num::NonZeroU8, str::FromStr, time::Duration};
@@ -163,7 +165,7 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// The first 16 bytes of a keyed hash over an access code or badge, by which a box checks it.
+/// The first 16 bytes of a keyed hash, by which a box checks what is typed or shown.
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(transparent)]
 pub struct Verifier(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
