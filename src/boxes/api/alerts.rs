@@ -3,8 +3,8 @@
 use super::{change_box, key_of, look, named, place::Place, refused, time};
 use crate::{
     boxes::{
-        AlertKind, AlertMails, AlertRow, AlertSettings, Command, ExchangeAlert, KeyAlerts, Label,
-        LateLimits, MAX_ALERT_MAILS, MAX_ALERT_MINUTES, Refusal, Trouble,
+        AlertKind, AlertMails, AlertRow, AlertSettings, Command, ExchangeAlert, KeyAlerts, Label, LateLimits,
+        MAX_ALERT_MAILS, MAX_ALERT_MINUTES, Refusal, Trouble,
     },
     http::{
         Ask, Changed, Code, Doc, List, Problem, Reply,

@@ -92,10 +92,8 @@ impl Shown {
                 holder: server_says.holder,
                 since: time(server_says.since),
             },
-            resolved: resolved.map(|resolution| Resolved {
-                at: resolution.at.to_rfc3339(),
-                accept: resolution.accept.name(),
-            }),
+            resolved: resolved
+                .map(|resolution| Resolved { at: resolution.at.to_rfc3339(), accept: resolution.accept.name() }),
         }
     }
 }

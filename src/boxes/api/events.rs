@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     boxes::{
-        AccessRecord, Advice, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Plan, Reminded,
+        AccessRecord, Act, Advice, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Plan, Reminded,
         Reminder, Scope, SightingAnswer, Suspicion, history_item,
     },
     kernel::{Codec, EventOutcome, EventView, Stamp},
@@ -218,7 +218,6 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
 
 /// A journal entry: what it says took place, or is kept as a conflict.
 fn entry(judged: &Judged, event: &Event, stamp: Stamp) -> EventView {
-    use crate::boxes::Act;
     if let Some(of) = judged.exchange.filter(|of| of.known) {
         return EventView::new("boxes.exchange.told_again", json!({ "exchange": of.id, "seq": judged.seq }));
     }

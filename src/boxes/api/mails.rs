@@ -2,8 +2,7 @@
 
 use crate::{
     boxes::{
-        Act, AlertItem, AlertKind, BoxMail, BoxRow, Conflict, Fob, KeyCodePlain, KeyCodesPlain, KeyRow,
-        numbered_key,
+        Act, AlertItem, AlertKind, BoxMail, BoxRow, Conflict, Fob, KeyCodePlain, KeyCodesPlain, KeyRow, numbered_key,
         words::{BinState, Plan},
     },
     delivery::mail::{MailKind, Reader},

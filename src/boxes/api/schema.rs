@@ -1,9 +1,11 @@
 //! What serde does not tell of this context's wire: words that stand as texts, and what is written by hand.
 
-use crate::boxes::MAX_REMINDER_MINUTES;
-use crate::kernel::{
-    GroupId, KeyId, PersonId,
-    schema::{Zone, closed, pattern, shapes, words},
+use crate::{
+    boxes::{By, MAX_REMINDER_MINUTES},
+    kernel::{
+        GroupId, KeyId, PersonId,
+        schema::{Zone, closed, pattern, shapes, words},
+    },
 };
 use utoipa::{
     ToSchema,
@@ -33,7 +35,7 @@ shapes! {
     OutcomeName, "What became of an entry", words(&["applied", "flagged", "ignored", "rejected", "duplicate"]);
     ReasonName, "Why it was flagged, ignored or rejected", words(&REASONS);
     JournalKind, "What a box says that happened", words(&["pick_up", "drop_off", "opened", "opened_all"]);
-    ByName, "By what somebody was let in", words(&crate::boxes::By::NAMES);
+    ByName, "By what somebody was let in", words(&By::NAMES);
     HistoryKind, "What happened", words(&[
         "pick_up", "drop_off", "opened", "opened_all", "corrected", "moved_in", "moved_out", "unknown_fob", "fob_set",
         "unreadable",
@@ -101,7 +103,8 @@ impl utoipa::PartialSchema for FirstGrant {
     }
 }
 
-fn met<T: ToSchema>() -> (String, RefOr<Schema>) {
+/// The name of a type, to refer to it, and the type itself.
+pub(super) fn met<T: ToSchema>() -> (String, RefOr<Schema>) {
     (T::name().into(), T::schema())
 }
 
