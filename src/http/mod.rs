@@ -37,9 +37,6 @@ pub mod ticket;
 pub mod tls;
 mod uses;
 
-#[cfg(test)]
-pub(crate) mod testing;
-
 pub use ask::{Ask, Changed, Old, Page, PageQuery, Reply, Stream, limit_of};
 pub use bulk::{Bulk, Cell};
 pub use codes::{Code, Retry};
