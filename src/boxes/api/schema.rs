@@ -1,7 +1,7 @@
 //! What serde does not tell of this context's wire: words that stand as texts, and what is written by hand.
 
 use crate::{
-    boxes::{By, MAX_REMINDER_MINUTES},
+    boxes::{By, MAX_REMINDER_MINUTES, SEQ_MAX},
     kernel::{
         GroupId, KeyId, PersonId,
         schema::{Zone, closed, pattern, shapes, words},
@@ -31,6 +31,10 @@ const REASONS: [&str; 16] = [
     "behind_receipts",
 ];
 
+fn number(least: usize) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(SEQ_MAX as usize))
+}
+
 shapes! {
     OutcomeName, "What became of an entry", words(&["applied", "flagged", "ignored", "rejected", "duplicate"]);
     ReasonName, "Why it was flagged, ignored or rejected", words(&REASONS);
@@ -42,6 +46,8 @@ shapes! {
     ]);
     Hash16, "16 bytes in hexadecimal", pattern("^[0-9a-f]{32}$").examples(["00112233445566778899aabbccddeeff"]);
     Hash32, "32 bytes in hexadecimal", pattern("^[0-9a-f]{64}$").examples(["00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]);
+    JournalHead, "The last number of a box's journal; none: 0", number(0);
+    JournalSeq, "A number of a box's journal, from 1", number(1);
     FirmwareName, "At most 40 bytes without control characters",
         pattern(r"^[^\u0000-\u001F\u007F-\u009F]*$").max_length(Some(40)).examples(["5.1.2"]);
     Ticket, "To be sent with the next sync, as `Castellan-Ticket`", pattern("^[A-Za-z0-9_-]+$").examples(["AAECAwQ"]);
