@@ -255,6 +255,14 @@ impl AlertWhat {
             _ => None,
         }
     }
+
+    /// Of a box that is offline: whether it had said that it runs without mains.
+    pub fn power(self) -> Option<bool> {
+        match self {
+            Self::Offline { power } => Some(power),
+            _ => None,
+        }
+    }
 }
 
 /// One thing that is wrong now.

@@ -8,15 +8,16 @@
 //! One that says by what somebody was let in has 3 in the place of the act, and behind the flags a byte with the act and
 //! by what; a pass (16 bytes), or the sheet and the counter of an offline code, stand at the end.
 //!
-//! The content's checksum is computed anew. Numbers are LEB128, the difference zigzag; texts carry their length; what a flag bit denies is left out.
+//! The content's checksum is computed anew. Numbers are LEB128, the difference zigzag; texts carry their length; what a
+//! flag bit denies is left out.
 
 use super::{
     command::{Act, JournalEntry},
     event::Judged,
     judge::content_of_read,
-    words::{By, Cursor, Flag, Outcome, PassId, Short},
+    words::{By, Cursor, Flag, Outcome, Short},
 };
-use crate::kernel::{KeyId, PersonId, UnixMillis};
+use crate::kernel::{KeyId, PassId, PersonId, UnixMillis};
 use minicbor::{
     Decode, Decoder, Encode, Encoder,
     data::Type,
@@ -115,15 +116,7 @@ fn brief(judged: &Judged) -> Option<Writer> {
         Act::Opened => 2,
         Act::OpenedAll => return None,
     };
-    let by = judged.by.map(|by| match by {
-        By::AccessCode => 0,
-        By::Badge => 1,
-        By::BookingCode => 2,
-        By::KeyCode => 3,
-        By::Pass(_) => 4,
-        By::OfflineCode { .. } => 5,
-        By::PersonalQr => 6,
-    });
+    let by = judged.by.map(By::number);
     let flags = by.map_or(act_bits, |_| BEHIND)
         | bit(judged.person.is_some(), PERSON)
         | bit(judged.key.is_some(), KEY)
@@ -133,7 +126,7 @@ fn brief(judged: &Judged) -> Option<Writer> {
         | bit(flag.is_some(), FLAGGED);
     let mut to = Writer { bytes: [0; BYTES_MAX], len: 0 };
     to.put(&[flags]);
-    by.iter().for_each(|by: &u8| to.put(&[act_bits | by << BY_SHIFT]));
+    by.iter().for_each(|by| to.put(&[act_bits | by << BY_SHIFT]));
     to.number(judged.seq);
     to.text(bin.as_bytes());
     if let Some(fob) = act.fob() {

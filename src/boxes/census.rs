@@ -1,5 +1,5 @@
-//! How the boxes of all organisations stand, for the operator's metrics: counted from their list rows once a minute,
-//! in pages and on reader threads, so that no box is woken and nobody waits.
+//! How the boxes of all organisations stand and which alerts are in force, for the operator's metrics: counted from list
+//! rows once a minute, in pages and on reader threads, so that no box is woken and nobody waits.
 
 use super::{AlertKind, AlertRow, BoxRow, Plan};
 use crate::{
@@ -69,33 +69,37 @@ pub async fn run(engine: Engine) {
 pub type AlertCensus = [[u64; 2]; AlertKind::ALL.len()];
 
 async fn count_alerts(engine: &Engine) -> Result<AlertCensus, StoreError> {
-    let (mut census, mut after) = (AlertCensus::default(), None);
-    loop {
-        let rows = engine.rows_of_all(RowSpace::Alerts, after, PAGE).await?;
-        for (_, row) in &rows {
-            let row = AlertRow::decode_from(row).map_err(|why| StoreError::Corrupt { what: "alert's row", why })?;
-            census[row.condition.what.kind() as usize][usize::from(row.acknowledged.is_some())] += 1;
-        }
-        match rows.into_iter().last() {
-            Some((last, _)) => after = Some(last),
-            None => return Ok(census),
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+    let mut census = AlertCensus::default();
+    count_rows(engine, RowSpace::Alerts, "alert's row", |row: AlertRow, _| {
+        census[row.condition.what.kind() as usize][usize::from(row.acknowledged.is_some())] += 1;
+    })
+    .await?;
+    Ok(census)
 }
 
 async fn count(engine: &Engine) -> Result<Census, StoreError> {
-    let (mut census, mut after) = (Census::default(), None);
+    let mut census = Census::default();
+    count_rows(engine, RowSpace::Boxes, "box's row", |row: BoxRow, now| census[row.plan as usize].add(&row, now))
+        .await?;
+    Ok(census)
+}
+
+async fn count_rows<R: Codec>(
+    engine: &Engine,
+    space: RowSpace,
+    what: &'static str,
+    mut add: impl FnMut(R, UnixMillis),
+) -> Result<(), StoreError> {
+    let mut after = None;
     loop {
-        let rows = engine.rows_of_all(RowSpace::Boxes, after, PAGE).await?;
+        let rows = engine.rows_of_all(space, after, PAGE).await?;
         let now = engine.clock().now();
         for (_, row) in &rows {
-            let row = BoxRow::decode_from(row).map_err(|why| StoreError::Corrupt { what: "box's row", why })?;
-            census[row.plan as usize].add(&row, now);
+            add(R::decode_from(row).map_err(|why| StoreError::Corrupt { what, why })?, now);
         }
         match rows.into_iter().last() {
             Some((last, _)) => after = Some(last),
-            None => return Ok(census),
+            None => return Ok(()),
         }
         tokio::time::sleep(PAUSE).await;
     }

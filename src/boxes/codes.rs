@@ -5,10 +5,10 @@ use super::{
     command::{AccessRecord, Act, Scope},
     event::Judged,
     state::SmartBox,
-    words::{By, Fob, PassId, Size, Verifier},
+    words::{By, Fob, Size, Verifier},
 };
 use crate::{
-    kernel::{AccessId, BoxId, KeyId, PersonId, Stamp, UnixMillis},
+    kernel::{AccessId, BoxId, KeyId, PassId, PersonId, Stamp, UnixMillis},
     orgs::Mark,
 };
 use minicbor::{Decode, Encode};

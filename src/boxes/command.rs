@@ -9,10 +9,12 @@ use super::{
     rows::{Conflict, KeyTexts},
     stolen::NewKeyCodes,
     watch::Reminder,
-    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Size, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Size, Verifier},
 };
-use crate::kernel::{AccessId, BoxId, ExchangeId, GroupId, KeyId, PersonId, UnixMillis};
-use crate::orgs::Mark;
+use crate::{
+    kernel::{AccessId, BoxId, ExchangeId, GroupId, KeyId, PassId, PersonId, UnixMillis},
+    orgs::Mark,
+};
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
 
@@ -255,6 +257,16 @@ pub enum Accept {
     ByHand,
 }
 
+impl Accept {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Box => "box",
+            Self::ByHand => "by_hand",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct SyncRequest {
     pub cursor: Option<Cursor>,
@@ -326,6 +338,16 @@ pub enum Act {
 }
 
 impl Act {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PickUp(_) => "pick_up",
+            Self::DropOff(_) => "drop_off",
+            Self::Opened => "opened",
+            Self::OpenedAll => "opened_all",
+        }
+    }
+
     pub fn fob(self) -> Option<Fob> {
         match self {
             Self::PickUp(fob) | Self::DropOff(fob) => Some(fob),

@@ -211,7 +211,7 @@ pub fn verifier_key(keys: &dyn KeyedHash, id: BoxId, generation: u32) -> [u8; 32
     keys.keyed_hash("box-verifier", &[&id.to_bytes(), &generation.to_be_bytes()])
 }
 
-/// The first 16 bytes of HMAC-SHA256 over `code:` or `badge:` and the value.
+/// The first 16 bytes of HMAC-SHA256 over what it is (`code:`, `badge:`, `booking:`, `key:`, `pin:`) and the value.
 pub fn verifier(key: &[u8; 32], kind: &str, value: &str) -> Verifier {
     let mut short = [0; 16];
     // Any length is a key to HMAC.

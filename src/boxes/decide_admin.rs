@@ -203,10 +203,8 @@ impl SmartBox {
         Ok(())
     }
 
-    /// The list of open conflicts is bounded; what did not find room in it is known by its row alone.
     pub(super) fn decide_resolve(&self, conflict: &Conflict, accept: Accept, events: &mut Vec<Event>) -> Decided {
-        let listed = self.conflicts.open.contains(&conflict.number);
-        if conflict.resolved.is_some() || !(listed || self.conflicts.unlisted > 0) {
+        if !self.is_open(conflict) {
             return Err(Refusal::ConflictNotFound);
         }
         let (number, box_says) = (conflict.number, &conflict.box_says);

@@ -1,4 +1,5 @@
-//! Key codes, booking codes and what an organisation has chosen: what is decided, and which digits are taken.
+//! Key codes, booking codes, signed passes, sheets of offline codes and what an organisation has chosen of them: what is
+//! decided, and which digits are taken.
 
 use super::{
     access::Access,

@@ -37,8 +37,10 @@ impl SmartBox {
                 events.push(Event::KeyCodeTold { key: *key, to: *to, generation: *generation });
             }
             BoxMessage::PassUsed { pass, used } => self.decide_pass_used(*pass, *used, events),
-            // Nothing is sealed any more.
-            BoxMessage::KeyCodeGiven { .. } | BoxMessage::ReissueKeyCodes { .. } => {}
+            // A key code that is not sealed any more. The others become commands of their own before they come here.
+            BoxMessage::KeyCodeGiven { .. }
+            | BoxMessage::ReissueKeyCodes { .. }
+            | BoxMessage::PersonCredentials { .. } => {}
             BoxMessage::OfflineSettings(settings) => self.decide_settings(settings, events),
             BoxMessage::FobMovedOn { sighting, key } => {
                 if let Some(visitor) = self.asked_visitor(&sighting.fob) {
@@ -68,9 +70,6 @@ impl SmartBox {
                 if self.leaving.contains(fob) {
                     events.push(Event::FobReleased { fob: *fob });
                 }
-            }
-            BoxMessage::PersonCredentials { person, revision, generation } => {
-                self.decide_credentials(*person, *revision, *generation, None, &[], events);
             }
             BoxMessage::PersonChanged { person, revision } => {
                 let behind = self.person(*person).is_some_and(|known| known.heard < heard_as(*revision));

@@ -5,7 +5,7 @@ use super::{
     decide_alerts::Standing,
     event::{Event, Suspicion, Synced},
     judge::content_of,
-    rows::SERVER_CONFLICT,
+    rows::{SEQ_BITS, SERVER_CONFLICT},
     state::{ASK_AGAIN_AFTER, SmartBox},
     words::{Cursor, Fault, Health, Outcome, SecretHash},
 };
@@ -259,7 +259,7 @@ impl SmartBox {
 
     /// The number of a journal entry's conflict. A later line of the journal may use its sequence numbers again.
     pub(super) fn entry_conflict(&self, seq: u64) -> u64 {
-        u64::from(self.journal.line) << 40 | seq
+        u64::from(self.journal.line) << SEQ_BITS | seq
     }
 
     pub(super) fn decide_tick(&self, cx: &Context, events: &mut Vec<Event>) {

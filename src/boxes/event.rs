@@ -14,9 +14,9 @@ use super::{
     online::{OfExchange, OnlineEvent},
     rows::ServerVersion,
     watch::Reminded,
-    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, PassId, Plan, SecretHash, Size, Verifier},
+    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, Plan, SecretHash, Size, Verifier},
 };
-use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PersonId, UnixMillis};
+use crate::kernel::{AccessId, BoxId, GroupId, KeyId, PassId, PersonId, UnixMillis};
 use minicbor::{Decode, Encode};
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]

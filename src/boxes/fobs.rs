@@ -2,6 +2,7 @@
 //! one key's, and one that any key has is never handed to another (ADR 0033).
 
 use super::{
+    codes::KeyCodeRecord,
     command::Refusal,
     event::Event,
     state::{Key, Place, SmartBox},
@@ -22,7 +23,7 @@ impl SmartBox {
     /// The key that has this code.
     pub(super) fn coded(&self, mark: &Mark) -> Option<KeyId> {
         let codes = self.codes.as_deref()?;
-        let has = |code: &super::codes::KeyCodeRecord| code.mark == *mark;
+        let has = |code: &KeyCodeRecord| code.mark == *mark;
         codes.keys.iter().find(|known| known.code.as_ref().is_some_and(has)).map(|known| known.key)
     }
 

@@ -46,7 +46,7 @@ pub fn digits(code: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boxes::tests::world::TestKeys;
+    use crate::kernel::testing::TestKeys;
 
     #[test]
     fn the_vectors_of_rfc_4226_hold() {
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn every_box_enrolment_sheet_and_list_has_a_secret_of_its_own() {
         let (a, b) = (Label::new("A-1").unwrap(), Label::new("A-2").unwrap());
-        let root = |id, generation| offline_key(&TestKeys, BoxId(id), generation);
+        let root = |id, generation| offline_key(&TestKeys(1), BoxId(id), generation);
         let mut secrets = vec![
             list_secret(&root(1, 1), 0, Some(&a)),
             list_secret(&root(1, 1), 0, Some(&b)),

@@ -51,22 +51,16 @@ pub(super) fn content_of_read(read: &JournalEntry) -> u32 {
         take(&cursor.epoch.to_be_bytes());
         take(&cursor.revision.to_be_bytes());
     }
-    match read.by {
-        None => {}
-        Some(By::AccessCode) => take(&[0]),
-        Some(By::Badge) => take(&[1]),
-        Some(By::BookingCode) => take(&[2]),
-        Some(By::KeyCode) => take(&[3]),
-        Some(By::Pass(pass)) => {
-            take(&[4]);
-            take(&pass.to_bytes());
+    if let Some(by) = read.by {
+        take(&[by.number()]);
+        match by {
+            By::Pass(pass) => take(&pass.to_bytes()),
+            By::OfflineCode { sheet, counter } => {
+                take(&sheet.to_be_bytes());
+                take(&counter.to_be_bytes());
+            }
+            By::AccessCode | By::Badge | By::BookingCode | By::KeyCode | By::PersonalQr => {}
         }
-        Some(By::OfflineCode { sheet, counter }) => {
-            take(&[5]);
-            take(&sheet.to_be_bytes());
-            take(&counter.to_be_bytes());
-        }
-        Some(By::PersonalQr) => take(&[6]),
     }
     if let Some(exchange) = read.exchange {
         take(&exchange.to_bytes());

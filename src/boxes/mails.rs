@@ -1,5 +1,6 @@
-//! Mails that follow from what happens to a box: one for all conflicts of a sync, one when the guarantee is broken, one
-//! when it is kept again, one when the box seems to be cloned. They go to the organisation's owner. Pure.
+//! Mails that follow from what happens to a box: of conflicts and the guarantee, of alerts, of keys to bring back, of
+//! codes, of a clone, a theft and a plan that is too small. One mail for all of a kind that a command leads to. They go
+//! to the organisation's owner, to whom it names for alerts, and to whoever has the key. Pure.
 
 use super::{
     advice::Advice,

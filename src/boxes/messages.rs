@@ -210,7 +210,7 @@ pub struct CredentialsPlain {
     pub code: Option<String>,
     #[n(1)]
     pub badges: Vec<String>,
-    /// The second factor at pick-ups. No box is told it.
+    /// The second factor at pick-ups. Boxes that want one hear by what to check it, never the PIN itself.
     #[n(2)]
     pub pin: Option<String>,
     #[cbor(n(3), default)]

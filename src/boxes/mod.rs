@@ -1,7 +1,8 @@
 //! SmartBoxes: cabinets whose numbered bins hold keys on fobs, that go on working while the road is cut, and whose
 //! journal is made one history with what the server did meanwhile.
 //!
-//! One actor per box, and the unit of sync. Holds BOX-1 to BOX-6 (`kernel/invariants.rs`).
+//! One actor per box, and the unit of sync. Holds BOX-1 to BOX-6 and BOX-13, and in `online` BOX-10 to BOX-12
+//! (`kernel/invariants.rs`).
 
 mod access;
 mod advice;

@@ -187,7 +187,7 @@ fn claims(payload: &[u8]) -> Option<Claims> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{boxes::tests::world::TestKeys, kernel::KeyId};
+    use crate::kernel::{KeyId, testing::TestKeys};
 
     #[test]
     fn the_examples_of_rfc_9285_are_read_and_others_refused() {
@@ -210,7 +210,7 @@ mod tests {
             signed: UnixMillis(1_500),
             permission: Some(Permission { scope: Scope::Key(KeyId(5)), smart_box: Some(BoxId(1)) }),
         };
-        let pair = key_pair(&TestKeys, OrgId(7), 1).unwrap();
+        let pair = key_pair(&TestKeys(1), OrgId(7), 1).unwrap();
         let message = cose_sign1(&pair, 1, &claims).unwrap();
         let mut cbor = Decoder::new(&message);
         assert_eq!(cbor.tag().unwrap().as_u64(), COSE_SIGN1);
@@ -224,7 +224,7 @@ mod tests {
             let mut to_sign = Encoder::new(Vec::new());
             to_sign.array(4).unwrap().str("Signature1").unwrap().bytes(&protected).unwrap();
             to_sign.bytes(&[]).unwrap().bytes(payload).unwrap();
-            let key = public_key(&TestKeys, OrgId(7), 1).unwrap();
+            let key = public_key(&TestKeys(1), OrgId(7), 1).unwrap();
             let key = UnparsedPublicKey::new(&ED25519, key);
             key.verify(&to_sign.into_writer(), &signature).is_ok()
         };
@@ -232,9 +232,9 @@ mod tests {
         let mut other = payload.clone();
         other[10] ^= 1;
         assert!(!signed(&other));
-        assert_ne!(public_key(&TestKeys, OrgId(7), 1), public_key(&TestKeys, OrgId(7), 2));
-        assert_ne!(public_key(&TestKeys, OrgId(7), 1), public_key(&TestKeys, OrgId(8), 1));
-        assert_eq!(sign(&TestKeys, 1, &claims), sign(&TestKeys, 1, &claims), "shown again it is the same");
+        assert_ne!(public_key(&TestKeys(1), OrgId(7), 1), public_key(&TestKeys(1), OrgId(7), 2));
+        assert_ne!(public_key(&TestKeys(1), OrgId(7), 1), public_key(&TestKeys(1), OrgId(8), 1));
+        assert_eq!(sign(&TestKeys(1), 1, &claims), sign(&TestKeys(1), 1, &claims), "shown again it is the same");
     }
 
     #[test]
@@ -249,14 +249,14 @@ mod tests {
             permission: None,
         };
         let key = |number, until| {
-            let public = public_key(&TestKeys, OrgId(7), number).unwrap();
+            let public = public_key(&TestKeys(1), OrgId(7), number).unwrap();
             PassKey { number, public, from: UnixMillis(0), until }
         };
         let now = UnixMillis(5);
         let scopes = [Scope::Key(KeyId(5)), Scope::Group(GroupId(6)), Scope::Box].map(Some).into_iter().chain([None]);
         for (scope, smart_box) in scopes.flat_map(|scope| [(scope, None), (scope, Some(BoxId(1)))]) {
             let permission = scope.map(|scope| Permission { scope, smart_box });
-            let text = sign(&TestKeys, 1, &Claims { permission, ..whole.clone() }).unwrap();
+            let text = sign(&TestKeys(1), 1, &Claims { permission, ..whole.clone() }).unwrap();
             assert_eq!(read(&text, &[key(1, None)], now), Some(Claims { permission, ..whole.clone() }));
             assert_eq!(read(&text, &[key(1, Some(now))], now), None, "nothing that this key has signed holds");
             assert_eq!(read(&text, &[key(2, None)], now), None);

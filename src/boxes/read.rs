@@ -9,9 +9,10 @@ use super::{
     event::{Event, Judged},
     extras::Extras,
     online::{OnlineEvent, Opening, Order},
+    rows::Conflict,
     state::{Place, SmartBox},
     watch::Watch,
-    words::{BinState, By, Cursor, Fob, Health, Label, Model, Outcome, Plan, Size},
+    words::{BinState, By, Cursor, Flag, Fob, Health, Label, Model, Outcome, Plan, Size},
 };
 use crate::kernel::{BoxId, ExchangeId, GroupId, KeyId, PersonId, Stamp, UnixMillis};
 
@@ -262,6 +263,12 @@ impl SmartBox {
         u32::try_from(self.conflicts.open.len()).unwrap_or(u32::MAX).saturating_add(self.conflicts.unlisted)
     }
 
+    /// The list of open conflicts is bounded; what did not find room in it is known by its row alone.
+    pub(super) fn is_open(&self, conflict: &Conflict) -> bool {
+        let known = self.conflicts.open.contains(&conflict.number) || self.conflicts.unlisted > 0;
+        known && conflict.resolved.is_none()
+    }
+
     /// Bytes of this state, its heap memory with it.
     pub fn size_in_memory(&self) -> usize {
         fn vec<T>(items: &Vec<T>) -> usize {
@@ -339,7 +346,7 @@ pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
             key: Some(arrival.key.id),
             person: arrival.person,
             outcome: match arrival.flagged {
-                true => Outcome::Flagged(super::words::Flag::MayNotBeDroppedHere),
+                true => Outcome::Flagged(Flag::MayNotBeDroppedHere),
                 false => Outcome::Applied,
             },
             ..blank
@@ -365,7 +372,7 @@ pub fn history_item(event: &Event, stamp: Stamp) -> Option<HistoryItem> {
             bin: Some(*bin),
             fob: Some(*fob),
             person: *person,
-            outcome: Outcome::Flagged(super::words::Flag::UnknownFob),
+            outcome: Outcome::Flagged(Flag::UnknownFob),
             ..blank
         },
         _ => return None,

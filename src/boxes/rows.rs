@@ -143,6 +143,9 @@ pub struct Resolution {
     pub accept: Accept,
 }
 
+/// A journal's entries are numbered with so many bits; above them a conflict's number has the journal's line.
+pub const SEQ_BITS: u32 = 40;
+pub const SEQ_MAX: u64 = (1 << SEQ_BITS) - 1;
 /// Set in the numbers of conflicts that no journal entry stands for.
 pub const SERVER_CONFLICT: u64 = 1 << 52;
 

@@ -32,8 +32,7 @@ pub const MAX_KEYS: usize = 1_000;
 pub const MAX_ACCESSES: usize = 5_000;
 /// Keys that left, to pass on questions while their move is under way.
 pub const MAX_DEPARTED: usize = 16;
-/// Late pick-ups waited for; beyond it the oldest becomes a conflict at the next complete sync like all others, and a
-/// new one is not waited for.
+/// Late pick-ups waited for; a further one is not.
 pub const MAX_LATE_PICK_UPS: usize = 64;
 /// Fobs from elsewhere that were taken out again while their home was asked.
 pub const MAX_VISITORS_OUT: usize = 64;
@@ -521,9 +520,7 @@ impl SmartBox {
     pub(super) fn due_by(&self) -> Option<UnixMillis> {
         self.pending_since().map(|since| since.plus(self.plan.guarantee()))
     }
-}
 
-impl SmartBox {
     /// How long after the last contact (or the server's own start) the next one counts as missed.
     pub(super) fn contact_grace(&self) -> Duration {
         Duration::from_secs(3 * u64::from(self.sync.next_sync_s)).max(LEAST_CONTACT_GRACE)

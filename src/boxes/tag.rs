@@ -64,9 +64,7 @@ impl SmartBox {
                 _ => Some(self.described),
             },
             Command::ResolveConflict { conflict, .. } => {
-                let listed = self.conflicts.open.contains(&conflict.number);
-                let open = conflict.resolved.is_none() && (listed || self.conflicts.unlisted > 0);
-                Some(if open { OPEN_CONFLICT } else { RESOLVED_CONFLICT })
+                Some(if self.is_open(conflict) { OPEN_CONFLICT } else { RESOLVED_CONFLICT })
             }
             Command::Online(OnlineCommand::Give { .. }) => Some(self.described),
             Command::Create(_)

@@ -4,6 +4,7 @@
 use super::{
     access::Access,
     advice::{Advice, Day},
+    alerts::span,
     event::Event,
     mails::BoxMail,
     rare::Rare,
@@ -111,9 +112,9 @@ impl SmartBox {
         let by = accesses.iter().filter(|access| access.permits(person, Some((key.id, &key.groups)), key.since));
         let due = by.filter_map(|access| {
             let due = match access.reminder()? {
-                Reminder::AfterPickUp(minutes) => key.since.plus(super::alerts::span(minutes)),
+                Reminder::AfterPickUp(minutes) => key.since.plus(span(minutes)),
                 Reminder::BeforeEnd(minutes) => {
-                    let span = super::alerts::span(minutes).as_millis() as u64;
+                    let span = span(minutes).as_millis() as u64;
                     UnixMillis(access.record().until?.0.saturating_sub(span)).max(key.since)
                 }
             };

@@ -1,7 +1,9 @@
 //! The small words of this context: labels, fobs, cursors, models, plans, outcomes. Spelled once, for wire and store.
 
-pub use crate::kernel::PassId;
-use crate::kernel::schema::{line, pattern};
+use crate::kernel::{
+    PassId,
+    schema::{line, pattern},
+};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{borrow::Cow, fmt, num::NonZeroU8, str::FromStr, time::Duration};
@@ -163,7 +165,7 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// The first 16 bytes of a keyed hash over an access code or badge, by which a box checks it.
+/// The first 16 bytes of a keyed hash, by which a box checks what is typed or shown.
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(transparent)]
 pub struct Verifier(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
@@ -387,8 +389,9 @@ impl By {
     pub const NAMES: [&'static str; 7] =
         ["access_code", "badge", "booking_code", "key_code", "pass", "offline_code", "personal_qr"];
 
-    pub fn name(self) -> &'static str {
-        Self::NAMES[match self {
+    /// Under which it is stored, and counted in an entry's checksum: it never changes.
+    pub fn number(self) -> u8 {
+        match self {
             Self::AccessCode => 0,
             Self::Badge => 1,
             Self::BookingCode => 2,
@@ -396,7 +399,11 @@ impl By {
             Self::Pass(_) => 4,
             Self::OfflineCode { .. } => 5,
             Self::PersonalQr => 6,
-        }]
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        Self::NAMES[usize::from(self.number())]
     }
 
     pub fn pass(self) -> Option<PassId> {

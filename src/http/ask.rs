@@ -384,17 +384,17 @@ impl Ask {
 
     /// Judges the request's conditions by an object that was read, where the command goes to another.
     pub fn judge(&mut self, tag: u64) -> Result<(), Problem> {
-        let condition = std::mem::take(&mut self.conditions).for_change();
-        match condition.is_none_or(|condition| condition.holds(Some(tag))) {
-            true => Ok(()),
-            false => Err(Code::PreconditionFailed.into()),
-        }
+        self.judge_by(Some(tag))
     }
 
     /// The same for what has no tag, such as a backup: nothing can match.
     pub fn judge_untagged(&mut self) -> Result<(), Problem> {
+        self.judge_by(None)
+    }
+
+    fn judge_by(&mut self, tag: Option<u64>) -> Result<(), Problem> {
         let condition = std::mem::take(&mut self.conditions).for_change();
-        match condition.is_none_or(|condition| condition.holds(None)) {
+        match condition.is_none_or(|condition| condition.holds(tag)) {
             true => Ok(()),
             false => Err(Code::PreconditionFailed.into()),
         }

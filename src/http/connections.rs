@@ -1,5 +1,5 @@
-//! From an accepted socket to HTTP/1.1: TLS where it is spoken, then requests. What actix-web's own server does, with
-//! one difference: the first line of a connection is read leniently.
+//! From an accepted socket to HTTP/1.1: TLS where it is spoken, then requests. What actix-web's own server does, but each
+//! request's first line is read leniently, and a box's link is handed the socket.
 
 use super::{lenient::Lenient, phone_certificates::PhoneAuthorities};
 use crate::{config, kernel::Clock};

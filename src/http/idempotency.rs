@@ -31,9 +31,7 @@ impl Idempotency {
         }
         Ok(Self { key: key.finalize().into(), body_hash: Sha256::digest(body).into() })
     }
-}
 
-impl Idempotency {
     /// Of one row of many: the same row of the same request is the same change.
     pub fn of_row(base: &[u8; 32], row: usize, body: &[u8]) -> Self {
         let key = Sha256::new().chain_update(base).chain_update((row as u64).to_be_bytes()).finalize().into();

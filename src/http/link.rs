@@ -4,7 +4,7 @@
 use super::{
     admission::{Class, Urgency},
     ask::Ask,
-    auth::{self, BoxToken},
+    auth::{self, BoxToken, Caller},
     client_address::client_address,
     codes::Code,
     frames::Frames,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     boxes::{
-        Command, LinkView, OnlineCommand, SecretHash, SmartBox,
+        Answer, Command, LinkView, OnlineCommand, SecretHash, SmartBox,
         api::{online, wire},
     },
     engine::{Bell, Call, Committed},
@@ -64,14 +64,8 @@ async fn open(request: HttpRequest, payload: Payload) -> HttpResponse {
     match begin(&worker, from, &request, payload).await {
         Ok(response) => response,
         Err(problem) => {
-            let now = worker.engine.clock().now();
-            let problem = match problem.is_failed_authentication() {
-                true => worker.failures.failed(from, problem, now),
-                false => problem,
-            };
-            let id = worker.request_id(request.headers().get(service::REQUEST_ID));
-            worker.refusals.note(ROUTE, auth::Caller::Nobody, from, &problem, now);
-            service::failure(&problem, id)
+            let problem = service::refusal(ROUTE, &worker, Caller::Nobody, from, problem);
+            service::failure(&problem, worker.request_id(request.headers().get(service::REQUEST_ID)))
         }
     }
 }
@@ -287,7 +281,7 @@ impl Link {
         }
     }
 
-    async fn tell(&self, command: Command) -> Result<Committed<crate::boxes::Answer>, Problem> {
+    async fn tell(&self, command: Command) -> Result<Committed<Answer>, Problem> {
         let (engine, at) = (&self.worker.engine, self.token.address());
         let now = engine.clock().now();
         let class = Class::PersonAtBox;

@@ -109,33 +109,34 @@ impl<T: Serialize + 'static> List<T> {
     /// Over the rows of an organisation that begin with a prefix. `show` gets what stands behind the key's place.
     pub fn of_rows<R: Codec>(
         columns: &'static [&'static str],
-        (space, org, prefix): (RowSpace, OrgId, Vec<u8>),
+        rows: (RowSpace, OrgId, Vec<u8>),
         show: impl Fn(&Look<'_>, &[u8], R) -> Result<Option<T>, StoreError> + Send + Sync + 'static,
     ) -> Self {
-        Self::new(columns, move |look, each| {
-            let rows = look.db.rows(space, org, &prefix, look.after, look.rows)?;
-            for (key, bytes) in &rows {
-                let row = R::decode_from(bytes).map_err(|why| StoreError::Corrupt { what: "list row", why })?;
-                each(key, show(&look, key, row)?.as_ref());
-            }
-            Ok(rows.len() < look.rows)
-        })
+        Self::of_rows_behind(0, columns, rows, show)
     }
-}
 
-impl<T: Serialize + 'static> List<T> {
     /// The same, where the prefix is no part of the cursor, nor of what `show` gets.
     pub fn of_rows_under<R: Codec>(
+        columns: &'static [&'static str],
+        rows: (RowSpace, OrgId, Vec<u8>),
+        show: impl Fn(&Look<'_>, &[u8], R) -> Result<Option<T>, StoreError> + Send + Sync + 'static,
+    ) -> Self {
+        Self::of_rows_behind(rows.2.len(), columns, rows, show)
+    }
+
+    /// `cut`: so much of the prefix is left out of keys.
+    fn of_rows_behind<R: Codec>(
+        cut: usize,
         columns: &'static [&'static str],
         (space, org, prefix): (RowSpace, OrgId, Vec<u8>),
         show: impl Fn(&Look<'_>, &[u8], R) -> Result<Option<T>, StoreError> + Send + Sync + 'static,
     ) -> Self {
         Self::new(columns, move |look, each| {
-            let after = look.after.map(|after| [&prefix, after].concat());
+            let after = look.after.map(|after| [&prefix[..cut], after].concat());
             let rows = look.db.rows(space, org, &prefix, after.as_deref(), look.rows)?;
             for (key, bytes) in &rows {
                 let row = R::decode_from(bytes).map_err(|why| StoreError::Corrupt { what: "list row", why })?;
-                let key = key.get(prefix.len()..).unwrap_or_default();
+                let key = key.get(cut..).unwrap_or_default();
                 each(key, show(&look, key, row)?.as_ref());
             }
             Ok(rows.len() < look.rows)

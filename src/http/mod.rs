@@ -36,9 +36,7 @@ pub mod table;
 pub mod ticket;
 pub mod tls;
 mod uses;
-
-#[cfg(test)]
-pub(crate) mod testing;
+mod visit;
 
 pub use ask::{Ask, Changed, Old, Page, PageQuery, Reply, Stream, limit_of};
 pub use bulk::{Bulk, Cell};

@@ -1,12 +1,10 @@
 //! The pages that recovery's mails lead to. They speak HTML, so they do not stand in the route table.
 
 use super::{
-    ask::read_query,
-    body::{self, Encoding},
     codes::Code,
-    phones::Visit,
     problem::Problem,
     service,
+    visit::{Hidden, Visit},
 };
 use crate::{
     devices::page::{named, preferred},
@@ -25,7 +23,6 @@ use actix_web::{
     web::{self, Payload},
 };
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 pub(super) fn register(app: &mut web::ServiceConfig) {
     for path in ["link", "code", "reset", "stop"].map(|page| format!("/recovery/{page}/{{token}}")) {
@@ -75,14 +72,11 @@ async fn answer(visit: &Visit, payload: Payload) -> Result<HttpResponse, Problem
     let sent = match posts {
         false => None,
         true => {
-            let bytes = body::read(payload, None, Encoding::Identity, visit.worker.body_limits).await?;
-            let bytes = Zeroizing::new(bytes.to_vec());
-            let text = std::str::from_utf8(&bytes).map_err(|_| Code::Malformed)?;
-            let Form { code, name, password, again } = read_query(text)?;
+            let Form { code, name, password, again } = visit.form(payload).await?;
             Some(Sent { code, name, password: password.into(), again: again.into() })
         }
     };
-    if posts && !is_own(visit) {
+    if posts && !visit.is_own_form(Hidden::Own) {
         return shown(visit, Shown { step: Step::Page(Page::Foreign), language: None });
     }
     let page = visit.request.path().split('/').nth(2).unwrap_or_default();
@@ -142,16 +136,4 @@ fn shown(visit: &Visit, shown: Shown) -> Result<HttpResponse, Problem> {
                 .body(html))
         }
     }
-}
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
-/// Whether a browser says that the form came from here. Without a referrer it names its origin `null`.
-fn is_own(visit: &Visit) -> bool {
-    let site = visit.header(&SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
-    let origin = visit.header(&header::ORIGIN).is_none_or(|origin| {
-        let host = origin.split_once("://").map(|(_, host)| host);
-        origin == "null" || host == visit.header(&header::HOST) || visit.worker.recovery.is_own_origin(origin)
-    });
-    site && origin
 }

@@ -2,27 +2,21 @@
 //! JSON, so neither stands in the route table.
 
 use super::{
-    admission::Class,
-    ask::{Ask, read_query},
-    auth::Caller,
+    ask::Ask,
     body::{self, Encoding},
-    client_address::client_address,
     codes::Code,
     phone_certificates::ProvenMac,
     problem::Problem,
-    server::Worker,
     service,
+    visit::{Hidden, Visit},
 };
-use crate::{
-    devices::{self, Delivery, Fetch, Served, page},
-    kernel::time,
-};
+use crate::devices::{self, Delivery, Fetch, Served, page};
 use actix_web::{
     HttpRequest, HttpResponse,
     body::{BodySize, MessageBody},
     http::{
         Method, StatusCode,
-        header::{self, HeaderMap, HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderName},
     },
     web::{self, Bytes, Payload},
 };
@@ -31,11 +25,9 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::{
     convert::Infallible,
-    net::IpAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
-    time::Instant,
 };
 
 pub(super) fn register(app: &mut web::ServiceConfig) {
@@ -49,47 +41,6 @@ pub(super) fn register(app: &mut web::ServiceConfig) {
         .route(web::post().to(page_post))
         .default_service(web::to(async |request: HttpRequest| service::method_not_allowed(&request, "GET, POST")));
     app.service(provisioning).service(page);
-}
-
-/// One request that nobody has to authenticate for.
-pub(super) struct Visit {
-    pub worker: Rc<Worker>,
-    from: Option<IpAddr>,
-    pub request: HttpRequest,
-    pub id: HeaderValue,
-    pub started: Instant,
-}
-
-impl Visit {
-    pub fn begin(request: HttpRequest) -> Option<Self> {
-        let worker = request.app_data::<Rc<Worker>>().cloned()?;
-        let id = worker.request_id(request.headers().get(service::REQUEST_ID));
-        let from = client_address(&request, &worker.trusted_proxies);
-        Some(Self { worker, from, request, id, started: time::instant() })
-    }
-
-    pub fn counted(&self) -> Result<(), Problem> {
-        self.worker.rates.count(&Caller::Nobody, self.from, self.worker.engine.clock().now())
-    }
-
-    pub fn ask(&self) -> Ask {
-        let (worker, request) = (Rc::clone(&self.worker), self.request.clone());
-        Ask::of_nobody(worker, self.from, Class::PersonAtBox, request, Bytes::new())
-    }
-
-    pub fn header(&self, name: &HeaderName) -> Option<&str> {
-        self.request.headers().get(name).and_then(|value| value.to_str().ok())
-    }
-
-    pub fn refused(&self, route: &'static str, problem: &Problem) -> HttpResponse {
-        let now = self.worker.engine.clock().now();
-        self.worker.refusals.note(route, Caller::Nobody, self.from, problem, now);
-        service::failure(problem, self.id.clone())
-    }
-
-    pub fn text(&self, name: &str) -> String {
-        self.request.match_info().get(name).unwrap_or_default().to_owned()
-    }
 }
 
 const FETCH: &str = "provisioning.fetch";
@@ -267,7 +218,6 @@ struct Form {
 }
 
 const COOKIE: &str = "phone_form";
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 async fn page_get(request: HttpRequest) -> HttpResponse {
     paged(request, None).await
@@ -298,26 +248,21 @@ async fn answer(visit: &Visit, payload: Option<Payload>) -> Result<HttpResponse,
     visit.counted()?;
     let ask = visit.ask();
     let path = visit.text("path");
-    let cookie = cookie(visit);
-    let form = match payload {
+    let cookie = visit.cookie(COOKIE);
+    let form: Option<Form> = match payload {
         None => None,
-        Some(payload) => {
-            let bytes = body::read(payload, None, Encoding::Identity, visit.worker.body_limits).await?;
-            let text = std::str::from_utf8(&bytes).map_err(|_| Code::Malformed)?;
-            Some(read_query::<Form>(text)?)
-        }
+        Some(payload) => Some(visit.form(payload).await?),
     };
     let chosen = match &form {
         Some(form) => page::named(&form.language),
         None => visit.request.query_string().strip_prefix("language=").and_then(page::named),
     };
     let language = chosen.or_else(|| page::preferred(visit.header(&header::ACCEPT_LANGUAGE)));
-    let own = is_own_form(visit);
+    let own = visit.is_own_form(Hidden::Foreign);
     let shown = form.as_ref().map(|form| devices::page_form(&form.mac, &form.pap, &form.token, cookie.as_deref(), own));
     let door = std::sync::Arc::clone(ask.phones());
     let devices::Paged { said, language, retry_after_s } = devices::paged(&ask, &door, &path, shown, language).await?;
-    let fresh = cookie.filter(|cookie| cookie.len() == 32 && cookie.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    let fresh = fresh.unwrap_or_else(|| format!("{:032x}", visit.worker.engine.chance().id()));
+    let fresh = visit.form_cookie(cookie);
     let token = page::form_token(visit.worker.engine.keys(), &path, &fresh, ask.now());
     let html =
         page::render(language, said, &token).map_err(|error| Problem::detailed(Code::Internal, error.to_string()))?;
@@ -342,28 +287,10 @@ async fn answer(visit: &Visit, payload: Option<Payload>) -> Result<HttpResponse,
         .body(html))
 }
 
-/// Our cookie, if it came.
-fn cookie(visit: &Visit) -> Option<String> {
-    let lines = visit.request.headers().get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
-}
-
-/// Whether a browser says that the form came from here. One that says nothing is judged by its token alone.
-fn is_own_form(visit: &Visit) -> bool {
-    let site = visit.header(&SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
-    let origin = visit.header(&header::ORIGIN).is_none_or(|origin| {
-        let host = origin.split_once("://").map(|(_, host)| host);
-        host.is_some()
-            && (host == visit.header(&header::HOST)
-                || visit.worker.phones.page_url("").starts_with(&format!("{origin}/")))
-    });
-    site && origin
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::HeaderValue;
 
     fn part(range: &str, length: usize) -> Option<(usize, usize)> {
         let mut headers = HeaderMap::new();

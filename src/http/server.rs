@@ -270,8 +270,8 @@ impl LastAnswers {
     }
 
     /// Waits until no request is being worked on, and none has come for a moment on a connection that was kept: it would
-    /// be cut off. At most so long. All workers must live until then, also one without
-    /// a connection: what another's request asks for may live there.
+    /// be cut off. At most so long. All workers must live until then, also one without a connection: what another's
+    /// request asks for may live there.
     pub async fn told(&self, within: Duration) {
         let works = || self.0.working.lock().iter().any(|working| working.load(Ordering::Relaxed) > 0);
         let idle = async {

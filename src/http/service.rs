@@ -89,14 +89,14 @@ async fn handle(
     let from = client_address(&request, &worker.trusted_proxies);
     let caller = match authenticate(route, worker, &request).await {
         Ok(caller) => caller,
-        Err(problem) => return Err(refusal(route, worker, Caller::Nobody, from, problem)),
+        Err(problem) => return Err(refusal(route.name, worker, Caller::Nobody, from, problem)),
     };
     let counted = match caller {
         Caller::Box(_) | Caller::Shopper(_) => Ok(()),
         Caller::Nobody | Caller::Token { .. } => worker.rates.count(&caller, from, worker.engine.clock().now()),
     };
     if let Err(problem) = counted.and_then(|()| permitted(route, &caller)) {
-        return Err(refusal(route, worker, caller, from, problem));
+        return Err(refusal(route.name, worker, caller, from, problem));
     }
     let body =
         if route.method == Method::GET { Bytes::new() } else { read_body(route, worker, &request, payload).await? };
@@ -134,7 +134,7 @@ async fn handle(
         names: Vec::new(),
         dry_run: None,
     };
-    let reply = (route.handler)(ask).await.map_err(|problem| refusal(route, worker, caller, from, problem))?;
+    let reply = (route.handler)(ask).await.map_err(|problem| refusal(route.name, worker, caller, from, problem))?;
     match changed.and_then(|changed| changed.get()) {
         Some(revision) => Ok((reply, Some(etag::of_change(revision)))),
         None => shown(reply, &for_read),
@@ -178,10 +178,17 @@ fn permitted(route: &Route, caller: &Caller) -> Result<(), Problem> {
     }
 }
 
+/// Counts and notes what somebody is refused; a source that failed to show who it is too often hears of that instead.
 #[cold]
-fn refusal(route: &Route, worker: &Worker, caller: Caller, from: Option<IpAddr>, problem: Problem) -> Problem {
+pub(super) fn refusal(
+    route: &'static str,
+    worker: &Worker,
+    caller: Caller,
+    from: Option<IpAddr>,
+    problem: Problem,
+) -> Problem {
     let problem = count_failure(worker, from, problem);
-    worker.refusals.note(route.name, caller, from, &problem, worker.engine.clock().now());
+    worker.refusals.note(route, caller, from, &problem, worker.engine.clock().now());
     problem
 }
 

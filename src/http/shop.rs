@@ -1,16 +1,12 @@
 //! The pages of stores on the wire: routes, cookies, headers of every answer.
 
 use super::{
-    admission::Class,
-    ask::{Ask, read_query},
-    auth::Caller,
-    body::{self, Encoding},
-    client_address::client_address,
+    ask::read_query,
     codes::Code,
     problem::Problem,
     rates::block,
-    server::Worker,
     service,
+    visit::{Hidden, Visit},
 };
 use crate::{
     devices::page,
@@ -19,23 +15,17 @@ use crate::{
         pages::{self, ADMIN_COOKIE, Browser, Fields, Reply},
         store_of_guid,
     },
-    kernel::time,
 };
 use actix_web::{
     HttpRequest, HttpResponse, guard,
-    http::{
-        StatusCode,
-        header::{self, HeaderName},
-    },
-    web::{self, Bytes, Payload},
+    http::{StatusCode, header},
+    web::{self, Payload},
 };
-use std::rc::Rc;
 
 const PAGE: &str = "store.page";
 const WEB_STORE: &str = "/WebStore";
 const SECURITY: &str = "/Security/";
 const FORM_COOKIE: &str = "store_form";
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 pub(super) fn register(app: &mut web::ServiceConfig) {
     let refuse = async |request: HttpRequest| service::method_not_allowed(&request, "GET, POST");
@@ -63,73 +53,54 @@ pub(super) fn register(app: &mut web::ServiceConfig) {
 }
 
 async fn serve(request: HttpRequest, payload: Option<Payload>, side: Option<Side>) -> HttpResponse {
-    let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
-        return HttpResponse::InternalServerError().finish();
-    };
-    let (working, started) = (worker.begin(), time::instant());
-    let id = worker.request_id(request.headers().get(service::REQUEST_ID));
-    let response = match answer(&worker, &request, payload, side).await {
+    let Some(visit) = Visit::begin(request) else { return HttpResponse::InternalServerError().finish() };
+    let working = visit.worker.begin();
+    let response = match answer(&visit, payload, side).await {
         Ok(mut response) => {
-            response.headers_mut().insert(service::REQUEST_ID, id);
+            response.headers_mut().insert(service::REQUEST_ID, visit.id.clone());
             response
         }
-        Err(problem) => {
-            let from = client_address(&request, &worker.trusted_proxies);
-            worker.refusals.note(PAGE, Caller::Nobody, from, &problem, worker.engine.clock().now());
-            service::failure(&problem, id)
-        }
+        Err(problem) => visit.refused(PAGE, &problem),
     };
-    worker.store_metrics.record(response.status().as_u16(), started.elapsed().as_secs_f64());
+    visit.worker.store_metrics.record(response.status().as_u16(), visit.started.elapsed().as_secs_f64());
     drop(working);
     response
 }
 
-async fn answer(
-    worker: &Rc<Worker>,
-    request: &HttpRequest,
-    payload: Option<Payload>,
-    side: Option<Side>,
-) -> Result<HttpResponse, Problem> {
-    let from = client_address(request, &worker.trusted_proxies);
-    worker.rates.count(&Caller::Nobody, from, worker.engine.clock().now())?;
+async fn answer(visit: &Visit, payload: Option<Payload>, side: Option<Side>) -> Result<HttpResponse, Problem> {
+    visit.counted()?;
+    let (worker, request) = (&visit.worker, &visit.request);
     let is_post = payload.is_some();
     let fields = match payload {
         None => read_query::<Fields>(request.query_string())?,
-        Some(payload) => {
-            let bytes = body::read(payload, None, Encoding::Identity, worker.body_limits).await?;
-            read_query::<Fields>(std::str::from_utf8(&bytes).map_err(|_| Code::Malformed)?)?
-        }
+        Some(payload) => visit.form(payload).await?,
     };
-    let ask = Ask::of_nobody(Rc::clone(worker), from, Class::PersonAtBox, request.clone(), Bytes::new());
-    let text = |name: &str| request.match_info().get(name).unwrap_or_default().to_owned();
-    let form = cookie(request, FORM_COOKIE);
-    let form = form.filter(|form| form.len() == 32 && form.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    let form = form.unwrap_or_else(|| format!("{:032x}", worker.engine.chance().id()));
-    let language = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let ask = visit.ask();
+    let form = visit.form_cookie(visit.cookie(FORM_COOKIE));
     let browser = Browser {
         ask: &ask,
         fields,
         is_post,
-        session: cookie(request, if side.is_some() { COOKIE } else { ADMIN_COOKIE }),
+        session: visit.cookie(if side.is_some() { COOKIE } else { ADMIN_COOKIE }),
         form: form.clone(),
-        own: is_own_form(request, ask.iuv().base_url()),
+        own: visit.is_own_form(Hidden::Own),
         peer: request.peer_addr().map(|peer| peer.ip()),
         header: &|name| {
             let value = request.headers().get(name)?;
             std::str::from_utf8(value.as_bytes()).ok().map(str::to_owned)
         },
-        language: page::preferred(language),
+        language: page::preferred(visit.header(&header::ACCEPT_LANGUAGE)),
         count: &|| {
-            let source = from.map(block);
+            let source = visit.from.map(block);
             worker.sign_ins.count(source, Code::TooManyFailures, worker.engine.clock().now())
         },
     };
     let reply = match side {
         Some(side) => {
-            let store = store_of_guid(&text("store")).ok_or(Code::RouteUnknown)?;
-            pages::store_page(&browser, store, side, &text("path")).await?
+            let store = store_of_guid(&visit.text("store")).ok_or(Code::RouteUnknown)?;
+            pages::store_page(&browser, store, side, &visit.text("path")).await?
         }
-        None => pages::admin_page(&browser, &text("path")).await?,
+        None => pages::admin_page(&browser, &visit.text("path")).await?,
     };
     let secure = if ask.iuv().base_url().starts_with("http://") { "" } else { "; Secure" };
     let form_line = format!("{FORM_COOKIE}={form}; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600{secure}");
@@ -160,24 +131,4 @@ fn sent(reply: Reply, form_line: String) -> HttpResponse {
             .insert_header((header::CONTENT_SECURITY_POLICY, pages::content_security_policy(elsewhere.as_deref())))
             .body(html),
     }
-}
-
-/// A cookie, if it came.
-fn cookie(request: &HttpRequest, wanted: &str) -> Option<String> {
-    let lines = request.headers().get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned())
-}
-
-/// Whether a browser says that the form came from here. One that says nothing, or that hides it as our pages' referrer
-/// policy has it, is judged by its token alone.
-fn is_own_form(request: &HttpRequest, base_url: &str) -> bool {
-    let text = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let site = text(&SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
-    let origin = text(&header::ORIGIN).filter(|origin| *origin != "null").is_none_or(|origin| {
-        let host = origin.split_once("://").map(|(_, host)| host);
-        host.is_some()
-            && (host == text(&header::HOST) || base_url == origin || base_url.starts_with(&format!("{origin}/")))
-    });
-    site && origin
 }

@@ -64,7 +64,7 @@ fn mac(keys: &dyn KeyedHash, body: &[u8]) -> [u8; MAC_BYTES] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::testing::TestKeys;
+    use crate::kernel::testing::TestKeys;
 
     #[test]
     fn only_untouched_tickets_of_the_same_box_count() {

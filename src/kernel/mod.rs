@@ -13,6 +13,8 @@ pub mod invariants;
 pub mod machine;
 pub mod mail_trouble;
 pub mod schema;
+#[cfg(test)]
+pub mod testing;
 pub mod time;
 
 pub use chance::{Chance, digits};

@@ -39,19 +39,20 @@ pub fn of_organisation(
     organisation_row(state, effects);
     for event in events {
         if let organisation::Event::PlanChanged { plan } = event {
-            let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
-            effects.send(boxes, &BoxMessage::PlanChanged { plan: *plan });
+            effects.send(all_boxes(), &BoxMessage::PlanChanged { plan: *plan });
         }
         if let (organisation::Event::Offline(_), Some(known)) = (event, &state.known) {
-            let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
-            effects.send(boxes, &BoxMessage::OfflineSettings(known.offline.settings()));
+            effects.send(all_boxes(), &BoxMessage::OfflineSettings(known.offline.settings()));
         }
         if let organisation::Event::AlertsSet(settings) = event {
-            let boxes = MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox };
-            effects.send(boxes, &BoxMessage::AlertsChanged(settings.clone()));
+            effects.send(all_boxes(), &BoxMessage::AlertsChanged(settings.clone()));
         }
         mails::follow(state.address.org, command, event, cx.now, effects);
     }
+}
+
+fn all_boxes() -> MessageTarget {
+    MessageTarget::Index { space: RowSpace::Boxes, prefix: Vec::new(), kind: EntityKind::SmartBox }
 }
 
 /// The list row of an organisation that is known.

@@ -1,4 +1,5 @@
-//! Mails that died: what an organisation hears of them, keeps of them, and what becomes of them. Pure.
+//! What an organisation is told by others; and mails that died: what it hears of them, keeps of them, and what becomes of
+//! them. Pure.
 
 use super::state::organisation::{Command, Event};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 use minicbor::{Decode, Encode};
 use std::{net::IpAddr, time::Duration};
 
-/// What an organisation receives. Stored in no outbox, but read like any message: numbers are append-only.
+/// What an organisation receives. What devices send stands in the outbox: numbers are append-only.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub enum OrganisationMessage {
     /// From the post.

@@ -1,8 +1,9 @@
 //! Organisations, their people, and the tokens of programs: three entities.
 //!
-//! Unique within an organisation: e-mail address, access code, badge (ENG-4). What is personal or secret stands in the
-//! person's vault rows; events and states know it only as keyed hashes ("marks"), so that it can be claimed and given
-//! back. Whoever is erased leaves ids and marks in the history, nothing else.
+//! Unique within an organisation: e-mail address, badge, and what is typed (ENG-4): access codes, booking codes, and the
+//! codes of keys, which are their boxes'. What is personal or secret stands in the person's vault rows; events and states
+//! know it only as keyed hashes ("marks"), so that it can be claimed and given back. Whoever is erased leaves ids and
+//! marks in the history, nothing else.
 
 pub mod api;
 mod effects;
@@ -24,4 +25,4 @@ pub use state::{
     phones::{Network, PbxSettings, Permanent, Phones, PhonesCommand, PhonesEvent, Temporary},
     token::{self, ApiToken, TokenView},
 };
-pub use words::{Language, MailChoice, Mark, Role, Scope, Scopes};
+pub use words::{BADGE, Language, MailChoice, Mark, Role, Scope, Scopes};

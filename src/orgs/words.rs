@@ -174,6 +174,9 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
+/// What marks of badges are made for. Those of what is typed: `boxes::TYPED`.
+pub const BADGE: &str = "orgs.badge";
+
 /// A keyed hash of a value that must be unique but may not stand in clear.
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(transparent)]

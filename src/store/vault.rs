@@ -1,5 +1,6 @@
 //! Sealed rows and keyed hashes. What people must read again is sealed under a key per subject, which is wrapped by the
-//! master key: deleting the wrapped key erases the subject.
+//! master key: deleting the wrapped key erases the subject. The secret of a subject that has one and never another
+//! stands alone, sealed by the master key itself, in the row where its key would stand (ADR 0032).
 
 use super::{Db, MasterKeys, StoreError, keys};
 use crate::kernel::{Address, Chance, VaultField, machine::KeyedHash};

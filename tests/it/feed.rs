@@ -42,12 +42,6 @@ fn whole_and_in_order(events: &[Value]) {
     }
 }
 
-fn metric(rig: &Rig, line: &str) -> f64 {
-    let told = rig.observed("/metrics").told();
-    let found = told.lines().find_map(|known| known.strip_prefix(line)?.trim().parse().ok());
-    found.unwrap_or_default()
-}
-
 #[test]
 fn every_event_once_and_in_order_over_reconnects_and_kill_9() {
     for partitions in ["1", "4"] {
@@ -238,7 +232,7 @@ fn streams_are_bounded_and_end_with_their_token_and_their_server() {
     assert!(refused.0 == 429 && refused.1.contains("retry-after"), "{refused:?}");
     let third = rig.follow(&other.token, "?after=now", None);
     assert_eq!(try_follow(rig.addresses(), &other.token, "", None).map(drop).unwrap_err().0, 503);
-    assert_eq!(metric(&rig, "castellan_feed_streams "), 3.0);
+    assert_eq!(rig.metric("castellan_feed_streams "), 3.0);
 
     // A reader that hangs up makes room.
     drop(third);
@@ -289,8 +283,8 @@ fn a_reader_that_is_too_slow_is_cut_off_and_goes_on_by_cursor() {
     );
     slow.send(request.as_bytes()).unwrap();
     eventually("the slow one is cut off", || {
-        metric(&rig, "castellan_feed_stream_ends_total{why=\"slow\"}") == 1.0
-            && metric(&rig, "castellan_feed_streams ") == 0.0
+        rig.metric("castellan_feed_stream_ends_total{why=\"slow\"}") == 1.0
+            && rig.metric("castellan_feed_streams ") == 0.0
     });
     // The connection itself ends too: the server holds nothing for him.
     std::thread::sleep(Duration::from_secs(5));

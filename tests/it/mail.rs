@@ -40,12 +40,6 @@ fn dead(org: &Org) -> Vec<Value> {
 }
 
 /// The value of a metric whose line begins so.
-fn metric(rig: &Rig, start: &str) -> f64 {
-    let told = rig.observed("/metrics").told();
-    let line = told.lines().find(|line| line.starts_with(start));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
-}
-
 fn ids(mails: &[Value]) -> Vec<String> {
     mails.iter().map(|mail| string(mail, "message_id")).collect()
 }
@@ -67,7 +61,7 @@ fn one_mail_per_sync_with_all_its_conflicts() {
     assert!(outcomes.iter().filter(|outcome| !outcome.starts_with("applied")).count() == 4, "{outcomes:?}");
     org.client.delete(&format!("/people/{carla}")).ok();
     // The try that was under way had her name; the one after the next has not.
-    let tries = || metric(&rig, "castellan_mail_retries_total{reason=\"deferred\"}");
+    let tries = || rig.metric("castellan_mail_retries_total{reason=\"deferred\"}");
     let until = tries() + 2.0;
     eventually("it was tried again", || tries() >= until);
     catcher.no_faults();
@@ -141,8 +135,8 @@ fn what_was_taken_without_an_answer_comes_again_under_the_same_name() {
     assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
     assert_eq!(mails[0]["text"], mails[2]["text"]);
     assert_eq!(header(&mails[0], "Date"), header(&mails[2], "Date"));
-    eventually("it is counted", || metric(&rig, "castellan_mails_total{outcome=\"sent\"}") == 1.0);
-    assert_eq!(metric(&rig, "castellan_mail_retries_total{reason=\"broken\"}"), 2.0);
+    eventually("it is counted", || rig.metric("castellan_mails_total{outcome=\"sent\"}") == 1.0);
+    assert_eq!(rig.metric("castellan_mail_retries_total{reason=\"broken\"}"), 2.0);
 }
 
 #[test]
@@ -172,9 +166,9 @@ fn a_recipient_that_is_put_off_keeps_its_order_and_holds_up_nobody() {
         assert_eq!(revisions.len(), count);
         assert!(revisions.is_sorted(), "{to}: {revisions:?}");
     }
-    assert!(metric(&rig, "castellan_mail_retries_total{reason=\"deferred\"}") > 4.0);
+    assert!(rig.metric("castellan_mail_retries_total{reason=\"deferred\"}") > 4.0);
     assert!(dead(&slow).is_empty());
-    eventually("no lane is left", || metric(&rig, "castellan_outbox_lanes{outbox=\"mails\"") == 0.0);
+    eventually("no lane is left", || rig.metric("castellan_outbox_lanes{outbox=\"mails\"") == 0.0);
 }
 
 #[test]
@@ -191,7 +185,7 @@ fn a_mail_server_that_stalls_is_left_alone_for_that_mail_only() {
     assert_eq!(mails[0]["to"], json!(["quick@rossi.example"]));
     let mails = catcher.wait_for(2);
     assert_eq!(mails[1]["to"], json!(["stuck@rossi.example"]));
-    assert_eq!(metric(&rig, "castellan_mail_retries_total{reason=\"timeout\"}"), 1.0);
+    assert_eq!(rig.metric("castellan_mail_retries_total{reason=\"timeout\"}"), 1.0);
 }
 
 #[test]
@@ -251,7 +245,7 @@ fn a_wrong_password_kills_no_mail() {
     conflict(&mut smart_box);
     catcher.wait_for(1);
     assert!(dead(&org).is_empty());
-    assert_eq!(metric(&rig, "castellan_mail_retries_total{reason=\"login\"}"), 3.0);
+    assert_eq!(rig.metric("castellan_mail_retries_total{reason=\"login\"}"), 3.0);
 }
 
 /// Server and catcher are killed in turn while mails are made: each arrives at least once, the first ones in order.
@@ -276,7 +270,7 @@ fn kill_9_of_server_and_catcher_loses_no_mail() {
                 conflict(&mut smart_box);
                 made += 1;
                 eventually("it was missed", || {
-                    metric(&rig, "castellan_mail_retries_total{reason=\"unreachable\"}") > 0.0
+                    rig.metric("castellan_mail_retries_total{reason=\"unreachable\"}") > 0.0
                 });
                 catcher.start_again();
             }
@@ -304,7 +298,7 @@ fn kill_9_of_server_and_catcher_loses_no_mail() {
     let order: Vec<u64> = distinct(&catcher.mails()).iter().map(revision).collect();
     assert!(order.is_sorted(), "{order:?}");
     assert!(dead(&org).is_empty());
-    eventually("the outbox is empty", || metric(&rig, "castellan_outbox_lanes{outbox=\"mails\"") == 0.0);
+    eventually("the outbox is empty", || rig.metric("castellan_outbox_lanes{outbox=\"mails\"") == 0.0);
 }
 
 #[test]
@@ -319,7 +313,7 @@ fn the_owner_chooses_but_hears_of_a_cloned_box_always() {
     org.client.patch("/mails/settings", &json!({"spam": false})).problem(400, "request.malformed");
     let mut smart_box = box_with_key(&org);
     conflict(&mut smart_box);
-    eventually("nobody wants it", || metric(&rig, "castellan_mails_total{outcome=\"unwanted\"}") == 1.0);
+    eventually("nobody wants it", || rig.metric("castellan_mails_total{outcome=\"unwanted\"}") == 1.0);
     // The same number with another content.
     let last = smart_box.journal.len() - 1;
     smart_box.journal[last]["bin"] = "A-3".into();
@@ -372,7 +366,7 @@ fn without_a_driver_mails_wait_and_it_is_said() {
     assert!(rig.log_text().contains("no mail leaves this server"), "{}", rig.log_text());
     let org = org_of(&rig, "anna@rossi.example", "en");
     conflict(&mut box_with_key(&org));
-    eventually("it waits", || metric(&rig, "castellan_mail_retries_total{reason=\"no_driver\"}") > 0.0);
+    eventually("it waits", || rig.metric("castellan_mail_retries_total{reason=\"no_driver\"}") > 0.0);
     rig.kill();
     for (key, value) in catcher.config() {
         rig.set(key, &value);
@@ -430,7 +424,7 @@ fn an_organisation_that_is_erased_takes_its_mails_with_it() {
     let (gone, left) = (org_of(&rig, "anna@rossi.example", "en"), org_of(&rig, "eva@rossi.example", "en"));
     conflict(&mut box_with_key(&gone));
     conflict(&mut box_with_key(&left));
-    let lanes = |rig: &Rig| metric(rig, "castellan_outbox_lanes{outbox=\"mails\"");
+    let lanes = |rig: &Rig| rig.metric("castellan_outbox_lanes{outbox=\"mails\"");
     eventually("both wait", || lanes(&rig) == 2.0);
     gone.client.delete(&format!("/organisations/{}", gone.id)).is(202);
     eventually("one is gone", || lanes(&rig) == 1.0);

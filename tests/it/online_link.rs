@@ -82,6 +82,7 @@ fn only_the_token_of_the_last_enrolment_holds_a_link() {
     for token in ["", "x", &forged, &lodge.org.token] {
         assert_eq!(WebSocket::open(rig.addresses().api, token).0, 401, "{token}");
     }
+    assert_eq!(rig.metric("castellan_auth_failures_total "), 4.0, "counted like those of requests");
     lodge.smart_box.client.get("/box/v1/link").problem(400, "request.malformed");
     let mut first = linked(&rig, &lodge.smart_box.token);
     let mut second = linked(&rig, &lodge.smart_box.token);

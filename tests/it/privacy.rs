@@ -14,12 +14,6 @@ use castellan::{
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-fn metric(rig: &Rig, name: &str) -> f64 {
-    let text = rig.observed("/metrics").told();
-    let line = text.lines().find(|line| line.starts_with(name) && !line.starts_with('#'));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
-}
-
 /// How old something is, in days.
 fn days_since(at: &str) -> u64 {
     let at = castellan::kernel::UnixMillis::from_rfc3339(at).unwrap();
@@ -96,7 +90,7 @@ fn history_beyond_its_retention_goes_and_what_is_in_force_stays_also_over_kill_9
         let snapshot = string(&trimmed.json(), "snapshot");
         org.client.get(&format!("/events?after={snapshot}")).is(200);
         other.client.get("/events").is(200);
-        eventually("the oldest record is told", || metric(&rig, "castellan_retention_oldest_record_seconds") > 0.0);
+        eventually("the oldest record is told", || rig.metric("castellan_retention_oldest_record_seconds") > 0.0);
 
         rig.kill_and_start();
         assert_eq!((in_force(&org, old), in_force(&other, kept)), before);
@@ -257,8 +251,8 @@ fn what_is_personal_lies_sealed_on_disk_and_its_key_is_gone_with_the_person() {
     });
     // Everything that was theirs can be somebody else's.
     org.person_with(&json!({"name": "Dora Donati", "email": email, "access_code": code, "badges": [badge]}));
-    let rounds = metric(&rig, "castellan_commit_batch_records_count");
-    eventually("a round has passed", || metric(&rig, "castellan_commit_batch_records_count") > rounds + 2.0);
+    let rounds = rig.metric("castellan_commit_batch_records_count");
+    eventually("a round has passed", || rig.metric("castellan_commit_batch_records_count") > rounds + 2.0);
     rig.stop();
     nowhere(&rig.data(), &secrets);
     assert_eq!(sealed_rows(&rig.data()), 0);

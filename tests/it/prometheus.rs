@@ -8,6 +8,15 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+impl Rig {
+    /// What stands in the first line of `/metrics` that begins so; nothing: 0.
+    pub fn metric(&self, start: &str) -> f64 {
+        let told = self.observed("/metrics").told();
+        let line = told.lines().find(|line| line.starts_with(start));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+    }
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

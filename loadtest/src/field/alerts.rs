@@ -89,8 +89,8 @@ async fn in_force(world: &mut World) -> Result<InForce, LoadError> {
 const KINDS: [&str; 7] =
     ["late_after_pick_up", "late_after_end", "late_before_booking", "offline", "guarantee", "conflict", "unconfirmed"];
 
-/// Over the whole feed: nothing is told to have begun twice without an end, nor to have ended twice.
-/// Of every exchange about which something was not in order it is told once, and of no other.
+/// Over the whole feed: nothing is told to have begun twice without an end, nor to have ended twice. Every exchange about
+/// which something was not in order is told once, and no other.
 pub async fn told_once(world: &mut World, tally: &Tally) -> Result<(), LoadError> {
     let mut exchanges = vec![0; world.sites.len()];
     for organisation in &mut world.organisations {

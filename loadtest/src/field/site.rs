@@ -3,7 +3,7 @@
 use super::{
     FieldArgs, administrator,
     clock::Clock,
-    model::{Grant, Here, Limits, Model, Setup},
+    model::{Alert, Grant, Here, Limits, Model, Setup},
     newcomer::Newcomer,
     visit::{Carried, Given, Printed},
 };
@@ -18,6 +18,7 @@ use crate::{
     wire::Size,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// People of each organisation, and those who use one box.
 const PEOPLE: usize = 40;
@@ -100,8 +101,8 @@ pub struct World {
     pub organisations: Vec<Organisation>,
     pub sites: Vec<Site>,
     pub carried: Carried,
-    /// What was in force at the last look, and whether anything may have changed since.
-    pub told: Vec<Vec<super::model::Alert>>,
+    /// The alerts of each box that were in force at the last look.
+    pub told: Vec<Vec<Alert>>,
 }
 
 impl World {
@@ -265,7 +266,7 @@ async fn first_contact(site: &mut Site, target: &Target, clock: &Clock) -> Resul
         if known == STAFF && pins == wanted && told == codes && state.offline_sheet == site.model.sheet {
             return Ok(());
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Err(LoadError::Unfit(format!("{} never heard of its people's and keys' codes", site.vbox.id())))
 }

@@ -1,7 +1,7 @@
 //! Badges at the reader: as codes at the keypad, checked by verifiers that only this box can make.
 
 use super::{Attempt, Exchange, Left, Refusal, VirtualBox, state};
-use crate::wire::{BinState, Kind};
+use crate::wire::Kind;
 use std::io;
 
 impl VirtualBox {
@@ -36,12 +36,7 @@ impl VirtualBox {
         }
         let person = self.person_by_badge(badge).ok_or(Refusal::UnknownCode)?;
         self.state.permitted(&person, fob, box_ms)?;
-        let holds = |content: &Option<Box<str>>| content.as_deref() == Some(fob);
-        let (bin, _) = self.belief.iter().find(|(_, content)| holds(content)).ok_or(Refusal::KeyNotHere)?;
-        match self.state.bins.get(bin).map(|item| item.state) {
-            Some(BinState::Enabled) => Ok((bin.to_string(), person)),
-            _ => Err(Refusal::BinClosed),
-        }
+        Ok((self.bin_with(fob)?, person))
     }
 
     /// Somebody holds a badge to the reader and leaves a fob. The end of an access stops no drop-off.

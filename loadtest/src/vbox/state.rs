@@ -38,20 +38,15 @@ impl StoredState {
             *self = Self::default();
         }
         for removed in &changes.removed {
-            match removed.strip_prefix("bin:") {
-                Some(bin) => drop(self.bins.remove(bin)),
-                None if removed.starts_with("key_") => {
-                    self.keys.remove(removed);
-                    self.key_codes.remove(removed);
-                }
-                None if removed.starts_with("acc_") => {
-                    self.accesses.remove(removed);
-                    self.bookings.remove(removed);
-                }
-                None => {
-                    self.people.remove(removed);
-                    self.pins.remove(removed);
-                }
+            if removed.starts_with("key_") {
+                self.keys.remove(removed);
+                self.key_codes.remove(removed);
+            } else if removed.starts_with("acc_") {
+                self.accesses.remove(removed);
+                self.bookings.remove(removed);
+            } else {
+                self.people.remove(removed);
+                self.pins.remove(removed);
             }
         }
         self.bins.extend(changes.bins.into_iter().map(|item| (item.bin.clone(), item)));

@@ -3,11 +3,11 @@
 use super::{change_box, key_of, look, named, place::Place, refused, time};
 use crate::{
     boxes::{
-        AlertKind, AlertMails, AlertRow, AlertSettings, AlertWhat, Command, ExchangeAlert, KeyAlerts, Label,
-        LateLimits, MAX_ALERT_MAILS, MAX_ALERT_MINUTES, Refusal, Trouble,
+        AlertKind, AlertMails, AlertRow, AlertSettings, Command, ExchangeAlert, KeyAlerts, Label, LateLimits,
+        MAX_ALERT_MAILS, MAX_ALERT_MINUTES, Refusal, Trouble,
     },
     http::{
-        Ask, Changed, Doc, List, Problem, Reply,
+        Ask, Changed, Code, Doc, List, Problem, Reply,
         body::{object, objects},
     },
     kernel::{BoxId, KeyId, PersonId, RowSpace, schema::Time},
@@ -59,10 +59,7 @@ impl Shown {
             person: condition.person,
             since: time(condition.since),
             due: time(condition.due),
-            power: match condition.what {
-                AlertWhat::Offline { power } => Some(power),
-                _ => None,
-            },
+            power: condition.what.power(),
             raised_at: raised.to_rfc3339(),
             acknowledged_at: time(acknowledged),
         }
@@ -71,13 +68,10 @@ impl Shown {
 
 /// The same in the feed of events.
 pub(crate) fn told(condition: &Trouble) -> Value {
-    let power = match condition.what {
-        AlertWhat::Offline { power } => Some(power),
-        _ => None,
-    };
     json!({
         "kind": condition.what.kind(), "key": condition.what.key(), "bin": condition.what.bin(),
-        "person": condition.person, "since": time(condition.since), "due": time(condition.due), "power": power,
+        "person": condition.person, "since": time(condition.since), "due": time(condition.due),
+        "power": condition.what.power(),
     })
 }
 
@@ -244,7 +238,7 @@ pub(crate) const SETTINGS: Doc =
 pub(crate) async fn settings(ask: Ask) -> Result<Reply, Problem> {
     let of = ask.org();
     let read = |state: &Organisation, _| state.known.as_ref().map(|known| (known.changed, known.alert_settings()));
-    let (changed, settings) = ask.engine.read(of.at(of), read).await?.ok_or(crate::http::Code::NotFound)?;
+    let (changed, settings) = ask.engine.read(of.at(of), read).await?.ok_or(Code::NotFound)?;
     Reply::object(changed, &WireSettings::from(&settings))
 }
 

@@ -2,7 +2,10 @@
 
 use super::{change_box, look, named, refused};
 use crate::{
-    boxes::{Command, CredentialsPlain, KeyCodePlain, KeyCodesPlain, Refusal, SmartBox, TYPED, verifier, verifier_key},
+    boxes::{
+        BookingPlain, Command, CredentialsPlain, KeyCodePlain, KeyCodesPlain, Refusal, SmartBox, TYPED, verifier,
+        verifier_key,
+    },
     http::{Ask, Changed, Code, Doc, Problem, Reply},
     kernel::{
         AccessId, BoxId, ClaimSpace, Codec, KeyId, PersonId, VaultField, digits,
@@ -161,10 +164,7 @@ pub(crate) async fn book(ask: Ask) -> Result<Reply, Problem> {
 }
 
 async fn person_of(ask: &Ask, access: AccessId) -> Result<PersonId, Problem> {
-    let read = move |state: &SmartBox| {
-        let mut accesses = state.inventory().accesses.into_iter();
-        accesses.find(|known| known.record.id == access).map(|known| known.record.person)
-    };
+    let read = move |state: &SmartBox| state.access(access).map(|(record, _)| record.person);
     look(ask, named(ask)?, read).await?.ok_or_else(|| refused(Refusal::AccessNotFound))
 }
 
@@ -182,7 +182,7 @@ async fn seal_booking(ask: &Ask, person: PersonId, access: AccessId, code: &str)
     for _ in 0..ATTEMPTS {
         let (base, mut plain, _) = credentials(ask, person).await?;
         plain.bookings.retain(|known| known.access != access);
-        plain.bookings.push(crate::boxes::BookingPlain { access, code: code.to_owned() });
+        plain.bookings.push(BookingPlain { access, code: code.to_owned() });
         let plain = Zeroizing::new(plain.to_bytes());
         let command = person::Command::Book { base, booking, plain };
         match ask.tell_once::<Person>(person.at(ask.org()), command, people::refused).await {

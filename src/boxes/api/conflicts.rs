@@ -75,12 +75,7 @@ impl Shown {
             kept_at: kept_at.to_rfc3339(),
             outcome: outcome.name(),
             reason: outcome.reason(),
-            kind: box_says.act.map(|act| match act {
-                Act::PickUp(_) => "pick_up",
-                Act::DropOff(_) => "drop_off",
-                Act::Opened => "opened",
-                Act::OpenedAll => "opened_all",
-            }),
+            kind: box_says.act.map(Act::name),
             bin: box_says.bin,
             fob: box_says.act.and_then(Act::fob),
             person: box_says.person,
@@ -97,13 +92,8 @@ impl Shown {
                 holder: server_says.holder,
                 since: time(server_says.since),
             },
-            resolved: resolved.map(|resolution| Resolved {
-                at: resolution.at.to_rfc3339(),
-                accept: match resolution.accept {
-                    Accept::Box => "box",
-                    Accept::ByHand => "by_hand",
-                },
-            }),
+            resolved: resolved
+                .map(|resolution| Resolved { at: resolution.at.to_rfc3339(), accept: resolution.accept.name() }),
         }
     }
 }

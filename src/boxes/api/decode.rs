@@ -1,9 +1,9 @@
 //! The body of a sync. What is not the protocol is refused whole; an entry of the right shape whose values make no
 //! sense is kept as unreadable, so that one bad line does not hold up a journal for ever.
 
-use super::schema::FirmwareName;
+use super::schema::{FirmwareName, JournalHead, JournalSeq};
 use crate::{
-    boxes::{Act, By, Cursor, Entry, Fob, Health, JournalEntry, Label, Link, SyncRequest},
+    boxes::{Act, By, Cursor, Entry, Fob, Health, JournalEntry, Label, Link, SEQ_MAX, SyncRequest},
     http::{
         Problem,
         body::{Object, from_json, object},
@@ -30,6 +30,9 @@ const QUOTED_MAX: usize = 48;
 pub fn decode_sync(body: &[u8]) -> Result<SyncRequest, Problem> {
     let Sync { cursor, journal, clock_ms, health } = from_json(body)?;
     let HealthPart { battery_percent, mains, link, firmware } = health;
+    if journal.head > SEQ_MAX {
+        return Err(Problem::malformed("/journal/head".to_owned(), format!("expected at most {SEQ_MAX}")));
+    }
     if let Some(kept_from) = journal.kept_from {
         let first = journal.entries.iter().map(Entry::seq).min().unwrap_or(u64::MAX);
         let whole = (1..=journal.head.saturating_add(1)).contains(&kept_from) && kept_from <= first;
@@ -72,7 +75,7 @@ pub(super) struct Sync {
 #[serde(deny_unknown_fields)]
 struct Journal {
     /// The last sequence number that the box has ever written; none: 0.
-    #[schema(value_type = Whole64)]
+    #[schema(value_type = JournalHead)]
     head: u64,
     /// The first sequence number that the box still has.
     #[schema(value_type = Option<FromOne64>)]
@@ -101,7 +104,7 @@ struct HealthPart {
 #[serde(deny_unknown_fields)]
 #[schema(as = JournalEntry)]
 struct Line<'a> {
-    #[schema(value_type = FromOne64)]
+    #[schema(value_type = JournalSeq)]
     seq: u64,
     #[schema(value_type = Whole64)]
     at_ms: u64,
@@ -218,10 +221,10 @@ fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::
 }
 
 impl Line<'_> {
-    /// An entry, or what is wrong with it. Numbers start at 1: a line without one is no line.
+    /// An entry, or what is wrong with it. A line without a number is no line.
     fn read(&self) -> Result<Entry, &'static str> {
-        if self.seq == 0 {
-            return Err("sequence numbers start at 1");
+        if self.seq == 0 || self.seq > SEQ_MAX {
+            return Err("sequence numbers are 1 to 1099511627775");
         }
         Ok(match self.understand() {
             Ok(entry) => Entry::Read(entry),

@@ -3,7 +3,7 @@
 use super::{change_box, look, named, time};
 use crate::{
     boxes::{Command, SecretHash},
-    http::{Ask, Changed, Doc, Problem, Reply, auth},
+    http::{Ask, Changed, Code, Doc, Problem, Reply, auth},
     kernel::{
         UnixMillis,
         schema::{Time, pattern, shapes},
@@ -85,7 +85,7 @@ pub(crate) const MAKE: Doc = Doc::new("Make a code with which a box enrols")
 pub(crate) async fn make(ask: Ask) -> Result<Reply, Problem> {
     let Make { stolen } = ask.json()?;
     let code = text(&ask.mint_secret("enrolment code", 0));
-    let command = command(&code, ask.now(), stolen).ok_or(crate::http::Code::Internal)?;
+    let command = command(&code, ask.now(), stolen).ok_or(Code::Internal)?;
     let revision = change_box(&ask, command).await?;
     let expires = look(&ask, named(&ask)?, |state| state.enrolment.as_ref().map(|code| code.expires)).await?;
     Reply::created(&Made { code, expires_at: time(expires), revision })

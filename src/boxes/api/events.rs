@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     boxes::{
-        Accept, AccessRecord, Advice, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Plan, Reminded,
+        AccessRecord, Act, Advice, Departure, Event, Health, Judged, KeyRecord, Outcome, PassUse, Plan, Reminded,
         Reminder, Scope, SightingAnswer, Suspicion, history_item,
     },
     kernel::{Codec, EventOutcome, EventView, Stamp},
@@ -123,7 +123,7 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
         }
         Event::ConflictResolved { number, accept, taken, person } => (
             "boxes.conflict.resolved",
-            json!({ "conflict": number, "accept": accepted(*accept), "taken": taken, "person": person }),
+            json!({ "conflict": number, "accept": accept.name(), "taken": taken, "person": person }),
         ),
         Event::KeyDeparted(departure) => ("boxes.key.moved_out", with(history(event, stamp), departed(departure))),
         Event::KeyArrived(arrival) => {
@@ -218,7 +218,6 @@ pub(crate) fn view(event: &Event, stamp: Stamp) -> EventView {
 
 /// A journal entry: what it says took place, or is kept as a conflict.
 fn entry(judged: &Judged, event: &Event, stamp: Stamp) -> EventView {
-    use crate::boxes::Act;
     if let Some(of) = judged.exchange.filter(|of| of.known) {
         return EventView::new("boxes.exchange.told_again", json!({ "exchange": of.id, "seq": judged.seq }));
     }
@@ -296,13 +295,6 @@ fn answered(answer: SightingAnswer) -> Value {
         SightingAnswer::MovedOn(key) => json!({ "answer": "moved_on", "key": key }),
         SightingAnswer::HeldHere => json!({ "answer": "held_here" }),
         SightingAnswer::Unclaimed => json!({ "answer": "unclaimed" }),
-    }
-}
-
-fn accepted(accept: Accept) -> &'static str {
-    match accept {
-        Accept::Box => "box",
-        Accept::ByHand => "by_hand",
     }
 }
 

@@ -2,8 +2,7 @@
 
 use crate::{
     boxes::{
-        Act, AlertItem, AlertKind, AlertWhat, BoxMail, BoxRow, Conflict, Fob, KeyCodePlain, KeyCodesPlain, KeyRow,
-        numbered_key,
+        Act, AlertItem, AlertKind, BoxMail, BoxRow, Conflict, Fob, KeyCodePlain, KeyCodesPlain, KeyRow, numbered_key,
         words::{BinState, Plan},
     },
     delivery::mail::{MailKind, Reader},
@@ -97,12 +96,7 @@ fn conflict_seen(reader: &Reader<'_>, conflict: Conflict) -> Result<ConflictSeen
     Ok(ConflictSeen {
         number,
         reason: outcome.reason().unwrap_or_default(),
-        kind: box_says.act.map(|act| match act {
-            Act::PickUp(_) => "pick_up",
-            Act::DropOff(_) => "drop_off",
-            Act::Opened => "opened",
-            Act::OpenedAll => "opened_all",
-        }),
+        kind: box_says.act.map(Act::name),
         bin: box_says.bin.map(|bin| bin.to_string()),
         key: fob.map(|fob| KeySeen { name, fob: Some(fob) }),
         person: person_seen(reader, box_says.person)?,
@@ -168,7 +162,7 @@ fn alert_seen(reader: &Reader<'_>, item: &AlertItem) -> Result<AlertSeen, String
         person: person_seen(reader, condition.person)?,
         since: condition.since,
         due: condition.due,
-        power: matches!(condition.what, AlertWhat::Offline { power: true }),
+        power: condition.what.power() == Some(true),
         pick_up: false,
         flagged: false,
     })

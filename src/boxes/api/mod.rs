@@ -33,11 +33,11 @@ pub(crate) use key_list::{LIST as KEY_LIST, list as list_keys};
 pub(crate) use list::{LIST, list};
 pub(crate) use setup::{BULK, CREATE, bulk, create};
 
-use super::{
-    BinState, Command, Fob, Health, Inventory, KeyPlace, Label, Model, Overview, Plan, Refusal, Size, SmartBox,
-};
 use crate::{
-    boxes::{AccessView, BinView, Leaving, Reminder, Scope},
+    boxes::{
+        AccessView, BinState, BinView, Command, Cursor, Fob, Health, Inventory, KeyPlace, Label, Leaving, Link, Model,
+        Overview, Plan, Refusal, Reminder, Scope, Size, SmartBox,
+    },
     http::{Ask, Changed, Code, Doc, Problem, Reply, RowKey},
     kernel::{
         AccessId, Address, BoxId, Codec, GroupId, KeyId, PersonId, Stamp, UnixMillis,
@@ -170,7 +170,7 @@ struct ShownBox {
     last_contact: Option<String>,
     #[schema(value_type = Option<Time>)]
     contact_due: Option<String>,
-    #[schema(value_type = Option<super::Cursor>)]
+    #[schema(value_type = Option<Cursor>)]
     cursor: Option<String>,
     journal_next: u64,
     clock_skew_ms: i64,
@@ -197,7 +197,7 @@ struct ShownHealth {
     #[schema(maximum = 100)]
     battery_percent: Option<u8>,
     mains: Option<bool>,
-    link: Option<super::Link>,
+    link: Option<Link>,
     firmware: Option<Box<str>>,
 }
 
@@ -207,8 +207,6 @@ impl From<Health> for ShownHealth {
         Self { battery_percent, mains, link, firmware }
     }
 }
-
-pub(crate) const SHOW: Doc = Doc::new("Show a box with its health, cursor and lateness").shows::<ShownBox>();
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = BoxAdvice)]
@@ -221,6 +219,8 @@ struct ShownAdvice {
     /// When that was noticed.
     exchanges: u32,
 }
+
+pub(crate) const SHOW: Doc = Doc::new("Show a box with its health, cursor and lateness").shows::<ShownBox>();
 
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let (now, up_since) = (ask.now(), ask.engine.up_since());

@@ -12,7 +12,7 @@ use crate::{
     },
     orgs::{
         Offline, OfflineCommand, Organisation, PASS_HOURS, Person,
-        api::{Wrong, mails, people},
+        api::{Wrong, organisations, people},
         organisation, person,
     },
 };
@@ -106,9 +106,7 @@ fn check_hours(hours: Option<u16>, pointer: &str) -> Result<(), Problem> {
 }
 
 async fn tell(ask: &Ask, command: OfflineCommand) -> Result<Reply, Problem> {
-    let org = ask.org();
-    let command = organisation::Command::Offline(command);
-    let revision = ask.tell_once::<Organisation>(org.at(org), command, mails::refused).await?;
+    let revision = organisations::tell(ask, ask.org(), organisation::Command::Offline(command)).await?;
     Reply::ok(&Changed { revision })
 }
 

@@ -1,9 +1,11 @@
 //! What serde does not tell of this context's wire: words that stand as texts, and what is written by hand.
 
-use crate::boxes::MAX_REMINDER_MINUTES;
-use crate::kernel::{
-    GroupId, KeyId, PersonId,
-    schema::{Zone, closed, pattern, shapes, words},
+use crate::{
+    boxes::{By, MAX_REMINDER_MINUTES, SEQ_MAX},
+    kernel::{
+        GroupId, KeyId, PersonId,
+        schema::{Zone, closed, pattern, shapes, words},
+    },
 };
 use utoipa::{
     ToSchema,
@@ -29,17 +31,23 @@ const REASONS: [&str; 16] = [
     "behind_receipts",
 ];
 
+fn number(least: usize) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(SEQ_MAX as usize))
+}
+
 shapes! {
     OutcomeName, "What became of an entry", words(&["applied", "flagged", "ignored", "rejected", "duplicate"]);
     ReasonName, "Why it was flagged, ignored or rejected", words(&REASONS);
     JournalKind, "What a box says that happened", words(&["pick_up", "drop_off", "opened", "opened_all"]);
-    ByName, "By what somebody was let in", words(&crate::boxes::By::NAMES);
+    ByName, "By what somebody was let in", words(&By::NAMES);
     HistoryKind, "What happened", words(&[
         "pick_up", "drop_off", "opened", "opened_all", "corrected", "moved_in", "moved_out", "unknown_fob", "fob_set",
         "unreadable",
     ]);
     Hash16, "16 bytes in hexadecimal", pattern("^[0-9a-f]{32}$").examples(["00112233445566778899aabbccddeeff"]);
     Hash32, "32 bytes in hexadecimal", pattern("^[0-9a-f]{64}$").examples(["00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]);
+    JournalHead, "The last number of a box's journal; none: 0", number(0);
+    JournalSeq, "A number of a box's journal, from 1", number(1);
     FirmwareName, "At most 40 bytes without control characters",
         pattern(r"^[^\u0000-\u001F\u007F-\u009F]*$").max_length(Some(40)).examples(["5.1.2"]);
     Ticket, "To be sent with the next sync, as `Castellan-Ticket`", pattern("^[A-Za-z0-9_-]+$").examples(["AAECAwQ"]);
@@ -101,7 +109,8 @@ impl utoipa::PartialSchema for FirstGrant {
     }
 }
 
-fn met<T: ToSchema>() -> (String, RefOr<Schema>) {
+/// The name of a type, to refer to it, and the type itself.
+pub(super) fn met<T: ToSchema>() -> (String, RefOr<Schema>) {
     (T::name().into(), T::schema())
 }
 

@@ -51,6 +51,21 @@ fn little_is_enough() {
 }
 
 #[test]
+fn a_journals_numbers_end_before_those_that_the_server_gives_to_conflicts() {
+    let sync = |head: u64, kept_from: u64, seq: u64| {
+        let line = format!(r#"{{"seq": {seq}, "at_ms": 1, "kind": "opened", "bin": "A-1"}}"#);
+        format!(r#"{{"journal": {{"head": {head}, "kept_from": {kept_from}, "entries": [{line}]}}, "clock_ms": 1}}"#)
+    };
+    const LAST: u64 = crate::boxes::SEQ_MAX;
+    assert!(decode_sync(sync(LAST, LAST, LAST).as_bytes()).is_ok());
+    for beyond in [LAST + 1, u64::MAX] {
+        assert_eq!(pointer(&sync(beyond, 1, 1)).1, "/journal/head");
+        assert!(pointer(&sync(LAST, 1, beyond)).1.starts_with("/journal/entries"));
+    }
+    assert_eq!(pointer(&sync(LAST, u64::MAX, LAST)).1, "/journal/kept_from");
+}
+
+#[test]
 fn what_is_not_the_protocol_is_refused_with_a_pointer() {
     let at = |body: &str| pointer(body).1;
     assert_eq!(at(r#"{"clock_ms": 1}"#), "");

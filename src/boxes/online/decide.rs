@@ -277,7 +277,7 @@ impl SmartBox {
         }
     }
 
-    /// What whoever stands there says that hangs on a fob that no key here has: it is said, or follows from the key's code.
+    /// The key that hangs on a fob that no key here has, as whoever stands there says, or as the key's code does.
     fn named_by(&self, asked: &Asked) -> Option<&Key> {
         let Act::DropOff(fob) = asked.act else { return None };
         let coded = match &asked.by {

@@ -1,10 +1,34 @@
 //! Both ways of writing a journal entry say the same.
 
+use super::world::line;
 use crate::{
     boxes::{judge::content_of_read, *},
     kernel::*,
 };
 use proptest::prelude::*;
+
+/// Of an ordinary entry, received at once.
+fn judged(read: &JournalEntry) -> Judged {
+    Judged {
+        seq: read.seq,
+        content: content_of_read(read),
+        outcome: Outcome::Applied,
+        act: Some(read.act),
+        bin: read.bin,
+        person: read.person,
+        box_time: Some(read.at),
+        at: read.at,
+        estimated: false,
+        cursor: read.cursor,
+        key: None,
+        late: false,
+        found: None,
+        text: None,
+        by: read.by,
+        exchange: None,
+        named: None,
+    }
+}
 
 fn entry() -> impl Strategy<Value = Judged> {
     let fob = "[0-9A-F]{1,31}".prop_map(|text| Fob::new(&text).unwrap());
@@ -31,36 +55,8 @@ fn entry() -> impl Strategy<Value = Judged> {
     )
         .prop_map(|((seq, outcome, act, bin), (person, key, cursor), by, (at, box_time, estimated, late))| {
             let person = person.map(PersonId);
-            let read = JournalEntry {
-                seq,
-                at: box_time,
-                cursor,
-                act,
-                bin: Some(bin),
-                person,
-                by,
-                exchange: None,
-                named: None,
-            };
-            Judged {
-                seq,
-                content: content_of_read(&read),
-                outcome,
-                act: Some(act),
-                bin: Some(bin),
-                person,
-                box_time: Some(box_time),
-                at,
-                estimated,
-                cursor,
-                key: key.map(KeyId),
-                late,
-                found: None,
-                text: None,
-                by,
-                exchange: None,
-                named: None,
-            }
+            let read = JournalEntry { cursor, person, by, ..line(seq, box_time, act, Some(bin)) };
+            Judged { outcome, at, estimated, key: key.map(KeyId), late, ..judged(&read) }
         })
 }
 
@@ -96,37 +92,13 @@ proptest! {
 
 #[test]
 fn an_ordinary_entry_is_shorter_than_its_fields_by_more_than_a_quarter() {
-    let (at, person) = (UnixMillis(1_767_225_600_000), Some(PersonId(u128::MAX)));
+    let (at, act) = (UnixMillis(1_767_225_599_000), Act::PickUp(Fob::new("04A2F1C3").unwrap()));
     let read = JournalEntry {
-        seq: 300,
-        at: UnixMillis(1_767_225_599_000),
         cursor: Some(Cursor { epoch: 1, revision: 300 }),
-        act: Act::PickUp(Fob::new("04A2F1C3").unwrap()),
-        bin: Label::new("A-1"),
-        person,
-        by: None,
-        exchange: None,
-        named: None,
+        person: Some(PersonId(u128::MAX)),
+        ..line(300, at, act, Label::new("A-1"))
     };
-    let judged = Judged {
-        seq: read.seq,
-        content: content_of_read(&read),
-        outcome: Outcome::Applied,
-        act: Some(read.act),
-        bin: read.bin,
-        person,
-        box_time: Some(read.at),
-        at,
-        estimated: false,
-        cursor: read.cursor,
-        key: Some(KeyId(u128::MAX)),
-        late: false,
-        found: None,
-        text: None,
-        by: None,
-        exchange: None,
-        named: None,
-    };
+    let judged = Judged { at: UnixMillis(1_767_225_600_000), key: Some(KeyId(u128::MAX)), ..judged(&read) };
     let (brief, fields) =
         (Event::EntryJudged(judged.clone()).to_bytes().len(), minicbor::to_vec(&judged).unwrap().len());
     assert!(brief * 4 <= (fields + 4) * 3, "{brief} of {} bytes", fields + 4);

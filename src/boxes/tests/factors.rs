@@ -1,7 +1,10 @@
 //! At a connected box: what is wanted besides a code, and into which bin a key goes.
 
 use super::{online::*, world::*};
-use crate::{boxes::*, kernel::*};
+use crate::{
+    boxes::*,
+    kernel::{testing::TestKeys, *},
+};
 
 #[test]
 fn a_second_factor_is_wanted_for_pick_ups_and_wrong_ones_are_counted() {
@@ -77,7 +80,7 @@ fn a_code_by_text_is_sent_once_a_minute_and_good_for_one_pick_up() {
     let [mail] = &story.world.mails[..] else { panic!("one text") };
     assert_eq!((mail.to, &*mail.template), (Recipient::Mobile(ANNA), TextedCode::TEXT));
     let about = TextedCode::decode_from(&mail.about).unwrap();
-    assert_eq!((about.texted.salt, about.code(&TestKeys).len()), (one, 6));
+    assert_eq!((about.texted.salt, about.code(&TestKeys(1)).len()), (one, 6));
     story.world.pass(59 * SECOND);
     story.second.new = Some(two);
     story.refused(take("F1"), BY_ANNA, OnlineRefusal::SecondFactorNeeded);

@@ -133,17 +133,7 @@ pub(super) fn samples() -> Vec<(&'static str, Event)> {
     let by = |by| {
         let Judged { seq, cursor, person, .. } = judged;
         let (at, act, by) = (UnixMillis(60_000), Act::Opened, Some(by));
-        let content = judge::content_of_read(&JournalEntry {
-            seq,
-            at,
-            cursor,
-            act,
-            bin: Some(bin),
-            person,
-            by,
-            exchange: None,
-            named: None,
-        });
+        let content = judge::content_of_read(&JournalEntry { cursor, person, by, ..line(seq, at, act, Some(bin)) });
         let (act, outcome) = (Some(act), Outcome::Applied);
         Judged { text: None, found: None, act, outcome, content, by, ..judged.clone() }
     };

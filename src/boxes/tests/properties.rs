@@ -63,17 +63,7 @@ fn entry(world: &World, site: usize, (after, kind, place, what, at): (i8, u8, u8
         _ => return Entry::Unreadable { seq, text: format!("{what}").into() },
     };
     let person = [None, Some(ANNA), Some(BEN)][usize::from(what % 3)];
-    Entry::Read(JournalEntry {
-        seq,
-        at: UnixMillis(at),
-        cursor: None,
-        act,
-        bin: Some(label(bin(place))),
-        person,
-        by: None,
-        exchange: None,
-        named: None,
-    })
+    Entry::Read(JournalEntry { person, ..line(seq, UnixMillis(at), act, Some(label(bin(place)))) })
 }
 
 fn judged(world: &World, site: usize) -> usize {

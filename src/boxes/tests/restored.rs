@@ -186,17 +186,7 @@ fn a_clone_is_noticed_after_a_restore_as_before() {
     story.restore();
     story.world.exchange(0, story.from(4));
     story.world.pass(Duration::from_secs(60));
-    let other = Entry::Read(JournalEntry {
-        seq: 5,
-        at: story.world.now,
-        cursor: None,
-        act: Act::Opened,
-        bin: Some(label("A-3")),
-        person: None,
-        by: None,
-        exchange: None,
-        named: None,
-    });
+    let other = Entry::Read(line(5, story.world.now, Act::Opened, Some(label("A-3"))));
     let request = SyncRequest { head: 6, ..story.world.request(0, vec![other]) };
     story.world.send(0, request).unwrap();
     assert!(story.is_suspended());

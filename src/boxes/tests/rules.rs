@@ -5,6 +5,7 @@ use crate::{
     boxes::*,
     kernel::{
         AccessId, Codec, Context, GroupId, Incoming, KeyId, Machine, MessageTarget, PersonId, Principal, RowSpace,
+        testing::TestKeys,
     },
 };
 use std::time::Duration;
@@ -249,14 +250,14 @@ fn credentials_are_asked_for_per_enrolment_and_kept_as_verifiers() {
         let (to, from) = (crate::kernel::BoxId(1).at(ORG), BEN.at(ORG));
         let secret = Some(&plain[..]);
         let chance = &crate::kernel::Chance::seeded(1);
-        let incoming = Incoming { to, from, body: &body, secret, unclaimed: false, keys: &TestKeys, chance };
+        let incoming = Incoming { to, from, body: &body, secret, unclaimed: false, keys: &TestKeys(1), chance };
         SmartBox::message(incoming).unwrap()
     };
     world.run(0, give(4, 2)).unwrap();
     let told = |world: &World| world.sites[0].state.changes_since(0).people.into_iter().find(|told| told.person == BEN);
     assert_eq!(told(&world).unwrap().code, None, "of another enrolment");
     world.run(0, give(4, 1)).unwrap();
-    let key = verifier_key(&TestKeys, world.id(0), 1);
+    let key = verifier_key(&TestKeys(1), world.id(0), 1);
     assert_eq!(told(&world).unwrap().code, Some(verifier(&key, "code:", "123456")));
     assert_eq!(told(&world).unwrap().badges[..], [verifier(&key, "badge:", "b1")]);
     world.hear(0, BoxMessage::PersonChanged { person: BEN, revision: 4 });

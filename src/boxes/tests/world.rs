@@ -6,8 +6,8 @@ use crate::{
         Scope, SecretHash, SmartBox, SyncAnswer, SyncRequest, check_invariants, numbered_key,
     },
     kernel::{
-        AccessId, Address, BoxId, Chance, ClaimOp, Codec, Context, Effects, Incoming, KeyId, KeyedHash, Machine,
-        MailRequest, Message, MessageTarget, OrgId, PersonId, Principal, Progress, RowSpace, Stamp, UnixMillis,
+        AccessId, Address, BoxId, Chance, ClaimOp, Codec, Context, Effects, Incoming, KeyId, Machine, MailRequest,
+        Message, MessageTarget, OrgId, PersonId, Principal, Progress, RowSpace, Stamp, UnixMillis, testing::TestKeys,
     },
 };
 use std::{
@@ -29,6 +29,11 @@ pub fn fob(text: &str) -> Fob {
     Fob::new(text).unwrap()
 }
 
+/// A journal entry with what every one has.
+pub fn line(seq: u64, at: UnixMillis, act: Act, bin: Option<Label>) -> JournalEntry {
+    JournalEntry { seq, at, cursor: None, act, bin, person: None, by: None, exchange: None, named: None }
+}
+
 pub fn applied() -> Outcome {
     Outcome::Applied
 }
@@ -43,16 +48,6 @@ pub fn ignored(clash: Clash) -> Outcome {
 
 pub fn rejected(fault: Fault) -> Outcome {
     Outcome::Rejected(fault)
-}
-
-/// Not secret, and different for each purpose and part.
-pub struct TestKeys;
-
-impl KeyedHash for TestKeys {
-    fn keyed_hash(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
-        use sha2::{Digest, Sha256};
-        parts.iter().fold(Sha256::new().chain_update(purpose), |hash, part| hash.chain_update(part)).finalize().into()
-    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -363,7 +358,7 @@ impl World {
         };
         let Some(site) = self.sites.iter().position(|site| site.state.id().at(ORG) == to) else { return };
         let chance = &Chance::seeded(1);
-        let incoming = Incoming { to, from, body: &message.body, secret: None, unclaimed, keys: &TestKeys, chance };
+        let incoming = Incoming { to, from, body: &message.body, secret: None, unclaimed, keys: &TestKeys(1), chance };
         let command = SmartBox::message(incoming).unwrap();
         match self.run(site, command) {
             Ok(_) | Err(No::Taken) => {}
@@ -424,8 +419,7 @@ impl World {
     pub fn entry(&self, site: usize, after: u64, act: Act, bin: &str, person: Option<PersonId>) -> Entry {
         let seq = self.sites[site].seq + after;
         let cursor = self.sites[site].cursor;
-        let bin = Some(label(bin));
-        Entry::Read(JournalEntry { seq, at: self.now, cursor, act, bin, person, by: None, exchange: None, named: None })
+        Entry::Read(JournalEntry { cursor, person, ..line(seq, self.now, act, Some(label(bin))) })
     }
 
     /// The entry so many after the last one that this box has a receipt for.

@@ -16,7 +16,7 @@ use crate::{
     kernel::{Codec, DeviceId, OrgId, RowSpace, UnixMillis, VaultField},
     orgs::{
         Organisation, PhonesCommand,
-        api::{Wrong, mails},
+        api::{Wrong, organisations},
         organisation,
     },
     store::{Db, Keyring, StoreError},
@@ -124,7 +124,7 @@ pub(crate) async fn export(ask: Ask) -> Result<Reply, Problem> {
     let org = ask.org();
     // Noted first: what cannot be noted does not go out.
     let noted = organisation::Command::Phones(PhonesCommand::Export);
-    ask.tell::<Organisation>(org.at(org), noted, mails::refused).await?;
+    ask.tell::<Organisation>(org.at(org), noted, organisations::refused).await?;
     let (pieces, taken) = mpsc::channel(PIECES);
     let (engine, working) = (ask.engine.clone(), ask.working());
     tokio::task::spawn_local(async move {

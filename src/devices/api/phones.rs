@@ -9,7 +9,7 @@ use crate::{
     },
     orgs::{
         Network, Organisation, PbxSettings, Phones, PhonesCommand,
-        api::{Wrong, is_text, mails, text},
+        api::{Wrong, is_text, organisations, text},
         organisation::Command,
     },
 };
@@ -68,8 +68,7 @@ struct Change {
 }
 
 async fn tell(ask: &Ask, command: PhonesCommand) -> Result<u64, Problem> {
-    let org = ask.org();
-    ask.tell_once::<Organisation>(org.at(org), Command::Phones(command), mails::refused).await
+    organisations::tell(ask, ask.org(), Command::Phones(command)).await
 }
 
 async fn look(ask: &Ask) -> Result<(Phones, u64), Problem> {

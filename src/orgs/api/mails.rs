@@ -1,16 +1,14 @@
 //! Mails: which ones an organisation wants, and those that could not be brought.
 
+use super::organisations::tell;
 use crate::{
     delivery::mail,
     http::{Ask, Changed, Code, Doc, List, PageQuery, Problem, Reply},
     kernel::{
-        Codec, InstallationId, MailId, MailTrouble, PersonId, Recipient, RowSpace, ShopperId, StoreId,
+        Codec, InstallationId, MailId, MailTrouble, PersonId, Recipient, RowSpace, ShopperId, Stamp, StoreId,
         schema::{Time, shapes, words},
     },
-    orgs::{
-        DeadLetter, MailChoice, Organisation,
-        organisation::{Command, Refusal},
-    },
+    orgs::{DeadLetter, MailChoice, Organisation, organisation::Command},
     store::StoreError,
 };
 use serde::{Deserialize, Serialize};
@@ -40,7 +38,7 @@ pub(crate) const CHOICE: Doc = Doc::new("Show which mails the owner gets").shows
 
 pub(crate) async fn choice(ask: Ask) -> Result<Reply, Problem> {
     let of = ask.org();
-    let read = |state: &Organisation, stamp: crate::kernel::Stamp| {
+    let read = |state: &Organisation, stamp: Stamp| {
         state.known.as_ref().map(|known| (known.changed, Chosen { choice: known.mails, revision: stamp.revision }))
     };
     let chosen = ask.engine.read(of.at(of), read).await?;
@@ -53,7 +51,7 @@ pub(crate) const CHOOSE: Doc =
 
 pub(crate) async fn choose(ask: Ask) -> Result<Reply, Problem> {
     let Choose { conflicts, guarantee } = ask.json()?;
-    Reply::ok(&Changed { revision: tell(&ask, Command::ChooseMails { conflicts, guarantee }).await? })
+    Reply::ok(&Changed { revision: tell(&ask, ask.org(), Command::ChooseMails { conflicts, guarantee }).await? })
 }
 
 /// A dead letter. Addresses are not told: the mail server's own words may hold them, so only its code is kept.
@@ -62,7 +60,6 @@ pub(crate) async fn choose(ask: Ask) -> Result<Reply, Problem> {
 struct Shown {
     mail: MailId,
     template: Box<str>,
-    /// `owner`, a person, or an IUV administrator of a store.
     to: To,
     /// What stands before the `@`.
     message_id: String,
@@ -165,32 +162,12 @@ pub(crate) async fn resend(ask: Ask) -> Result<Reply, Problem> {
     }
     let row = ask.engine.row(RowSpace::DeadLetters, ask.org(), id.to_bytes().to_vec()).await?;
     let letter = Box::new(stored(&row.ok_or(Code::NotFound)?)?);
-    Reply::ok(&Changed { revision: tell(&ask, Command::ResendMail { id, letter }).await? })
+    Reply::ok(&Changed { revision: tell(&ask, ask.org(), Command::ResendMail { id, letter }).await? })
 }
 
 pub(crate) const GIVE_UP: Doc = Doc::new("Give a mail up").changed();
 
 pub(crate) async fn give_up(ask: Ask) -> Result<Reply, Problem> {
     let id: MailId = ask.path("mail")?;
-    Reply::ok(&Changed { revision: tell(&ask, Command::GiveUpMail { id }).await? })
-}
-
-async fn tell(ask: &Ask, command: Command) -> Result<u64, Problem> {
-    let of = ask.org();
-    ask.tell_once::<Organisation>(of.at(of), command, refused).await
-}
-
-pub(crate) fn refused(refusal: Refusal) -> Problem {
-    match refusal {
-        Refusal::PassKeyMade => Code::BoxChangedMeanwhile.into(),
-        Refusal::TooManyPassKeys => Code::TooManyCodes.into(),
-        Refusal::NotFound | Refusal::MailNotFound => Code::NotFound.into(),
-        Refusal::AlreadyExists => Code::AlreadyExists.into(),
-        Refusal::WhitelistEntryNotFound => Problem::detailed(Code::NotFound, "no such entry"),
-        Refusal::WhitelistFull => Code::WhitelistFull.into(),
-        Refusal::GroupNotFound => Problem::detailed(Code::NotFound, "no such group"),
-        Refusal::GroupNameTaken => Code::GroupNameTaken.into(),
-        Refusal::TooManyGroups => Code::TooManyGroups.into(),
-        Refusal::AccountTaken => Code::AccountTaken.into(),
-    }
+    Reply::ok(&Changed { revision: tell(&ask, ask.org(), Command::GiveUpMail { id }).await? })
 }

@@ -1,19 +1,20 @@
 //! Organisations: made and changed by the operator, seen by their own tokens.
 
 use super::{
-    mails::refused,
-    people::{self, CredentialsPlain},
-    tokens,
+    people, tokens,
     values::{self, Wrong},
 };
 use crate::{
-    boxes::Plan,
+    boxes::{CredentialsPlain, Plan},
     http::{Ask, Changed, Code, Doc, Each, List, Look, Problem, Reply, auth::Caller, body::object},
     kernel::{
         Codec, OrgId, PersonId, RowSpace, Stamp, TokenId,
         schema::{Secret, Text, Time, Zone},
     },
-    orgs::{Language, Organisation, OrganisationRow, ProfilePlain, Role, Scope, Scopes, organisation::Command},
+    orgs::{
+        Language, Organisation, OrganisationRow, ProfilePlain, Role, Scope, Scopes,
+        organisation::{Command, Refusal},
+    },
     store::StoreError,
 };
 use serde::{Deserialize, Serialize};
@@ -251,4 +252,19 @@ fn is_operator(ask: &Ask) -> bool {
 
 pub(crate) async fn tell(ask: &Ask, organisation: OrgId, command: Command) -> Result<u64, Problem> {
     ask.tell_once::<Organisation>(organisation.at(organisation), command, refused).await
+}
+
+pub(crate) fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::PassKeyMade => Code::BoxChangedMeanwhile.into(),
+        Refusal::TooManyPassKeys => Code::TooManyCodes.into(),
+        Refusal::NotFound | Refusal::MailNotFound => Code::NotFound.into(),
+        Refusal::AlreadyExists => Code::AlreadyExists.into(),
+        Refusal::WhitelistEntryNotFound => Problem::detailed(Code::NotFound, "no such entry"),
+        Refusal::WhitelistFull => Code::WhitelistFull.into(),
+        Refusal::GroupNotFound => Problem::detailed(Code::NotFound, "no such group"),
+        Refusal::GroupNameTaken => Code::GroupNameTaken.into(),
+        Refusal::TooManyGroups => Code::TooManyGroups.into(),
+        Refusal::AccountTaken => Code::AccountTaken.into(),
+    }
 }

@@ -2,13 +2,14 @@
 
 use super::values::{self, AccessCode, AssignedRole, Email, Mobile, Pin, Wrong, or_null};
 use crate::{
+    boxes::{CredentialsPlain, TYPED},
     http::{Ask, Bulk, BulkQuery, Cell, Changed, Code, Doc, List, Problem, Reply},
     kernel::{
-        Address, ClaimSpace, Codec, EntityId, KeyedHash, OrgId, PersonId, RowSpace, UnixMillis, VaultField,
+        Address, ClaimSpace, Codec, EntityId, KeyedHash, OrgId, PersonId, RowSpace, Stamp, UnixMillis, VaultField,
         schema::{Text, Time},
     },
     orgs::{
-        Mark, Person, PersonRow, ProfilePlain, Role,
+        BADGE, Mark, Person, PersonRow, ProfilePlain, Role,
         person::{Command, Credentials, Profile, Refusal},
     },
     store::StoreError,
@@ -17,8 +18,6 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
-
-pub(super) use crate::boxes::CredentialsPlain;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -157,7 +156,7 @@ pub(crate) const SHOW: Doc = Doc::new("Show a person").shows::<Shown>();
 pub(crate) async fn show(ask: Ask) -> Result<Reply, Problem> {
     let person: PersonId = ask.path("person")?;
     let address = person.at(ask.org());
-    let read = |state: &Person, stamp: crate::kernel::Stamp| {
+    let read = |state: &Person, stamp: Stamp| {
         state
             .known()
             .map(|known| (known.role, known.created, known.access_code.is_some(), known.changed, stamp.revision))
@@ -308,7 +307,7 @@ fn sealed_profile(ask: &Ask, org: OrgId, profile: &ProfilePlain) -> Profile {
 
 /// Who has this badge or typed code: a person, or of a key's code the box where the key is at home.
 pub(crate) async fn holder(ask: &Ask, space: ClaimSpace, shown: &str) -> Result<Option<(EntityId, Mark)>, Problem> {
-    let purpose = if space == ClaimSpace::Badge { "orgs.badge" } else { "orgs.access_code" };
+    let purpose = if space == ClaimSpace::Badge { BADGE } else { TYPED };
     let mark = Mark::of(ask.engine.keys(), purpose, ask.org(), shown);
     let holder = ask.engine.claim_holder(space, ask.org(), &mark.0).await?;
     Ok(holder.map(|holder| (holder.entity, mark)))
@@ -325,8 +324,8 @@ pub(crate) async fn is_pin_of(ask: &Ask, person: PersonId, pin: &str) -> Result<
 }
 
 fn sealed_credentials(ask: &Ask, org: OrgId, credentials: &CredentialsPlain) -> Credentials {
-    let code = |code: &String| Mark::of(ask.engine.keys(), crate::boxes::TYPED, org, code);
-    let badge = |badge: &String| Mark::of(ask.engine.keys(), "orgs.badge", org, badge);
+    let code = |code: &String| Mark::of(ask.engine.keys(), TYPED, org, code);
+    let badge = |badge: &String| Mark::of(ask.engine.keys(), BADGE, org, badge);
     Credentials {
         access_code: credentials.code.as_ref().map(code),
         badges: credentials.badges.iter().map(badge).collect(),

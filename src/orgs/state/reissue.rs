@@ -5,7 +5,7 @@ use super::person::{Booking, Credentials, Event, Known};
 use crate::{
     boxes::{CredentialsPlain, Exposed, TYPED},
     kernel::{Codec, Incoming, digits},
-    orgs::words::Mark,
+    orgs::words::{BADGE, Mark},
 };
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
@@ -45,7 +45,7 @@ pub fn drawn(base: u64, exposed: Exposed, incoming: &Incoming<'_>) -> Result<Rei
     }
     let credentials = Credentials {
         access_code: plain.code.as_deref().map(|code| mark(TYPED, code)),
-        badges: plain.badges.iter().map(|badge| mark("orgs.badge", badge)).collect(),
+        badges: plain.badges.iter().map(|badge| mark(BADGE, badge)).collect(),
         plain: Zeroizing::new(plain.to_bytes()),
     };
     Ok(Reissue { base, exposed, credentials, bookings, pin })

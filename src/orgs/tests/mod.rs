@@ -8,7 +8,7 @@ use super::{
     state::person::{Credentials, Profile},
     token,
 };
-use crate::http::testing::TestKeys;
+use crate::kernel::testing::TestKeys;
 use crate::{
     boxes::{BoxMessage, PersonMessage, Plan},
     kernel::{

@@ -1,6 +1,7 @@
 //! What has happened to a connected box, as the change feed shows it. Of a wrong code nothing is told but that it came.
 
-use crate::boxes::{Act, BinResult, Ended, OnlineEvent, Opened, Opening, Order};
+use super::orders::{What, WireResult};
+use crate::boxes::{Ended, OnlineEvent, Opened, Opening};
 use serde_json::{Value, json};
 
 pub(in crate::boxes::api) fn name(event: &OnlineEvent) -> &'static str {
@@ -33,36 +34,23 @@ pub(in crate::boxes::api) fn data(event: &OnlineEvent) -> Value {
         OnlineEvent::ExchangeCompleted { number, .. } => json!({ "conflict": number }),
         OnlineEvent::ExchangeEnded { exchange, why: _ } => json!({ "exchange": exchange }),
         OnlineEvent::OrderGiven { number, order, until } => {
-            json!({ "order": number, "do": what(*order), "expires_at": until.to_rfc3339() })
+            json!({ "order": number, "do": What::from(*order), "expires_at": until.to_rfc3339() })
         }
         OnlineEvent::OrderRetrieved { number, until } => {
             json!({ "order": number, "expires_at": until.to_rfc3339() })
         }
         OnlineEvent::OrderCompleted { number, order, results, .. } => {
             let failed = results.iter().filter(|result| result.outcome != Opening::Opened).count();
-            let results: Vec<_> = results.iter().map(result).collect();
-            json!({ "order": number, "do": what(*order), "failed": failed, "results": results })
+            let results: Vec<_> = results.iter().map(WireResult::from).collect();
+            json!({ "order": number, "do": What::from(*order), "failed": failed, "results": results })
         }
         OnlineEvent::OrderExpired { number } => json!({ "order": number }),
     }
 }
 
 fn decided(opened: &Opened) -> Value {
-    let kind = if matches!(opened.act, Act::PickUp(_)) { "pick_up" } else { "drop_off" };
     json!({
-        "exchange": opened.exchange, "kind": kind, "bin": opened.bin, "fob": opened.act.fob(), "key": opened.key,
+        "exchange": opened.exchange, "kind": opened.act.name(), "bin": opened.bin, "fob": opened.act.fob(), "key": opened.key,
         "person": opened.person, "until": opened.until.to_rfc3339(),
     })
-}
-
-fn what(order: Order) -> Value {
-    match order {
-        Order::Open(bin) => json!({ "open": bin }),
-        Order::OpenAll => json!("open_all"),
-        Order::Restart => json!("restart"),
-    }
-}
-
-fn result(result: &BinResult) -> Value {
-    json!({ "bin": result.bin, "outcome": result.outcome })
 }

@@ -17,7 +17,11 @@ use crate::{
         ClaimSpace, Codec, EntityId, EntityKind, ExchangeId, KeyId, KeyedHash, PersonId, RowSpace, VaultField,
         schema::{Text, Whole64},
     },
-    orgs::{ProfilePlain, api::people, person::Person},
+    orgs::{
+        ProfilePlain,
+        api::{is_text, people},
+        person::Person,
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -81,6 +85,16 @@ impl ToSchema for Of {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    /// As it was typed at the keypad, whatever it is.
+    Code(Typed),
+    Badge(Typed),
+    /// What stands in a QR code: a pass, or who somebody is.
+    Qr(Scanned),
+}
+
 impl PartialSchema for By {
     fn schema() -> RefOr<Schema> {
         let fields = [("code", Typed::name().into()), ("badge", Typed::name().into()), ("qr", Scanned::name().into())];
@@ -96,16 +110,6 @@ impl ToSchema for By {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.extend([met::<Typed>(), met::<Scanned>()]);
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum By {
-    /// As it was typed at the keypad, whatever it is.
-    Code(Typed),
-    Badge(Typed),
-    /// What stands in a QR code: a pass, or who somebody is.
-    Qr(Scanned),
 }
 
 #[derive(Deserialize)]
@@ -279,7 +283,7 @@ async fn behind(ask: &Ask, by: Option<&By>) -> Result<(Bearer, Option<boxes::By>
         Some(By::Badge(Typed(badge))) => (ClaimSpace::Badge, badge, "/by/badge"),
         Some(By::Qr(Scanned(text))) => return scanned(ask, text).await,
     };
-    if !crate::orgs::api::is_text(shown, SHOWN_MAX) {
+    if !is_text(shown, SHOWN_MAX) {
         return Err(Problem::field(at, "expected 1 to 120 characters on one line"));
     }
     let bearer = match people::holder(ask, space, shown).await? {
@@ -308,7 +312,7 @@ async fn behind(ask: &Ask, by: Option<&By>) -> Result<(Bearer, Option<boxes::By>
 
 /// What the organisation has signed, and what its pass was signed for.
 async fn scanned(ask: &Ask, text: &str) -> Result<(Bearer, Option<boxes::By>), Problem> {
-    if !crate::orgs::api::is_text(text, QR_MAX) {
+    if !is_text(text, QR_MAX) {
         return Err(Problem::field("/by/qr", "expected 1 to 1000 characters on one line"));
     }
     let org = ask.org();

@@ -6,26 +6,19 @@ pub mod old;
 pub mod orders;
 pub mod settings;
 
+use super::schema::met;
 use crate::{
     boxes::OnlineRefusal,
     http::{Code, Problem},
     kernel::schema::closed,
 };
-use utoipa::{
-    ToSchema,
-    openapi::{OneOfBuilder, Ref, RefOr, Schema},
-};
+use utoipa::openapi::{OneOfBuilder, Ref};
 
 /// An object with exactly one of these fields.
 fn one_of(fields: &[(&'static str, String)]) -> OneOfBuilder {
     fields.iter().fold(OneOfBuilder::new(), |all, (field, of)| {
         all.item(closed().property(*field, Ref::from_schema_name(of)).required(*field))
     })
-}
-
-/// The name of a type, to refer to it, and the type itself.
-fn met<T: ToSchema>() -> (String, RefOr<Schema>) {
-    (T::name().into(), T::schema())
 }
 
 pub(super) fn refused(refusal: OnlineRefusal) -> Problem {

@@ -30,7 +30,7 @@ use utoipa::{
 /// `{"open": "A-3"}`, `"open_all"` or `"restart"`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum What {
+pub(super) enum What {
     Open(Label),
     OpenAll,
     Restart,
@@ -65,9 +65,15 @@ impl From<Order> for What {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BinResult)]
-struct WireResult {
+pub(super) struct WireResult {
     bin: Label,
     outcome: Opening,
+}
+
+impl From<&BinResult> for WireResult {
+    fn from(result: &BinResult) -> Self {
+        Self { bin: result.bin, outcome: result.outcome }
+    }
 }
 
 shapes! {
@@ -135,7 +141,6 @@ struct Shown {
 impl Shown {
     fn of(number: u64, row: OrderRow, now: UnixMillis) -> Self {
         let failed = row.results.iter().map(|result| u32::from(result.outcome != Opening::Opened)).sum();
-        let result = |BinResult { bin, outcome }: &BinResult| WireResult { bin: *bin, outcome: *outcome };
         Self {
             order: number,
             r#do: row.order.into(),
@@ -150,7 +155,7 @@ impl Shown {
             completed_at: time(row.completed_at),
             expires_at: row.until.to_rfc3339(),
             failed,
-            results: row.results.iter().map(result).collect(),
+            results: row.results.iter().map(WireResult::from).collect(),
         }
     }
 }

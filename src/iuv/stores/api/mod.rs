@@ -23,7 +23,7 @@ use crate::{
     kernel::{Address, Codec, KeyedHash, OrgId, Stamp, StoreId, VaultField},
     orgs::{
         Language, Organisation,
-        api::{Wrong, mails::refused as refused_by_organisation, text},
+        api::{Wrong, organisations::refused as refused_by_organisation, text},
         organisation,
     },
     store::StoreError,

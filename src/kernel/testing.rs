@@ -1,9 +1,9 @@
-//! For tests of what stands behind the door: an engine in memory, the routes, and a client without a network.
+//! What tests of machines need in the place of the keyring.
 
-use crate::kernel::KeyedHash;
+use super::KeyedHash;
 use sha2::{Digest, Sha256};
 
-/// Keys that are not secret.
+/// Keys that are not secret; each number is another keyring.
 pub struct TestKeys(pub u8);
 
 impl KeyedHash for TestKeys {
