@@ -5,7 +5,7 @@ use super::{
     access::Access,
     codes::{Booking, KeyCodeRecord, MAX_PASSES, OfflineSettings, Pass, PassUse, WHOLE_BOX},
     command::{AccessRecord, Command, Refusal, Scope},
-    event::Event,
+    event::{Event, Judged},
     evolve::heard_as,
     messages::BoxMessage,
     state::SmartBox,
@@ -196,11 +196,15 @@ impl SmartBox {
         Ok(())
     }
 
-    pub(super) fn decide_pass_used(&self, pass: PassId, used: PassUse, events: &mut Vec<Event>) {
-        let Some(known) = self.signed_pass(pass) else { return };
-        if known.used != Some(used) {
-            events.push(Event::PassUsed { pass, used, before: known.used });
-        }
+    pub(super) fn pass_used(&self, pass: PassId, used: PassUse) -> Option<Event> {
+        let before = self.signed_pass(pass)?.used;
+        (before != Some(used)).then_some(Event::PassUsed { pass, used, before })
+    }
+
+    /// A bin that was opened by a pass was opened, though what was done there does not fit what is known.
+    pub(super) fn used_in_vain(&self, judged: &Judged) -> Option<Event> {
+        let pass = judged.opened_by().filter(|_| !judged.outcome.took_place())?;
+        self.pass_used(pass, PassUse { at: self.id(), seq: judged.seq })
     }
 
     /// Whether an offline code was used before, or stands on an older sheet.

@@ -36,7 +36,7 @@ impl SmartBox {
             BoxMessage::KeyCodeWanted { key, to, generation } => {
                 events.push(Event::KeyCodeTold { key: *key, to: *to, generation: *generation });
             }
-            BoxMessage::PassUsed { pass, used } => self.decide_pass_used(*pass, *used, events),
+            BoxMessage::PassUsed { pass, used } => events.extend(self.pass_used(*pass, *used)),
             // A key code that is not sealed any more. The others become commands of their own before they come here.
             BoxMessage::KeyCodeGiven { .. }
             | BoxMessage::ReissueKeyCodes { .. }

@@ -60,8 +60,9 @@ impl SmartBox {
                 if entry.seq() == self.journal.next {
                     let judged = self.judge(entry, request, cx.now);
                     let told = self.told_of(&judged);
+                    let in_vain = self.used_in_vain(&judged);
                     events.push(Event::EntryJudged(judged));
-                    events.extend(told);
+                    events.extend(told.into_iter().chain(in_vain));
                 }
                 Ok(Progress::More)
             }

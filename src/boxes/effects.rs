@@ -9,7 +9,7 @@ use super::{
     online::OnlineEvent,
     rows::{BoxRow, BoxVersion, Conflict, KeyRow, Resolution, ServerVersion, numbered_key, person_box_key},
     state::SmartBox,
-    words::{By, Clash, Fault, Fob, Label, Outcome},
+    words::{Clash, Fault, Fob, Label, Outcome},
 };
 use crate::kernel::{
     BoxId, ClaimOp, ClaimSpace, Codec, Context, Effects, KeyId, MessageTarget, PassId, PersonId, Recipient, RowSpace,
@@ -245,12 +245,13 @@ impl SmartBox {
 
     /// Whoever has signed a pass hears of its use.
     fn tell_pass_used(&self, event: &Event, effects: &mut Effects) {
-        if let Some(judged @ Judged { by: Some(By::Pass(pass)), act: Some(Act::PickUp(_)), seq, .. }) = event.judged()
-            && judged.took_place()
-            && self.signed_pass(*pass).is_none()
+        if let Some(judged) = event.judged()
+            && let Some(pass) = judged.opened_by()
+            && !judged.exchange.is_some_and(|of| of.known)
+            && self.signed_pass(pass).is_none()
         {
-            let (space, value) = (ClaimSpace::Pass, PassId::to_bytes(*pass).to_vec());
-            let told = BoxMessage::PassUsed { pass: *pass, used: PassUse { at: self.id(), seq: *seq } };
+            let (space, value) = (ClaimSpace::Pass, PassId::to_bytes(pass).to_vec());
+            let told = BoxMessage::PassUsed { pass, used: PassUse { at: self.id(), seq: judged.seq } };
             effects.send(MessageTarget::ClaimHolder { space, value }, &told);
         }
     }

@@ -543,6 +543,15 @@ impl Judged {
     pub fn took_place(&self) -> bool {
         self.outcome.took_place() && !self.exchange.is_some_and(|of| of.known)
     }
+
+    /// The pass by which a bin was opened for a pick-up, whether or not that fits.
+    pub fn opened_by(&self) -> Option<PassId> {
+        match (self.outcome, self.by, self.act) {
+            (Outcome::Rejected(_), ..) => None,
+            (_, Some(By::Pass(pass)), Some(Act::PickUp(_))) => Some(pass),
+            _ => None,
+        }
+    }
 }
 
 impl Event {

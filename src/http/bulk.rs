@@ -61,6 +61,9 @@ const READER_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a row that finds the server busy comes again, with growing pauses: some half a minute.
 const ATTEMPTS: u32 = 12;
 
+/// What Windows writes before a text.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
 type Row = Result<Bytes, Problem>;
 
 #[derive(Deserialize)]
@@ -239,7 +242,8 @@ fn too_many(rows_max: usize) -> Problem {
 /// Lines that are not blank.
 fn json_rows(bytes: &Bytes, rows_max: usize) -> Result<Vec<Row>, Problem> {
     let mut rows = Vec::new();
-    for line in bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+    let lines = bytes.strip_prefix(BOM).unwrap_or(&bytes[..]);
+    for line in lines.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
         if rows.len() == rows_max {
             return Err(too_many(rows_max));
         }
@@ -250,7 +254,7 @@ fn json_rows(bytes: &Bytes, rows_max: usize) -> Result<Vec<Row>, Problem> {
 
 /// Rows of CSV as JSON. A head line that is wrong is the request's own mistake.
 fn csv_rows(bytes: &[u8], takes: &[(&str, Cell)], rows_max: usize) -> Result<Vec<Row>, Problem> {
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
     let head = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     // Spreadsheets of half of Europe put semicolons between cells.
     let delimiter = if head.contains(&b';') && !head.contains(&b',') { b';' } else { b',' };

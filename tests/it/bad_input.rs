@@ -76,6 +76,9 @@ fn a_sync_of_a_wrong_shape_is_refused_with_its_place() {
         ("/health".to_owned(), json!([97, true, "wifi", "5.1.2"])),
         ("/journal/head".to_owned(), json!(-1)),
         ("/journal/head".to_owned(), json!(1e300)),
+        ("/journal/head".to_owned(), json!(1_u64 << 40)),
+        ("/journal/head".to_owned(), json!(u64::MAX)),
+        ("/journal/kept_from".to_owned(), json!(u64::MAX)),
         ("/journal/more".to_owned(), json!("yes")),
         ("/journal/entries".to_owned(), json!({})),
         ("/journal/entries/0".to_owned(), json!(7)),
@@ -99,6 +102,10 @@ fn a_sync_of_a_wrong_shape_is_refused_with_its_place() {
         let refused = smart_box.send(&with(&good, &pointer, value));
         refused.problem(400, "request.malformed");
         assert!(pointers(&refused)[0].starts_with(&pointer), "{pointer}: {}", refused.told());
+    }
+    for seq in [0, 1 << 40, 1 << 52 | 1, u64::MAX] {
+        let refused = smart_box.send(&with(&good, "/journal/entries/0/seq", json!(seq)));
+        assert_eq!(pointers(&refused), ["/journal/entries"], "{seq}: {}", refused.told());
     }
     let mut missing = good.clone();
     missing.as_object_mut().unwrap().remove("journal");

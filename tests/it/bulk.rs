@@ -63,6 +63,18 @@ fn one_bad_row_never_loses_the_others() {
     assert_eq!((&shown["name"], &shown["revision"]), (&json!("Elio"), &told[6]["revision"]));
 }
 
+/// As Windows saves them.
+#[test]
+fn a_byte_order_mark_and_crlf_are_no_part_of_a_row() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let told = rows(&org.client, "/groups/bulk", "k", "\u{feff}{\"name\": \"Vans\"}\r\n\r\n{\"name\": \"Flats\"}\r\n");
+    assert_eq!(statuses(&told), [201, 201]);
+    let csv = send(&org.client, "/groups/bulk", &[("content-type", "text/csv")], "\u{feff}name\r\nBoats\r\n");
+    assert_eq!((csv.status, csv.told().contains("201")), (200, true), "{}", csv.told());
+    assert_eq!(count(&org, "/groups"), 3);
+}
+
 #[test]
 fn boxes_with_keys_accesses_and_codes() {
     let rig = Rig::start();

@@ -97,6 +97,38 @@ fn what_an_offline_box_has_let_in_by_a_pass_is_known_online() {
     ask(&smart_box, "pick_up", "F-1", &string(&second, "text")).problem(403, "exchanges.not_permitted");
 }
 
+/// A bin that was opened was opened, whether or not an administrator had said meanwhile what is in it.
+#[test]
+fn a_pass_that_opened_is_used_even_if_what_was_done_does_not_fit() {
+    let rig = Rig::start();
+    let lodge = Lodge::of(&rig);
+    let (org, mut smart_box) = (&lodge.org, lodge.smart_box.clone());
+    let carla = org.person("Carla");
+    let access = org.access(&smart_box.id, &carla);
+    let [first, second] = [sign(org, &smart_box.id, &access), sign(org, &smart_box.id, &access)];
+    let correct = |fob: Value| {
+        org.client.post(&lodge.path("/bins/A-1/correction"), &json!({"fob": fob})).is(200);
+    };
+    let used_at = |pass: &Value| {
+        org.client.get(&lodge.path(&format!("/passes/{}", string(pass, "pass")))).is(200)["used_at"].clone()
+    };
+    // Alone: the office has taken the key out by hand before the journal comes.
+    smart_box.pick_up("A-1", "F-1", Some(&carla));
+    smart_box.journal[0]["by"] = "pass".into();
+    smart_box.journal[0]["pass"] = first["pass"].clone();
+    correct(Value::Null);
+    assert_eq!(smart_box.outcomes(), ["ignored key_not_in_bin"]);
+    assert_eq!(used_at(&first), json!(smart_box.id));
+    correct(json!("F-1"));
+    smart_box.sync_until_quiet();
+    ask(&smart_box, "pick_up", "F-1", &string(&first, "text")).problem(409, "passes.used");
+    // With the server: it is taken out by hand between the question and the word that it has happened.
+    let decided = ask(&smart_box, "pick_up", "F-1", &string(&second, "text")).is(201);
+    correct(Value::Null);
+    end(&smart_box.client, &decided, "completed");
+    assert_eq!(used_at(&second), json!(smart_box.id));
+}
+
 #[test]
 fn the_pass_of_a_roaming_key_is_good_once_at_whichever_box() {
     let mut rig = Rig::start();

@@ -420,8 +420,8 @@ impl Model {
         let became = match (entry.what, entry.bin) {
             (What::PickUp { key, person, decided, pass }, Some(bin)) => {
                 let became = self.judge_pick_up(bin, key, person, decided, entry.at_ms, now_ms);
-                let reused = pass.is_some_and(|pass| !became.starts_with("ignored") && !self.spent.insert(pass));
-                if reused { "flagged pass_reused" } else { became }
+                let reused = pass.is_some_and(|pass| !self.spent.insert(pass));
+                if reused && !became.starts_with("ignored") { "flagged pass_reused" } else { became }
             }
             (What::DropOff { key, person }, Some(bin)) => self.judge_drop_off(bin, key, person, now_ms),
             (What::Opened { sheet }, bin) => {

@@ -65,8 +65,9 @@ impl SmartBox {
         for event in told {
             let event = Event::Online(Box::new(event));
             let heard = event.judged().and_then(|judged| self.told_of(judged));
+            let in_vain = event.judged().and_then(|judged| self.used_in_vain(judged));
             events.push(event);
-            events.extend(heard);
+            events.extend(heard.into_iter().chain(in_vain));
         }
         Ok(())
     }
