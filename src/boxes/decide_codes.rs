@@ -222,7 +222,8 @@ impl SmartBox {
             match event {
                 Event::KeyCodeSet { key, code, .. } => {
                     claims.extend(known(*key).map(|old| ClaimOp::Release { space, value: value(&old) }));
-                    claims.extend(code.map(|code| ClaimOp::Take { space, value: value(&code) }));
+                    // Of what this box holds itself, none is this key's: it stands on its sheet, or its key is leaving.
+                    claims.extend(code.map(|code| ClaimOp::TakeFree { space, value: value(&code) }));
                 }
                 Event::KeyRemoved { key, .. } => {
                     claims.extend(known(*key).map(|old| ClaimOp::Release { space, value: value(&old) }));

@@ -143,6 +143,23 @@ fn no_digits_mean_two_things() {
     code_of_key("739104").is(200);
 }
 
+/// Neither while it has the sheet's box itself for a key's code, nor after.
+#[test]
+fn what_stands_on_a_sheet_becomes_nobodys() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let smart_box = org.ready_box(1);
+    let key = org.key(&smart_box.id, "F1", None);
+    let path = format!("/boxes/{}/offline-codes", smart_box.id);
+    let sheet = org.client.post(&path, &json!({"count": 2})).is(200);
+    let code = codes_of(&sheet, None)[1];
+    put_code(&org, &smart_box.id, &key, code).problem(409, "codes.taken");
+    org.client.delete(&format!("/boxes/{}/keys/{key}/code", smart_box.id)).is(200);
+    let wants = json!({"name": "Anna", "access_code": code});
+    org.client.post("/people", &wants).problem(409, "people.access_code_taken");
+    org.client.post(&path, &json!({"count": 2})).is(200);
+}
+
 /// Case 11.
 #[test]
 fn a_key_code_opens_at_an_offline_box_only_if_the_organisation_wants_it() {
