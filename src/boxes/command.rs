@@ -122,6 +122,10 @@ pub enum Command {
     Unclaimed {
         sighting: Sighting,
     },
+    /// Nobody held it, but another box that has asked too was faster: now it is asked.
+    AskAgain {
+        fob: Fob,
+    },
     /// A person's verifiers, made from the opened secret on arrival.
     Credentials {
         person: PersonId,

@@ -41,10 +41,8 @@ impl Machine for SmartBox {
         if !self.exists() {
             return match command {
                 Command::Create(creation) => self.decide_create(creation, events),
-                Command::Tick | Command::Heard { .. } | Command::Unclaimed { .. } | Command::Credentials { .. } => {
-                    Ok(())
-                }
-                Command::KeyCodeGiven { .. } | Command::ReissueKeyCodes(_) => Ok(()),
+                Command::Tick | Command::Heard { .. } | Command::Unclaimed { .. } | Command::AskAgain { .. } => Ok(()),
+                Command::Credentials { .. } | Command::KeyCodeGiven { .. } | Command::ReissueKeyCodes(_) => Ok(()),
                 _ => Err(Refusal::NotFound),
             }
             .map(|()| Progress::Done);
@@ -89,6 +87,7 @@ impl Machine for SmartBox {
             Command::Tick => self.decide_tick(cx, events),
             Command::Heard { from, message } => self.decide_heard(*from, message, events),
             Command::Unclaimed { sighting } => self.decide_unclaimed(sighting, events),
+            Command::AskAgain { fob } => events.extend(self.asked_again(fob)),
             Command::Credentials { person, revision, generation, code, badges, pin, bookings } => {
                 self.decide_pin(*person, *revision, *generation, *pin, events);
                 self.decide_bookings(*person, *revision, *generation, bookings, events);
@@ -141,6 +140,15 @@ impl Machine for SmartBox {
 
     fn tick() -> Option<Command> {
         Some(Command::Tick)
+    }
+
+    fn if_taken(command: &Command) -> Option<Command> {
+        match command {
+            Command::Unclaimed { sighting } | Command::Heard { message: BoxMessage::FobUnclaimed { sighting }, .. } => {
+                sighting.ask_again()
+            }
+            _ => None,
+        }
     }
 
     fn message(incoming: Incoming<'_>) -> Result<Command, String> {

@@ -4,7 +4,7 @@
 use super::{
     access::Access,
     alerts::KeyAlerts,
-    command::{AccessRecord, BoxOrOther, KeyRecord, Scope},
+    command::{AccessRecord, BoxOrOther, Command, KeyRecord, Scope},
     event::{Arrival, Departure, Event, SightingAnswer},
     evolve::heard_as,
     messages::{BoxMessage, Sighting},
@@ -15,6 +15,13 @@ use crate::kernel::{BoxId, PersonId};
 
 /// A question that was passed on so often is answered with "nobody's".
 const MAX_HOPS: u8 = 8;
+
+impl Sighting {
+    /// Not after a question that went round in vain: it would go round again at once.
+    pub(super) fn ask_again(&self) -> Option<Command> {
+        (self.hops < MAX_HOPS).then_some(Command::AskAgain { fob: self.fob })
+    }
+}
 
 impl SmartBox {
     pub(super) fn decide_heard(&self, from: BoxOrOther, message: &BoxMessage, events: &mut Vec<Event>) {
@@ -106,6 +113,10 @@ impl SmartBox {
             }
             Place::Out(_) | Place::Unknown => Event::VisitorForgotten { fob: *fob },
         });
+    }
+
+    pub(super) fn asked_again(&self, fob: &Fob) -> Option<Event> {
+        self.asked_visitor(fob).map(|visitor| Event::VisitorAskedAgain { fob: visitor.fob })
     }
 
     fn asked_visitor(&self, fob: &Fob) -> Option<&Visitor> {

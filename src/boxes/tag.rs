@@ -83,6 +83,7 @@ impl SmartBox {
             | Command::Tick
             | Command::Heard { .. }
             | Command::Unclaimed { .. }
+            | Command::AskAgain { .. }
             | Command::Credentials { .. }
             | Command::KeyCodeGiven { .. }
             | Command::ReissueKeyCodes(_)

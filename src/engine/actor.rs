@@ -310,7 +310,13 @@ impl<M: Machine> EntityActor<M> {
             let finish: Option<Box<dyn Finish>> = Some(Box::new(Done { delivered, done }));
             Item { origin: NO_WORKER, finish, claims, ..Item::default() }
         };
-        match self.judge(command, None, &cx, &mut claims) {
+        let mut judged = self.judge(command, None, &cx, &mut claims);
+        if let Err(Nothing::Failed(Failure::Taken(_))) = judged
+            && let Some(instead) = M::if_taken(command)
+        {
+            judged = self.judge(&instead, None, &cx, &mut claims);
+        }
+        match judged {
             Ok((judged, _)) => match self.write(&judged, &cx, &mut ops) {
                 Ok(()) => self.hand_over(ops, Some(&judged), item(Delivered::Done, claims)),
                 Err(error) => {

@@ -138,6 +138,12 @@ pub trait Machine: Sized + Send + Unpin + 'static {
         Err("this entity takes no messages".to_owned())
     }
 
+    /// What a message comes to if somebody else holds a value that it would take. `None`: it is sent again for a while,
+    /// and holds up what is behind it.
+    fn if_taken(_command: &Self::Command) -> Option<Self::Command> {
+        None
+    }
+
     fn view(&self) -> Option<Self::View> {
         None
     }

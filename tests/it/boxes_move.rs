@@ -114,6 +114,33 @@ fn an_unknown_fob_is_flagged_and_in_two_boxes_a_conflict() {
     all_equal(&org, &mut [&mut here, &mut there]);
 }
 
+/// Each box hears that nobody has them; one is faster. Neither what else it is told waits for that, nor the conflict.
+#[test]
+fn unknown_fobs_that_two_boxes_tell_of_at_once_are_conflicts_at_once() {
+    const FOBS: usize = 12;
+    let rig = Rig::start();
+    let org = rig.org();
+    let mut boxes = [org.ready_box(FOBS), org.ready_box(FOBS)];
+    for fob in 1..=FOBS {
+        let together = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for smart_box in &mut boxes {
+                scope.spawn(|| {
+                    smart_box.drop_off(&format!("A-{fob}"), &format!("STRANGE-{fob}"), None);
+                    together.wait();
+                    smart_box.sync();
+                });
+            }
+        });
+    }
+    boxes.iter().for_each(|smart_box| settled(&org, &smart_box.id));
+    let conflicts = org.conflicts();
+    assert!(conflicts.iter().all(|conflict| conflict["reason"] == "fob_in_two_boxes"), "{conflicts:?}");
+    assert_eq!(conflicts.len(), FOBS);
+    let [one, other] = &mut boxes;
+    all_equal(&org, &mut [one, other]);
+}
+
 /// Case 19.
 #[test]
 fn a_key_removed_by_hand_while_the_box_was_offline_is_a_conflict() {
