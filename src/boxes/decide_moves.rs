@@ -119,6 +119,11 @@ impl SmartBox {
         self.asked_visitor(fob).map(|visitor| Event::VisitorAskedAgain { fob: visitor.fob })
     }
 
+    /// A fob that is nobody's lies here, and this box answers for it.
+    pub(super) fn holds_unknown(&self, fob: &Fob) -> bool {
+        self.visitor(fob).is_some_and(|visitor| visitor.claimed)
+    }
+
     fn asked_visitor(&self, fob: &Fob) -> Option<&Visitor> {
         self.visitor(fob).filter(|visitor| visitor.asked.is_some())
     }
@@ -148,6 +153,9 @@ impl SmartBox {
                 return;
             }
             SightingAnswer::MovedOn(key.id)
+        } else if !own && self.holds_unknown(&sighting.fob) {
+            // Also one that hung on a key which has moved away, and was replaced there.
+            SightingAnswer::HeldHere
         } else if let Some(departed) = self.departed.iter().find(|departed| departed.fob == sighting.fob) {
             if departed.to == sighting.by {
                 return;
@@ -156,8 +164,6 @@ impl SmartBox {
         } else if own {
             // We hold the claim of an unknown fob ourselves.
             return self.settle_unclaimed(&sighting.fob, events);
-        } else if self.visitor(&sighting.fob).is_some_and(|visitor| visitor.claimed) {
-            SightingAnswer::HeldHere
         } else {
             SightingAnswer::AskedAround
         };

@@ -45,7 +45,7 @@ impl SmartBox {
                 Event::BinCorrected { bin, fob, .. } => {
                     let gone =
                         self.bin_index(bin).and_then(|index| self.bins[index].fob).filter(|gone| Some(*gone) != *fob);
-                    let claimed = gone.filter(|gone| self.visitor(gone).is_some_and(|visitor| visitor.claimed));
+                    let claimed = gone.filter(|gone| self.holds_unknown(gone));
                     claims.extend(claimed.as_ref().map(release));
                 }
                 _ => {}
@@ -56,7 +56,8 @@ impl SmartBox {
     fn take_fob(&self, fob: &Fob) -> ClaimOp {
         let (space, value) = fob_claim(fob);
         // While a key's record is on its way to another box, its fob is still claimed here, and not free.
-        match self.departed.iter().any(|departed| departed.fob == *fob) {
+        let is_leaving = self.departed.iter().any(|departed| departed.fob == *fob);
+        match is_leaving && !self.holds_unknown(fob) {
             true => ClaimOp::TakeFree { space, value },
             false => ClaimOp::Take { space, value },
         }

@@ -141,6 +141,38 @@ fn unknown_fobs_that_two_boxes_tell_of_at_once_are_conflicts_at_once() {
     all_equal(&org, &mut [one, other]);
 }
 
+/// The box that the key was in before has to do with its old fob again.
+#[test]
+fn a_fob_that_was_replaced_after_its_key_had_moved_is_nobodys() {
+    let rig = Rig::start();
+    let org = rig.org();
+    let (mut here, mut there) = two_boxes(&org);
+    let mut third = org.ready_box(3);
+    let key = org.roaming_key(&here.id, "OLD", Some("A-1"));
+    here.sync_until_quiet();
+    here.pick_up("A-1", "OLD", None);
+    here.sync();
+    there.drop_off("A-1", "OLD", None);
+    there.sync();
+    settled(&org, &there.id);
+    org.client.patch(&format!("/boxes/{}/keys/{key}", there.id), &json!({"fob": "NEW"})).is(200);
+    here.drop_off("A-2", "OLD", None);
+    here.sync();
+    settled(&org, &here.id);
+    assert_eq!(newest(&org, &here.id, "unknown_fob")["fob"], "OLD");
+    // Elsewhere too, as long as nobody has said that it has left.
+    for smart_box in [&mut there, &mut third] {
+        smart_box.drop_off("A-3", "OLD", None);
+        smart_box.sync();
+        settled(&org, &smart_box.id);
+        let conflict = &org.conflicts()[0];
+        assert_eq!((&conflict["reason"], &conflict["box"]), (&json!("fob_in_two_boxes"), &json!(smart_box.id)));
+    }
+    // An administrator says whose it is.
+    let found = org.key_with(&here.id, &json!({"name": "Found", "fob": "OLD", "bin": "A-2"}));
+    assert_eq!(org.place(&here.id, &found).unwrap()["bin"], "A-2");
+}
+
 /// Case 19.
 #[test]
 fn a_key_removed_by_hand_while_the_box_was_offline_is_a_conflict() {
