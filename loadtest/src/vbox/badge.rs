@@ -1,7 +1,6 @@
 //! Badges at the reader: as codes at the keypad, checked by verifiers that only this box can make.
 
-use super::{Attempt, Exchange, Left, Refusal, VirtualBox, state};
-use crate::wire::Kind;
+use super::{Attempt, Left, Refusal, VirtualBox, state};
 use std::io;
 
 impl VirtualBox {
@@ -21,13 +20,7 @@ impl VirtualBox {
         if let Err(refusal) = self.second_factor(Some(&person), pin, true_ms)? {
             return Ok(Attempt::Refused(refusal));
         }
-        // The bin's sensor reads what is really taken, whatever was believed.
-        let Some(taken) = self.physical.get_mut(&*bin).and_then(Option::take) else {
-            return Ok(Attempt::NothingInside(bin));
-        };
-        let taken = String::from(taken);
-        let seq = self.journal(Kind::PickUp, &bin, Some(&taken), Some(&person), true_ms)?;
-        Ok(Attempt::Done(Exchange { seq, bin, fob: taken, person: Some(person) }))
+        self.hand_out(&bin, Some(person), None, None, true_ms)
     }
 
     fn may_take_by_badge(&self, badge: &str, fob: &str, box_ms: u64) -> Result<(String, String), Refusal> {

@@ -114,7 +114,7 @@ impl VirtualBox {
             Err(refusal) => return Ok(Attempt::Refused(refusal)),
         };
         match self.second_factor(person.as_deref(), pin, true_ms)? {
-            Ok(()) => self.hand_out(&bin, person, by, None, true_ms),
+            Ok(()) => self.hand_out(&bin, person, Some(by), None, true_ms),
             Err(refusal) => Ok(Attempt::Refused(refusal)),
         }
     }
@@ -199,10 +199,10 @@ impl VirtualBox {
             return Ok(Attempt::Refused(refusal));
         }
         if !signed.is_pass {
-            return self.hand_out(&bin, Some(signed.person), "personal_qr", None, true_ms);
+            return self.hand_out(&bin, Some(signed.person), Some("personal_qr"), None, true_ms);
         }
         self.store_pass(&signed, now)?;
-        self.hand_out(&bin, Some(signed.person), "pass", Some(signed.id), true_ms)
+        self.hand_out(&bin, Some(signed.person), Some("pass"), Some(signed.id), true_ms)
     }
 
     /// Before anything opens: a reboot in between costs a pass, never a second key.
@@ -319,11 +319,12 @@ impl VirtualBox {
         }))
     }
 
-    fn hand_out(
+    /// The bin's sensor reads what is really taken, whatever was believed.
+    pub(super) fn hand_out(
         &mut self,
         bin: &str,
         person: Option<String>,
-        by: &str,
+        by: Option<&str>,
         pass: Option<String>,
         true_ms: u64,
     ) -> io::Result<Attempt> {
@@ -335,7 +336,7 @@ impl VirtualBox {
             bin: bin.to_owned(),
             fob: Some(fob.clone()),
             person: person.clone(),
-            by: Some(by.to_owned()),
+            by: by.map(str::to_owned),
             pass,
             ..self.blank(Kind::PickUp, true_ms)
         };

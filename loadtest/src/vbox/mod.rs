@@ -230,18 +230,10 @@ impl VirtualBox {
 
     /// Somebody types a code, and nothing besides, and asks for a key by its fob.
     pub fn pick_up(&mut self, code: &str, fob: &str, true_ms: u64) -> io::Result<Attempt> {
-        let bin_and_person = self.may_pick_up(code, fob, self.clock.shows(true_ms));
-        let (bin, person) = match bin_and_person {
-            Ok(decided) => decided,
-            Err(refusal) => return Ok(Attempt::Refused(refusal)),
-        };
-        // The bin's sensor reads what is really taken, whatever was believed.
-        let Some(taken) = self.physical.get_mut(&*bin).and_then(Option::take) else {
-            return Ok(Attempt::NothingInside(bin));
-        };
-        let taken = String::from(taken);
-        let seq = self.journal(Kind::PickUp, &bin, Some(&taken), Some(&person), true_ms)?;
-        Ok(Attempt::Done(Exchange { seq, bin, fob: taken, person: Some(person) }))
+        match self.may_pick_up(code, fob, self.clock.shows(true_ms)) {
+            Ok((bin, person)) => self.hand_out(&bin, Some(person), None, None, true_ms),
+            Err(refusal) => Ok(Attempt::Refused(refusal)),
+        }
     }
 
     /// Somebody leaves a fob; without a code it is a quick scan, anonymous. The end of an access stops no drop-off.

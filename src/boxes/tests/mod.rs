@@ -20,4 +20,4 @@ mod restored;
 mod rules;
 mod table;
 mod walk;
-pub(super) mod world;
+mod world;

@@ -4,8 +4,8 @@ use super::world::*;
 use crate::{
     boxes::*,
     kernel::{
-        AccessId, Codec, Context, GroupId, Incoming, KeyId, Machine, MessageTarget, PersonId, Principal, RowSpace,
-        testing::TestKeys,
+        AccessId, BoxId, Codec, Context, GroupId, Incoming, KeyId, Machine, MessageTarget, PersonId, Principal,
+        RowSpace, testing::TestKeys,
     },
 };
 use std::time::Duration;
@@ -247,7 +247,7 @@ fn credentials_are_asked_for_per_enrolment_and_kept_as_verifiers() {
             .to_bytes();
     let give = |revision, generation| {
         let body = BoxMessage::PersonCredentials { person: BEN, revision, generation }.to_bytes();
-        let (to, from) = (crate::kernel::BoxId(1).at(ORG), BEN.at(ORG));
+        let (to, from) = (BoxId(1).at(ORG), BEN.at(ORG));
         let secret = Some(&plain[..]);
         let chance = &crate::kernel::Chance::seeded(1);
         let incoming = Incoming { to, from, body: &body, secret, unclaimed: false, keys: &TestKeys(1), chance };
@@ -409,4 +409,35 @@ fn a_box_of_ordinary_size_is_small() {
     world.sync(site, vec![]);
     let bytes = world.sites[site].state.size_in_memory();
     assert!(bytes <= 6 * 1024, "{bytes} bytes");
+}
+
+#[test]
+fn a_box_with_more_accesses_than_it_takes_knows_those_that_it_has() {
+    let mut world = World::new(1);
+    let access = |id: usize, scope| AccessRecord {
+        id: AccessId(0x10_0000 + id as u128),
+        person: ANNA,
+        scope,
+        from: None,
+        until: None,
+        reminder: None,
+    };
+    let all: Box<[_]> = (0..MAX_ACCESSES).map(|id| access(id, Scope::Box)).collect();
+    world.run(0, Command::Grant { accesses: all }).unwrap();
+    let key = KeyRecord {
+        id: KeyId(9),
+        name: "Van".into(),
+        fob: Some(fob("F9")),
+        roaming: true,
+        groups: Box::default(),
+        size: None,
+    };
+    let (by, at) = (world.id(0), world.now);
+    let sighting = Sighting { fob: fob("F9"), by, at, heard: at, corrected: false, hops: 0 };
+    let accesses = [access(MAX_ACCESSES, Scope::Key(KeyId(9)))].into();
+    let message = BoxMessage::KeyMoved { key, accesses, sighting, code: None, booked: None, alerts: None };
+    world.run(0, Command::Heard { from: BoxOrOther::Box(BoxId(8)), message }).unwrap();
+    let mut grant = |id| world.run(0, Command::Grant { accesses: [access(id, Scope::Box)].into() });
+    assert!(grant(7).is_ok(), "it stands there already");
+    assert_eq!(grant(MAX_ACCESSES + 1), Err(No::Refused(Refusal::LimitReached)));
 }
