@@ -2,8 +2,8 @@
 
 use super::{
     access::Access,
+    changes::{BinChange, Changes, CodeChanges, KeyChange, PersonChange},
     codes::Codes,
-    command::{BinChange, Changes, CodeChanges, KeyChange, PersonChange},
     state::SmartBox,
 };
 

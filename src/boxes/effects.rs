@@ -1,8 +1,9 @@
 //! What follows from a change: claims, rows, messages, the answer.
 
 use super::{
+    changes::{Receipt, SyncAnswer},
     codes::PassUse,
-    command::{Act, Answer, Command, KeyRecord, Receipt, SyncAnswer, SyncRequest},
+    command::{Act, Answer, Command, KeyRecord, SyncRequest},
     event::{Event, Judged, SightingAnswer, Suspicion},
     mails::{BoxMail, CODES_WITHIN, MailNews},
     messages::{BoxMessage, PersonMessage, Sighting},

@@ -2,7 +2,8 @@
 
 use super::{
     access::Access,
-    command::{AccessRecord, KeyRecord, RemovedItem},
+    changes::RemovedItem,
+    command::{AccessRecord, KeyRecord},
     decide_sync::activity_after,
     event::{Event, Synced},
     rows::SERVER_CONFLICT,

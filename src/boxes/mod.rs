@@ -10,6 +10,7 @@ mod alerts;
 pub mod api;
 mod brief;
 pub mod census;
+mod changes;
 mod check;
 mod codes;
 mod command;
@@ -48,6 +49,7 @@ mod words;
 
 pub use advice::{ADVISED_ABOVE, ADVISED_EVERY, Advice, Day};
 pub use alerts::*;
+pub use changes::*;
 pub use check::check_invariants;
 pub use codes::{
     KeyCodePlain, KeyCodeRecord, KeyCodesPlain, Loan, MAX_PASSES, OfflineSettings, Pass, PassKey, PassUse, WHOLE_BOX,

@@ -5,8 +5,9 @@
 use super::{
     access::Access,
     alerts::Alerts,
+    changes::RemovedItem,
     codes::Codes,
-    command::{KeyRecord, RemovedItem},
+    command::KeyRecord,
     extras::Extras,
     online::Online,
     rare::Rare,

@@ -2,8 +2,9 @@
 //! People draw theirs themselves and are told; the codes of keys are drawn here, and the owner is told.
 
 use super::{
+    changes::RemovedItem,
     codes::{KeyCodePlain, KeyCodeRecord, KeyCodesPlain},
-    command::{Command, RemovedItem},
+    command::Command,
     decide::{TYPED, verifier, verifier_key},
     event::Event,
     messages::{BoxMessage, Exposed, PersonMessage},

@@ -16,7 +16,6 @@ use super::{
 };
 use actix_web::web::Bytes;
 use futures_util::{StreamExt, stream};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -66,10 +65,6 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 
 type Row = Result<Bytes, Problem>;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoQuery {}
-
 impl Ask {
     /// Serves every row with `one`, and tells about each as it is done. Whoever wants only to try it hears that this
     /// cannot be tried.
@@ -78,7 +73,12 @@ impl Ask {
         bulk: &'static Bulk,
         one: fn(Self) -> F,
     ) -> Result<Reply, Problem> {
-        let NoQuery {} = self.query()?;
+        if !self.request.query_string().is_empty() {
+            return Err(Problem::detailed(
+                Code::Malformed,
+                "rows of this kind are made one by one: there is nothing to choose",
+            ));
+        }
         self.each_row(bulk, one).await
     }
 
