@@ -316,6 +316,14 @@ impl Ask {
         read_query(self.request.query_string())
     }
 
+    /// What would be overlooked is refused: `dry_run` above all.
+    pub fn no_query(&self) -> Result<(), Problem> {
+        match self.request.query_string() {
+            "" => Ok(()),
+            _ => Err(Problem::detailed(Code::Malformed, "this request has no parameters")),
+        }
+    }
+
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         body::from_json(&self.body)
     }

@@ -66,23 +66,8 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 type Row = Result<Bytes, Problem>;
 
 impl Ask {
-    /// Serves every row with `one`, and tells about each as it is done. Whoever wants only to try it hears that this
-    /// cannot be tried.
+    /// Serves every row with `one`, and tells about each as it is done.
     pub async fn bulk<F: Future<Output = Result<Reply, Problem>> + 'static>(
-        self,
-        bulk: &'static Bulk,
-        one: fn(Self) -> F,
-    ) -> Result<Reply, Problem> {
-        if !self.request.query_string().is_empty() {
-            return Err(Problem::detailed(
-                Code::Malformed,
-                "rows of this kind are made one by one: there is nothing to choose",
-            ));
-        }
-        self.each_row(bulk, one).await
-    }
-
-    async fn each_row<F: Future<Output = Result<Reply, Problem>> + 'static>(
         self,
         bulk: &'static Bulk,
         one: fn(Self) -> F,
@@ -107,7 +92,7 @@ impl Ask {
     ) -> Result<Reply, Problem> {
         let BulkQuery { dry_run } = self.query()?;
         self.dry_run = dry_run.then(DryRun::default);
-        self.each_row(bulk, one).await
+        self.bulk(bulk, one).await
     }
 
     /// One row as a request of its own.

@@ -267,6 +267,7 @@ pub(crate) const BULK: Doc = Doc::new("Set up many devices")
     .rows(&ROWS);
 
 pub(crate) async fn bulk(ask: Ask) -> Result<Reply, Problem> {
+    ask.no_query()?;
     ask.bulk(&ROWS, create).await
 }
 

@@ -160,6 +160,7 @@ pub(crate) const IMPORT: Doc = Doc::new("Put many users on a store's list")
     .rows(&ROWS);
 
 pub(crate) async fn import(ask: Ask) -> Result<Reply, Problem> {
+    ask.no_query()?;
     store_named(&ask).await?;
     ask.bulk(&ROWS, allow).await
 }
