@@ -178,10 +178,17 @@ pub struct PassUse {
 }
 
 /// The plaintext of a box's sealed `KeyCodes` row: the codes that were set while the keys were at home there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct KeyCodesPlain {
     #[n(0)]
     pub codes: Vec<KeyCodePlain>,
+}
+
+/// Nothing of it in logs.
+impl std::fmt::Debug for KeyCodesPlain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyCodesPlain")
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

@@ -204,7 +204,7 @@ pub struct Sighting {
 }
 
 /// The plaintext of a person's sealed `Credentials` row.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct CredentialsPlain {
     #[n(0)]
     pub code: Option<String>,
@@ -215,6 +215,13 @@ pub struct CredentialsPlain {
     pub pin: Option<String>,
     #[cbor(n(3), default)]
     pub bookings: Vec<BookingPlain>,
+}
+
+/// Nothing of it in logs.
+impl std::fmt::Debug for CredentialsPlain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CredentialsPlain")
+    }
 }
 
 /// The code of a booking: an access of the person that has one.

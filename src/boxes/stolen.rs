@@ -21,13 +21,20 @@ use zeroize::Zeroizing;
 const DIGITS: usize = 7;
 
 /// New codes of keys, on top of those that were sealed at the revision `base`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct NewKeyCodes {
     pub base: u64,
     pub generation: u32,
     pub codes: Box<[(KeyId, Mark, Verifier)]>,
     /// `KeyCodesPlain`.
     pub plain: Zeroizing<Vec<u8>>,
+}
+
+/// Nothing of it in logs.
+impl std::fmt::Debug for NewKeyCodes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewKeyCodes")
+    }
 }
 
 /// Draws from the chance of this delivery.

@@ -77,7 +77,7 @@ codes! {
     OtherBody = "idempotency.other_body", 422, Pointless, "The idempotency key was used with another request";
     InProgress = "idempotency.in_progress", 409, Safe, "The same request is being worked on";
     EmailTaken = "people.email_taken", 409, Pointless, "Another person has this e-mail address";
-    AccessCodeTaken = "people.access_code_taken", 409, Pointless, "Another person has this access code";
+    AccessCodeTaken = "people.access_code_taken", 409, Pointless, "The access code is taken";
     BadgeTaken = "people.badge_taken", 409, Pointless, "Another person has this badge";
     ChangedMeanwhile = "people.changed_meanwhile", 409, Safe, "The person was changed at the same moment";
     IsOwner = "people.is_owner", 409, Pointless, "The owner of an organisation stays, and stays its owner";

@@ -53,7 +53,7 @@ pub struct TokenRow {
 }
 
 /// `VaultField::Profile`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct ProfilePlain {
     #[n(0)]
     pub name: String,
@@ -61,4 +61,11 @@ pub struct ProfilePlain {
     pub email: Option<String>,
     #[n(2)]
     pub mobile: Option<String>,
+}
+
+/// Nothing of it in logs.
+impl std::fmt::Debug for ProfilePlain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ProfilePlain")
+    }
 }

@@ -20,7 +20,7 @@ impl VirtualBox {
         if let Err(refusal) = self.second_factor(Some(&person), pin, true_ms)? {
             return Ok(Attempt::Refused(refusal));
         }
-        self.hand_out(&bin, Some(person), None, None, true_ms)
+        self.hand_out(&bin, Some(person), Some("badge"), None, true_ms)
     }
 
     fn may_take_by_badge(&self, badge: &str, fob: &str, box_ms: u64) -> Result<(String, String), Refusal> {

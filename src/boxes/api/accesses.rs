@@ -9,7 +9,6 @@ use crate::{
     store::keys,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use utoipa::{IntoParams, ToSchema};
 
 pub(super) const BATCH_MAX: usize = 200;
@@ -102,33 +101,39 @@ fn read_time(text: &str, zone: &str) -> Option<UnixMillis> {
     })
 }
 
-/// Grants only to people of this organisation, and groups of it.
-pub(super) async fn check_named(ask: &Ask, accesses: &[NewAccess], wrong: &mut Wrong, at: &str) -> Result<(), Problem> {
-    if accesses.is_empty() {
+/// Whoever is named is somebody of this organisation.
+pub(super) async fn check_people(
+    ask: &Ask,
+    named: impl IntoIterator<Item = (String, PersonId)>,
+    wrong: &mut Wrong,
+) -> Result<(), Problem> {
+    let (org, named) = (ask.org(), named.into_iter().collect::<Vec<_>>());
+    if named.is_empty() {
         return Ok(());
     }
-    let (org, people) = (ask.org(), accesses.iter().map(|access| access.person).collect::<HashSet<_>>());
     let unknown = ask.engine.with_db(move |db, _| {
-        let mut unknown = HashSet::new();
-        for person in people {
-            if db.get(&keys::row(db.partition_of(org), RowSpace::People, org, &person.to_bytes()))?.is_none() {
-                unknown.insert(person);
-            }
+        let mut unknown = Vec::new();
+        for (pointer, person) in named {
+            let row = keys::row(db.partition_of(org), RowSpace::People, org, &person.to_bytes());
+            unknown.extend(db.get(&row)?.is_none().then_some(pointer));
         }
         Ok(unknown)
     });
-    let unknown = unknown.await?;
-    for (row, access) in accesses.iter().enumerate() {
-        if unknown.contains(&access.person) {
-            let pointer = if at.is_empty() { "/person".to_owned() } else { format!("{at}/{row}/person") };
-            wrong.add(pointer, "there is no such person");
-        }
+    for pointer in unknown.await? {
+        wrong.add(pointer, "there is no such person");
     }
-    let groups = accesses.iter().enumerate().filter_map(|(row, access)| {
-        let pointer = if at.is_empty() { "/group".to_owned() } else { format!("{at}/{row}/group") };
-        Some((pointer, access.group?))
-    });
-    check_groups(ask, groups, wrong).await
+    Ok(())
+}
+
+/// Grants only to people of this organisation, and groups of it.
+pub(super) async fn check_named(ask: &Ask, accesses: &[NewAccess], wrong: &mut Wrong, at: &str) -> Result<(), Problem> {
+    let at = |row: usize, field: &str| match at {
+        "" => format!("/{field}"),
+        at => format!("{at}/{row}/{field}"),
+    };
+    let rows = || accesses.iter().enumerate();
+    check_people(ask, rows().map(|(row, access)| (at(row, "person"), access.person)), wrong).await?;
+    check_groups(ask, rows().filter_map(|(row, access)| Some((at(row, "group"), access.group?))), wrong).await
 }
 
 async fn granted(ask: &Ask, accesses: &[NewAccess], at: &str) -> Result<(Vec<AccessId>, u64), Problem> {

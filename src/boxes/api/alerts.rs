@@ -1,6 +1,6 @@
 //! Alerts in force, what an organisation wants to be told, and what is different for one key.
 
-use super::{change_box, key_of, look, named, place::Place, refused, time};
+use super::{accesses::check_people, change_box, key_of, look, named, place::Place, refused, time};
 use crate::{
     boxes::{
         AlertKind, AlertMails, AlertRow, AlertSettings, Command, ExchangeAlert, KeyAlerts, Label, LateLimits,
@@ -16,11 +16,9 @@ use crate::{
         api::{Wrong, or_null, organisations},
         organisation,
     },
-    store::keys,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::HashSet;
 use utoipa::{IntoParams, ToSchema};
 
 #[derive(Serialize, ToSchema)]
@@ -250,37 +248,15 @@ pub(crate) const SET: Doc = Doc::new("Say what the organisation wants to be told
 pub(crate) async fn set(ask: Ask) -> Result<Reply, Problem> {
     let body: WireSettings = ask.json()?;
     let mut wrong = Wrong::default();
-    let named: Vec<_> = body.mails.iter().take(MAX_ALERT_MAILS).map(|mails| mails.person).collect();
+    let rows = body.mails.iter().take(MAX_ALERT_MAILS).enumerate();
+    let named = rows.filter_map(|(row, mails)| Some((format!("/mails/{row}/person"), mails.person?)));
+    let named: Vec<_> = named.collect();
     let settings = body.read(&mut wrong);
-    check_people(&ask, &named, &mut wrong).await?;
+    check_people(&ask, named, &mut wrong).await?;
     wrong.check()?;
     let command = organisation::Command::SetAlerts(Box::new(settings));
     let revision = organisations::tell(&ask, ask.org(), command).await?;
     Reply::ok(&Changed { revision })
-}
-
-/// Mails go to people of this organisation only.
-async fn check_people(ask: &Ask, named: &[Option<PersonId>], wrong: &mut Wrong) -> Result<(), Problem> {
-    let (org, people) = (ask.org(), named.iter().flatten().copied().collect::<HashSet<_>>());
-    if people.is_empty() {
-        return Ok(());
-    }
-    let known = ask.engine.with_db(move |db, _| {
-        let mut known = HashSet::new();
-        for person in people {
-            if db.get(&keys::row(db.partition_of(org), RowSpace::People, org, &person.to_bytes()))?.is_some() {
-                known.insert(person);
-            }
-        }
-        Ok(known)
-    });
-    let known = known.await?;
-    for (row, person) in named.iter().enumerate() {
-        if person.is_some_and(|person| !known.contains(&person)) {
-            wrong.add(format!("/mails/{row}/person"), "there is no such person");
-        }
-    }
-    Ok(())
 }
 
 /// What is different for one key. A field left out is as the organisation says; `null`: never.

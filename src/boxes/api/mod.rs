@@ -51,6 +51,7 @@ use utoipa::ToSchema;
 
 pub(super) const NAME_MAX: usize = 80;
 pub(super) const LOCATION_MAX: usize = 160;
+const WRONG_LOCATION: &str = "expected at most 160 characters in one line";
 type Name = Text<NAME_MAX>;
 type Location = TextOrEmpty<LOCATION_MAX>;
 
@@ -132,7 +133,7 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
         text(&mut wrong, "/name", name, NAME_MAX);
     }
     if let Some(location) = &body.location {
-        wrong.unless(location.is_empty() || is_text(location, LOCATION_MAX), "/location", "expected a short text");
+        wrong.unless(location.is_empty() || is_text(location, LOCATION_MAX), "/location", WRONG_LOCATION);
     }
     if let Some(zone) = &body.zone {
         checked_zone(&mut wrong, "/zone", zone);

@@ -2,7 +2,7 @@
 //! box. The commands follow one another to the same actor; a repeated request meets what is already there.
 
 use super::{
-    LOCATION_MAX, Location, NAME_MAX, Name,
+    LOCATION_MAX, Location, NAME_MAX, Name, WRONG_LOCATION,
     accesses::{BATCH_MAX, NewAccess, check_named},
     enrolment::{self, EnrolmentCode},
     groups::check_groups,
@@ -155,7 +155,7 @@ async fn take(ask: &Ask, id: BoxId, mut steps: Vec<Step>) -> Result<u64, Problem
 fn check(body: &Create, wrong: &mut Wrong) {
     text(wrong, "/name", &body.name, NAME_MAX);
     let location = body.location.is_empty() || is_text(&body.location, LOCATION_MAX);
-    wrong.unless(location, "/location", "expected a short text");
+    wrong.unless(location, "/location", WRONG_LOCATION);
     checked_zone(wrong, "/zone", &body.zone);
     wrong.unless((1..=MAX_BINS).contains(&body.bins.len()), "/bins", "expected 1 to 500 bins");
     for (row, bin) in body.bins.iter().enumerate().take(MAX_BINS) {

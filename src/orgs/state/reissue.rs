@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// What was drawn, on top of the credentials as they were at the revision `base`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Reissue {
     pub base: u64,
     pub exposed: Exposed,
@@ -19,6 +19,13 @@ pub struct Reissue {
     /// Those that have a new code.
     pub bookings: Vec<Booking>,
     pub pin: bool,
+}
+
+/// Nothing of it in logs.
+impl std::fmt::Debug for Reissue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reissue")
+    }
 }
 
 /// Draws from the chance of this delivery: what turns out to be somebody's is drawn anew with the next one.
