@@ -401,7 +401,6 @@ impl Config {
         at_least("retention.round_every_s", self.retention.round_every_s, 1)?;
         at_least("retention.entities_per_s", self.retention.entities_per_s.into(), 1)?;
         at_least("retention.records_per_s", self.retention.records_per_s.into(), 1)?;
-        at_least("links.max", self.links.max as u64, 1)?;
         at_least("links.ping_s", self.links.ping_s, 1)?;
         at_least("links.silence_s", self.links.silence_s, self.links.ping_s + 1)?;
         self.webhooks.check()?;

@@ -1,4 +1,4 @@
-//! What the server should make of it: an independent fold of the reconciliation table in `spec/boxes.md`, written from
+//! What the server should make of it: an independent fold of the reconciliation table in `docs/box-protocol.md`, written from
 //! the table alone. It is fed the operations that a server acknowledged, in that order, and says of each journal entry
 //! what becomes of it, and of each box, key and bin what is believed.
 //!

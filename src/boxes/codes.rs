@@ -191,12 +191,19 @@ impl std::fmt::Debug for KeyCodesPlain {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct KeyCodePlain {
     #[n(0)]
     pub key: KeyId,
     #[n(1)]
     pub code: String,
+}
+
+/// Nothing of it in logs.
+impl std::fmt::Debug for KeyCodePlain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyCodePlain")
+    }
 }
 
 impl SmartBox {

@@ -82,6 +82,7 @@ impl SmartBox {
     pub(super) fn decide_unlink(&self, events: &mut Vec<Event>) {
         events.extend(self.enrolment.iter().map(|code| Event::EnrolmentCodeDropped { code_hash: code.hash }));
         if self.token_hash.is_some() {
+            self.orders_of_a_cabinet_that_goes(events);
             events.push(Event::Unlinked);
         }
     }

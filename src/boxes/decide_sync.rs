@@ -38,6 +38,7 @@ impl SmartBox {
         if code.is_none() {
             return Err(Refusal::EnrolmentCodeInvalid);
         }
+        self.orders_of_a_cabinet_that_goes(events);
         events.push(Event::Enrolled { code_hash, token_hash, generation: self.generation + 1 });
         Ok(())
     }

@@ -350,7 +350,7 @@ pub enum Event {
         #[n(1)]
         dropped: Box<[PassId]>,
     },
-    /// Another box's journal tells of it. `before`: it had been used already.
+    /// Another box's journal tells of it, or an entry of its own that did not fit. `before`: it had been used already.
     #[n(59)]
     PassUsed {
         #[n(0)]

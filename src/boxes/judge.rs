@@ -144,7 +144,11 @@ impl SmartBox {
                     let late = &self.late[late];
                     judged.late = true;
                     judged.key = Some(late.key);
-                    judged.outcome = self.permitted(read, Some((late.key, &late.groups)), at);
+                    let read = exchange.map_or(*read, |exchange| exchange.told_by(read, &mut judged));
+                    judged.outcome = match exchange {
+                        Some(exchange) if exchange.is_of(index, read.act) => Outcome::Applied,
+                        _ => self.permitted(&read, Some((late.key, &late.groups)), at),
+                    };
                 }
                 None => match exchange {
                     Some(exchange) => self.judge_decided(exchange, read, index, &mut judged),

@@ -74,13 +74,20 @@ impl DeviceRow {
 }
 
 /// `VaultField::SipSecret`: the SIP accounts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct AccountsPlain {
     #[n(0)]
     pub accounts: Vec<AccountPlain>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+/// Nothing of it in logs.
+impl std::fmt::Debug for AccountsPlain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccountsPlain")
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct AccountPlain {
     #[n(0)]
     pub user: String,
@@ -89,6 +96,13 @@ pub struct AccountPlain {
     /// What the telephone shows.
     #[n(2)]
     pub name: String,
+}
+
+/// Nothing of it in logs.
+impl std::fmt::Debug for AccountPlain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccountPlain")
+    }
 }
 
 impl Drop for AccountPlain {

@@ -39,7 +39,6 @@ fn dead(org: &Org) -> Vec<Value> {
     org.client.all("/mails/dead", 200)
 }
 
-/// The value of a metric whose line begins so.
 fn ids(mails: &[Value]) -> Vec<String> {
     mails.iter().map(|mail| string(mail, "message_id")).collect()
 }

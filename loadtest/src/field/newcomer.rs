@@ -101,7 +101,9 @@ pub async fn after_sync(site: &mut Site, api: &mut Api, clock: &Clock, tally: &T
             if taken_over && !is_learned(newcomer, api).await? {
                 tally.wrong(&tally.wrong_states, || format!("{} never learned its fob", newcomer.key));
             }
-            site.model.has_learned(clock.now_ms());
+            if taken_over {
+                site.model.has_learned(clock.now_ms());
+            }
         }
         Stage::Learned => {
             newcomer.stage = Stage::Over;

@@ -101,11 +101,10 @@ fn read_time(text: &str, zone: &str) -> Option<UnixMillis> {
     })
 }
 
-/// Whoever is named is somebody of this organisation.
+/// Whoever is named is somebody of this organisation. Asked once everything else is right.
 pub(super) async fn check_people(
     ask: &Ask,
     named: impl IntoIterator<Item = (String, PersonId)>,
-    wrong: &mut Wrong,
 ) -> Result<(), Problem> {
     let (org, named) = (ask.org(), named.into_iter().collect::<Vec<_>>());
     if named.is_empty() {
@@ -119,21 +118,20 @@ pub(super) async fn check_people(
         }
         Ok(unknown)
     });
-    for pointer in unknown.await? {
-        wrong.add(pointer, "there is no such person");
-    }
-    Ok(())
+    let mut wrong = Wrong::default();
+    unknown.await?.into_iter().for_each(|pointer| wrong.add(pointer, "there is no such person"));
+    wrong.check()
 }
 
 /// Grants only to people of this organisation, and groups of it.
-pub(super) async fn check_named(ask: &Ask, accesses: &[NewAccess], wrong: &mut Wrong, at: &str) -> Result<(), Problem> {
+pub(super) async fn check_named(ask: &Ask, accesses: &[NewAccess], at: &str) -> Result<(), Problem> {
     let at = |row: usize, field: &str| match at {
         "" => format!("/{field}"),
         at => format!("{at}/{row}/{field}"),
     };
     let rows = || accesses.iter().enumerate();
-    check_people(ask, rows().map(|(row, access)| (at(row, "person"), access.person)), wrong).await?;
-    check_groups(ask, rows().filter_map(|(row, access)| Some((at(row, "group"), access.group?))), wrong).await
+    check_people(ask, rows().map(|(row, access)| (at(row, "person"), access.person))).await?;
+    check_groups(ask, rows().filter_map(|(row, access)| Some((at(row, "group"), access.group?)))).await
 }
 
 async fn granted(ask: &Ask, accesses: &[NewAccess], at: &str) -> Result<(Vec<AccessId>, u64), Problem> {
@@ -144,8 +142,8 @@ async fn granted(ask: &Ask, accesses: &[NewAccess], at: &str) -> Result<(Vec<Acc
         let pointer = if at.is_empty() { String::new() } else { format!("{at}/{row}") };
         records.push(access.record(AccessId(ask.mint_id("access", row)), &[], &zone, &mut wrong, &pointer));
     }
-    check_named(ask, accesses, &mut wrong, at).await?;
     wrong.check()?;
+    check_named(ask, accesses, at).await?;
     let ids = records.iter().map(|record| record.id).collect();
     let revision = change_box(ask, Command::Grant { accesses: records.into() }).await?;
     Ok((ids, revision))

@@ -252,8 +252,8 @@ pub(crate) async fn set(ask: Ask) -> Result<Reply, Problem> {
     let named = rows.filter_map(|(row, mails)| Some((format!("/mails/{row}/person"), mails.person?)));
     let named: Vec<_> = named.collect();
     let settings = body.read(&mut wrong);
-    check_people(&ask, named, &mut wrong).await?;
     wrong.check()?;
+    check_people(&ask, named).await?;
     let command = organisation::Command::SetAlerts(Box::new(settings));
     let revision = organisations::tell(&ask, ask.org(), command).await?;
     Reply::ok(&Changed { revision })

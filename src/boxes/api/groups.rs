@@ -124,13 +124,9 @@ pub(crate) async fn list(ask: Ask) -> Result<Reply, Problem> {
     ask.list::<GroupId, _>(List::of_items(&COLUMNS, items), &page).await
 }
 
-/// Keys are put into, and accesses granted to, groups that there are. One that is deleted at this very moment may still
+/// Asked once everything else is right: a list has its limits then. Keys are put into, and accesses granted to, groups that there are. One that is deleted at this very moment may still
 /// be named: that is an access to nothing.
-pub(super) async fn check_groups(
-    ask: &Ask,
-    named: impl IntoIterator<Item = (String, GroupId)>,
-    wrong: &mut Wrong,
-) -> Result<(), Problem> {
+pub(super) async fn check_groups(ask: &Ask, named: impl IntoIterator<Item = (String, GroupId)>) -> Result<(), Problem> {
     let named: Vec<_> = named.into_iter().collect();
     if named.is_empty() {
         return Ok(());
@@ -139,10 +135,9 @@ pub(super) async fn check_groups(
         let unknown = named.into_iter().filter(|(_, group)| state.group(*group).is_none());
         unknown.map(|(pointer, _)| pointer).collect::<Vec<_>>()
     });
-    for pointer in unknown.await? {
-        wrong.add(pointer, "there is no such group");
-    }
-    Ok(())
+    let mut wrong = Wrong::default();
+    unknown.await?.into_iter().for_each(|pointer| wrong.add(pointer, "there is no such group"));
+    wrong.check()
 }
 
 fn unknown() -> Problem {

@@ -112,8 +112,8 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
     let body: NewKey = ask.json()?;
     let mut wrong = Wrong::default();
     body.check(&mut wrong, "");
-    check_groups(&ask, body.groups("/groups".to_owned()), &mut wrong).await?;
     wrong.check()?;
+    check_groups(&ask, body.groups("/groups".to_owned())).await?;
     let key = KeyId(ask.mint_id("key", 0));
     let revision = change_box(&ask, body.command(key)).await?;
     Reply::created(&Created { key, revision })
@@ -184,8 +184,8 @@ pub(crate) async fn change(ask: Ask) -> Result<Reply, Problem> {
     let groups = body.groups.as_deref().unwrap_or_default();
     check_list(&mut wrong, "/groups", groups);
     check_texts(&mut wrong, "", [body.description.as_ref(), body.notes.as_ref(), body.pick_up_note.as_ref()]);
-    check_groups(&ask, each("/groups", groups), &mut wrong).await?;
     wrong.check()?;
+    check_groups(&ask, each("/groups", groups)).await?;
     let texts = match (body.description, body.notes, body.pick_up_note) {
         (None, None, None) => None,
         (description, notes, pick_up_note) => {

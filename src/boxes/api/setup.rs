@@ -81,11 +81,11 @@ pub(crate) async fn create(ask: Ask) -> Result<Reply, Problem> {
         let (access_id, at) = (AccessId(ask.mint_id("access", row)), format!("/accesses/{row}"));
         records.push(access.record(access_id, &keys, &body.zone, &mut wrong, &at));
     }
-    check_named(&ask, &body.accesses, &mut wrong, "/accesses").await?;
+    wrong.check()?;
+    check_named(&ask, &body.accesses, "/accesses").await?;
     let new_keys = body.keys.iter().enumerate();
     let groups = new_keys.flat_map(|(row, key)| key.groups(format!("/keys/{row}/groups")));
-    check_groups(&ask, groups, &mut wrong).await?;
-    wrong.check()?;
+    check_groups(&ask, groups).await?;
     let accesses: Vec<_> = records.iter().map(|record| record.id).collect();
     let enrolment_code = body.enrol.then(|| enrolment::text(&ask.mint_secret("enrolment code", 0)));
 

@@ -2,7 +2,7 @@
 
 use super::{
     second::Judged as Second,
-    state::{Exchange, MAX_OPEN, OPEN_FOR, Stage, WRONG_CODE_FORGOTTEN_MS, WRONG_CODES},
+    state::{Exchange, KeptOrder, MAX_OPEN, OPEN_FOR, Stage, WRONG_CODE_FORGOTTEN_MS, WRONG_CODES},
     words::{
         Asked, Bearer, Decision, End, Ended, OfExchange, OnlineAnswer, OnlineCommand, OnlineEvent, OnlineRefusal,
         OpenOrder, Opened,
@@ -24,6 +24,20 @@ fn is_texted(event: &Event) -> bool {
 
 fn no<T>(refusal: OnlineRefusal) -> Result<T, Refusal> {
     Err(Refusal::Online(refusal))
+}
+
+impl Exchange {
+    /// Whether this is what was decided.
+    pub(in crate::boxes) fn is_of(&self, bin: usize, act: Act) -> bool {
+        usize::from(self.bin) == bin && self.act == act
+    }
+
+    /// What a journal tells of it. The box need not know who stood there.
+    pub(in crate::boxes) fn told_by(&self, read: &JournalEntry, judged: &mut Judged) -> JournalEntry {
+        judged.person = read.person.or(self.person);
+        judged.by = judged.by.or(self.by);
+        JournalEntry { person: judged.person, ..*read }
+    }
 }
 
 impl SmartBox {
@@ -302,9 +316,8 @@ impl SmartBox {
         bin: usize,
         at: UnixMillis,
     ) -> Outcome {
-        let as_decided = usize::from(exchange.bin) == bin && exchange.act == read.act;
         match read.act {
-            Act::PickUp(fob) if as_decided => match self.bins[bin].fob == Some(fob) {
+            Act::PickUp(fob) if exchange.is_of(bin, read.act) => match self.bins[bin].fob == Some(fob) {
                 true => Outcome::Applied,
                 false => Outcome::Ignored(Clash::KeyNotInBin),
             },
@@ -322,10 +335,7 @@ impl SmartBox {
         bin: usize,
         judged: &mut Judged,
     ) {
-        // The box need not know who stood there.
-        let decided = JournalEntry { person: read.person.or(exchange.person), ..*read };
-        judged.person = decided.person;
-        judged.by = judged.by.or(exchange.by);
+        let decided = exchange.told_by(read, judged);
         judged.outcome = self.judge_of_exchange(exchange, &decided, bin, judged.at);
         judged.named = self.named_in(exchange, read.act);
     }
@@ -372,8 +382,18 @@ impl SmartBox {
         let Some(online) = &self.online else { return };
         let over = online.exchanges.iter().filter(|exchange| exchange.stage == Stage::Open && exchange.until <= now);
         let ended = over.map(|exchange| OnlineEvent::ExchangeEnded { exchange: exchange.id, why: Ended::Expired });
-        let dead = online.orders.iter().filter(|order| order.until <= now);
+        events.extend(ended.map(|event| Event::Online(Box::new(event))));
+        self.orders_expire(|order| order.until <= now, events);
+    }
+
+    /// What was meant for one cabinet opens nothing at the one that comes after it.
+    pub(in crate::boxes) fn orders_of_a_cabinet_that_goes(&self, events: &mut Vec<Event>) {
+        self.orders_expire(|_| true, events);
+    }
+
+    fn orders_expire(&self, which: impl Fn(&KeptOrder) -> bool, events: &mut Vec<Event>) {
+        let dead = self.online.iter().flat_map(|online| &online.orders).filter(|order| which(order));
         let expired = dead.map(|order| OnlineEvent::OrderExpired { number: order.number });
-        events.extend(ended.chain(expired).map(|event| Event::Online(Box::new(event))));
+        events.extend(expired.map(|event| Event::Online(Box::new(event))));
     }
 }

@@ -440,6 +440,40 @@ fn an_order_is_fetched_done_and_told() {
 }
 
 #[test]
+fn what_was_decided_is_so_though_the_key_turned_up_elsewhere_first() {
+    let mut world = World::new(2);
+    let key = world.add_key(0, "F1", Some("A-1"), true);
+    let access = world.grant(0, ANNA, Scope::Box);
+    for site in [0, 0, 1, 1] {
+        world.sync(site, vec![]);
+    }
+    let mut story = Story { world, key, exchanges: 0, second: Second::default(), named: None };
+    let decision = story.decided(take("F1"), BY_ANNA);
+    let dropped = story.world.drop(1, 1, "F1", "A-2", None);
+    assert_eq!(story.world.told(1, vec![dropped]), [applied()]);
+    story.world.run(0, Command::Revoke { access }).unwrap();
+    // The box does not know who it was, and the access is gone: it was judged when the box asked.
+    let entry = story.entry(1, take("F1"), "A-1", decision.id);
+    assert_eq!(story.world.told(0, vec![entry]), [applied()]);
+    let line = story.lines().into_iter().find(|line| line.kind == HistoryKind::PickUp).unwrap();
+    assert_eq!((line.person, line.key), (Some(ANNA), Some(key)));
+}
+
+#[test]
+fn an_order_for_one_cabinet_opens_nothing_at_the_next() {
+    for is_unlinked in [true, false] {
+        let mut story = Story::new();
+        let order = story.order(Order::Open(label("A-1"))).unwrap();
+        if is_unlinked {
+            story.world.run(0, Command::Unlink).unwrap();
+        }
+        story.world.enrol(0, false);
+        assert!(story.fetch().is_empty(), "unlinked: {is_unlinked}");
+        assert_eq!(story.report(order, &[]), Err(Refusal::Online(OnlineRefusal::OrderEnded)));
+    }
+}
+
+#[test]
 fn case_12_a_jammed_bin_is_seen() {
     let mut story = Story::new();
     let order = story.order(Order::OpenAll).unwrap();

@@ -1,5 +1,5 @@
 //! Groups of keys by name. Which keys are in one stands with the keys, who may take them with the boxes' accesses: a
-//! group is an id there, and ids from before groups had names go on working.
+//! group is an id there.
 
 use super::organisation;
 use crate::kernel::{GroupId, Stamp};

@@ -220,6 +220,9 @@ def repair(case):
                 form["password"] = PASSWORD
     if name == "break_glass.start":
         body["email"] = "anna@rossi.example"
+    if name == "boxes.set" and body.get("second_factor") == "sms":
+        # Texts are not set up here.
+        body["second_factor"] = "pin"
     if name == "mails.bounce":
         body["message_id"] = f"<{WORLD.new_installation()[0]}.7.0.19a53c1e8c0@castle.example>"
     if name == "terminals.forgotten":

@@ -50,7 +50,8 @@ pub(in crate::boxes::api) fn data(event: &OnlineEvent) -> Value {
 
 fn decided(opened: &Opened) -> Value {
     json!({
-        "exchange": opened.exchange, "kind": opened.act.name(), "bin": opened.bin, "fob": opened.act.fob(), "key": opened.key,
+        "exchange": opened.exchange, "kind": opened.act.name(), "bin": opened.bin, "fob": opened.act.fob(),
+        "key": opened.key,
         "person": opened.person, "until": opened.until.to_rfc3339(),
     })
 }
