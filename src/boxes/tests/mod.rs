@@ -14,6 +14,7 @@ mod mails;
 mod mirror;
 mod moves;
 mod online;
+mod orders;
 mod properties;
 mod reminders;
 mod restored;
