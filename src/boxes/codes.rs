@@ -184,12 +184,7 @@ pub struct KeyCodesPlain {
     pub codes: Vec<KeyCodePlain>,
 }
 
-/// Nothing of it in logs.
-impl std::fmt::Debug for KeyCodesPlain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("KeyCodesPlain")
-    }
-}
+crate::kernel::opaque!(KeyCodesPlain);
 
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct KeyCodePlain {
@@ -199,12 +194,7 @@ pub struct KeyCodePlain {
     pub code: String,
 }
 
-/// Nothing of it in logs.
-impl std::fmt::Debug for KeyCodePlain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("KeyCodePlain")
-    }
-}
+crate::kernel::opaque!(KeyCodePlain);
 
 impl SmartBox {
     pub fn name(&self) -> &str {

@@ -217,12 +217,7 @@ pub struct CredentialsPlain {
     pub bookings: Vec<BookingPlain>,
 }
 
-/// Nothing of it in logs.
-impl std::fmt::Debug for CredentialsPlain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CredentialsPlain")
-    }
-}
+crate::kernel::opaque!(CredentialsPlain);
 
 /// The code of a booking: an access of the person that has one.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
@@ -233,9 +228,4 @@ pub struct BookingPlain {
     pub code: String,
 }
 
-/// Nothing of it in logs.
-impl std::fmt::Debug for BookingPlain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("BookingPlain")
-    }
-}
+crate::kernel::opaque!(BookingPlain);

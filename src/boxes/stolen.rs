@@ -30,12 +30,7 @@ pub struct NewKeyCodes {
     pub plain: Zeroizing<Vec<u8>>,
 }
 
-/// Nothing of it in logs.
-impl std::fmt::Debug for NewKeyCodes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("NewKeyCodes")
-    }
-}
+crate::kernel::opaque!(NewKeyCodes);
 
 /// Draws from the chance of this delivery.
 pub(super) fn drawn(base: u64, generation: u32, keys: &[KeyId], incoming: &Incoming<'_>) -> Result<Command, String> {

@@ -80,12 +80,7 @@ pub struct AccountsPlain {
     pub accounts: Vec<AccountPlain>,
 }
 
-/// Nothing of it in logs.
-impl std::fmt::Debug for AccountsPlain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AccountsPlain")
-    }
-}
+crate::kernel::opaque!(AccountsPlain);
 
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct AccountPlain {
@@ -98,12 +93,7 @@ pub struct AccountPlain {
     pub name: String,
 }
 
-/// Nothing of it in logs.
-impl std::fmt::Debug for AccountPlain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AccountPlain")
-    }
-}
+crate::kernel::opaque!(AccountPlain);
 
 impl Drop for AccountPlain {
     fn drop(&mut self) {

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod invariants;
 pub mod machine;
 pub mod mail_trouble;
+mod opaque;
 pub mod schema;
 #[cfg(test)]
 pub mod testing;
@@ -30,4 +31,5 @@ pub use ids::{
 };
 pub use machine::{Codec, Context, Incoming, KeyedHash, Machine, Principal, Progress, Stamp};
 pub use mail_trouble::MailTrouble;
+pub(crate) use opaque::opaque;
 pub use time::{Clock, UnixMillis};

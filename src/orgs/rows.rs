@@ -63,9 +63,4 @@ pub struct ProfilePlain {
     pub mobile: Option<String>,
 }
 
-/// Nothing of it in logs.
-impl std::fmt::Debug for ProfilePlain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ProfilePlain")
-    }
-}
+crate::kernel::opaque!(ProfilePlain);

@@ -76,14 +76,21 @@ fn a_pass_opens_once_whether_the_server_or_the_box_is_asked() {
     assert_eq!(smart_box.outcomes(), ["flagged pass_reused"]);
 }
 
+/// Somebody who may take everything, her access, and two passes for it.
+fn carla_with_two_passes(lodge: &Lodge) -> (String, String, [Value; 2]) {
+    let (org, smart_box) = (&lodge.org, &lodge.smart_box.id);
+    let carla = org.person("Carla");
+    let access = org.access(smart_box, &carla);
+    let passes = [sign(org, smart_box, &access), sign(org, smart_box, &access)];
+    (carla, access, passes)
+}
+
 #[test]
 fn what_an_offline_box_has_let_in_by_a_pass_is_known_online() {
     let rig = Rig::start();
     let lodge = Lodge::of(&rig);
     let (org, mut smart_box) = (&lodge.org, lodge.smart_box.clone());
-    let carla = org.person("Carla");
-    let access = org.access(&smart_box.id, &carla);
-    let [first, second] = [sign(org, &smart_box.id, &access), sign(org, &smart_box.id, &access)];
+    let (carla, access, [first, second]) = carla_with_two_passes(&lodge);
     smart_box.pick_up("A-1", "F-1", Some(&carla));
     smart_box.drop_off("A-1", "F-1", Some(&carla));
     smart_box.journal[0]["by"] = "pass".into();
@@ -103,9 +110,7 @@ fn a_pass_that_opened_is_used_even_if_what_was_done_does_not_fit() {
     let rig = Rig::start();
     let lodge = Lodge::of(&rig);
     let (org, mut smart_box) = (&lodge.org, lodge.smart_box.clone());
-    let carla = org.person("Carla");
-    let access = org.access(&smart_box.id, &carla);
-    let [first, second] = [sign(org, &smart_box.id, &access), sign(org, &smart_box.id, &access)];
+    let (carla, _, [first, second]) = carla_with_two_passes(&lodge);
     let correct = |fob: Value| {
         org.client.post(&lodge.path("/bins/A-1/correction"), &json!({"fob": fob})).is(200);
     };

@@ -21,12 +21,7 @@ pub struct Reissue {
     pub pin: bool,
 }
 
-/// Nothing of it in logs.
-impl std::fmt::Debug for Reissue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reissue")
-    }
-}
+crate::kernel::opaque!(Reissue);
 
 /// Draws from the chance of this delivery: what turns out to be somebody's is drawn anew with the next one.
 pub fn drawn(base: u64, exposed: Exposed, incoming: &Incoming<'_>) -> Result<Reissue, String> {
